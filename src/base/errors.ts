@@ -8,7 +8,11 @@ export class AppError extends Error {
   /** The offending field as a JSON pointer, when one is to blame. */
   readonly field: string | undefined;
 
-  constructor(code: string, message: string, options: { temporary?: boolean; field?: string; cause?: unknown } = {}) {
+  constructor(
+    code: string,
+    message: string,
+    options: { temporary?: boolean; field?: string; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.temporary = options.temporary ?? false;

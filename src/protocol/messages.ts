@@ -105,7 +105,10 @@ const deviceMessages = {
   /** No more readings in this (stream, epoch) from `next` on. `ended`: the recording itself is over. */
   close: Type.Object({ type: Type.Literal('close'), ref: Ref, next: Seq, ended: Type.Boolean() }, strict),
   /** Clock probe (RFC 5905 section 8): `t0Us` is the device's time of sending; the server answers at once. */
-  probe: Type.Object({ type: Type.Literal('probe'), id: Type.Integer({ minimum: 0, maximum: 0xffffffff }), t0Us: TimeUs }, strict),
+  probe: Type.Object(
+    { type: Type.Literal('probe'), id: Type.Integer({ minimum: 0, maximum: 0xffffffff }), t0Us: TimeUs },
+    strict,
+  ),
   /** What the device derived from the best recent probe: server time = device time + offsetUs. */
   clock: Type.Object(
     {
@@ -117,7 +120,12 @@ const deviceMessages = {
     strict,
   ),
   commandResult: Type.Object(
-    { type: Type.Literal('commandResult'), id: Uuid, ok: Type.Boolean(), message: Type.Optional(Type.String({ maxLength: 1024 })) },
+    {
+      type: Type.Literal('commandResult'),
+      id: Uuid,
+      ok: Type.Boolean(),
+      message: Type.Optional(Type.String({ maxLength: 1024 })),
+    },
     strict,
   ),
   heartbeat: Type.Object({ type: Type.Literal('heartbeat') }, strict),
@@ -157,10 +165,9 @@ const serverMessages = {
   ack: Type.Object(
     {
       type: Type.Literal('ack'),
-      streams: Type.Array(
-        Type.Object({ ref: Ref, next: Seq, ranges: Ranges }, strict),
-        { maxItems: limits.streamsPerConnection },
-      ),
+      streams: Type.Array(Type.Object({ ref: Ref, next: Seq, ranges: Ranges }, strict), {
+        maxItems: limits.streamsPerConnection,
+      }),
       credit: Credit,
     },
     strict,
@@ -169,11 +176,22 @@ const serverMessages = {
   /** Send again from here: the server had to drop readings that it had received but not committed. */
   rewind: Type.Object({ type: Type.Literal('rewind'), ref: Ref, fromSeq: Seq }, strict),
   probe: Type.Object(
-    { type: Type.Literal('probe'), id: Type.Integer({ minimum: 0, maximum: 0xffffffff }), t0Us: TimeUs, t1Us: TimeUs, t2Us: TimeUs },
+    {
+      type: Type.Literal('probe'),
+      id: Type.Integer({ minimum: 0, maximum: 0xffffffff }),
+      t0Us: TimeUs,
+      t1Us: TimeUs,
+      t2Us: TimeUs,
+    },
     strict,
   ),
   command: Type.Object(
-    { type: Type.Literal('command'), id: Uuid, name: Name, argument: Type.Optional(Type.String({ maxLength: 4096 })) },
+    {
+      type: Type.Literal('command'),
+      id: Uuid,
+      name: Name,
+      argument: Type.Optional(Type.String({ maxLength: 4096 })),
+    },
     strict,
   ),
   error: Type.Object(

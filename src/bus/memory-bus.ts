@@ -1,0 +1,26 @@
+/** Owns the bus of a single process: delivery is a direct call, in the publisher's turn of the event loop. */
+
+import type { Bus, BusHandler } from '#bus/bus.ts';
+
+export function createMemoryBus(): Bus {
+  const topics = new Map<string, Set<BusHandler>>();
+  return {
+    publish(topic, payload) {
+      const handlers = topics.get(topic);
+      if (handlers !== undefined) for (const handler of handlers) handler(payload, topic);
+    },
+    hasListeners: (topic) => topics.has(topic),
+    subscribe(topic, handler) {
+      const handlers = topics.get(topic) ?? new Set();
+      topics.set(topic, handlers);
+      // A wrapper of its own, so that the same function may subscribe twice and leave once.
+      const own: BusHandler = (payload, name) => handler(payload, name);
+      handlers.add(own);
+      return () => {
+        handlers.delete(own);
+        if (handlers.size === 0 && topics.get(topic) === handlers) topics.delete(topic);
+      };
+    },
+    close: async () => topics.clear(),
+  };
+}

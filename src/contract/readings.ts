@@ -1,0 +1,72 @@
+/**
+ * Owns the types by which readings move between ingest, store and live. Ingest offers streams with new frames to
+ * sinks; a sink takes frames when it is ready, so that nothing queues between them but the stream's bounded ring.
+ */
+
+import type { LiveFrame } from '#protocol/live-codec.ts';
+import type { Settled, StreamDefinition } from '#protocol/messages.ts';
+import type { RangeSet } from '#base/ranges.ts';
+
+export type { Settled };
+
+/** Who sends: an authenticated device. */
+export interface DeviceIdentity {
+  readonly deviceId: string;
+  readonly orgId: string;
+}
+
+/** What the store knows of a (stream, epoch): its identity and its definition, which never change. */
+export interface StreamHandle {
+  /** `${streamId}/${epoch}`: the key of maps. */
+  readonly key: string;
+  readonly orgId: string;
+  readonly deviceId: string;
+  readonly epoch: string;
+  readonly definition: StreamDefinition;
+  /** Bytes of one packed reading. */
+  readonly readingBytes: number;
+}
+
+/** A frame on its way through the server: as received, with the stamps that travel along. */
+export interface Frame extends LiveFrame {
+  /** Sent again from the device's store: kept, not shown as live. */
+  readonly historical: boolean;
+}
+
+/** Readings that will never come, as a device declared. */
+export interface LossDeclaration {
+  readonly from: number;
+  readonly to: number;
+  readonly reason: string;
+}
+
+/**
+ * One (stream, epoch) with frames for the store: live ones in the ring, replayed ones in their own lane. The store
+ * takes; what it took it must settle, or give back by asking for a rewind.
+ */
+export interface FrameSource {
+  readonly handle: StreamHandle;
+  /** Readings that wait to be taken. */
+  pendingReadings(): number;
+  /** Removes and returns the waiting frames, oldest first, up to about `maxReadings` (at least one frame). */
+  take(maxReadings: number): Frame[];
+  /** Removes and returns declared losses that wait to be written. */
+  takeLosses(): LossDeclaration[];
+  /** The store's answers, for the device that has this stream open. */
+  settled(progress: EpochProgress): void;
+  /** Readings from here on were dropped unwritten: the device must send them again. */
+  rewind(fromSeq: number): void;
+  refused(code: 'stream-refused' | 'stream-closed' | 'too-many-fragments', message: string): void;
+}
+
+/** Settled ranges of one (stream, epoch), split into stored and declared lost. */
+export interface EpochProgress {
+  readonly committed: RangeSet;
+  readonly lost: RangeSet;
+}
+
+/** Where ingest announces work. `due` is cheap and idempotent. */
+export interface StoreSink {
+  /** The source has frames or losses to be taken at the next flush. */
+  due(source: FrameSource): void;
+}

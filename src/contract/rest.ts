@@ -1,0 +1,166 @@
+/**
+ * Owns the resources of the REST API: one schema gives validation, static types and OpenAPI. Times are ISO 8601 in
+ * UTC, device times integers in microseconds; ids are UUIDs.
+ */
+
+import { Type, type Static } from 'typebox';
+
+import { StreamDefinition } from '#protocol/messages.ts';
+import { limits } from '#protocol/limits.ts';
+
+const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
+  Type.Union([schema, Type.Null()]);
+const Count = Type.Integer({ minimum: 0 });
+const Instant = Type.String({ format: 'date-time' });
+export const Id = Type.String({ format: 'uuid' });
+
+export const SessionSummary = Type.Object(
+  {
+    id: Id,
+    label: Type.String(),
+    /** `live`: some stream has not ended and sent something in the last minute. */
+    state: Type.Union([Type.Literal('live'), Type.Literal('idle'), Type.Literal('ended')]),
+    synthetic: Type.Boolean(),
+    startedAt: Instant,
+    endedAt: Nullable(Instant),
+    streamCount: Count,
+    storedReadings: Count,
+    lostReadings: Count,
+  },
+  { $id: 'SessionSummary' },
+);
+export type SessionSummary = Static<typeof SessionSummary>;
+
+/** One (stream, epoch). Numbers are sequence numbers; ranges half-open. */
+export const EpochSummary = Type.Object(
+  {
+    epoch: Type.String(),
+    next: Count,
+    /** Committed readings. */
+    stored: Count,
+    /** Declared lost, with the ranges (at most 256). */
+    lost: Type.Array(Type.Tuple([Count, Count])),
+    /** Neither committed nor declared, below the highest committed: the device may still send them. */
+    pending: Type.Array(Type.Tuple([Count, Count])),
+    /** The device lost this epoch's store: how much came after the highest committed reading is not known. */
+    tailLost: Type.Boolean(),
+  },
+  { $id: 'EpochSummary' },
+);
+export type EpochSummary = Static<typeof EpochSummary>;
+
+export const StreamDetail = Type.Object(
+  {
+    definition: StreamDefinition,
+    deviceId: Id,
+    openedAt: Instant,
+    endedAt: Nullable(Instant),
+    epochs: Type.Array(EpochSummary),
+  },
+  { $id: 'StreamDetail' },
+);
+export type StreamDetail = Static<typeof StreamDetail>;
+
+export const SessionDetail = Type.Object(
+  { session: SessionSummary, streams: Type.Array(StreamDetail) },
+  { $id: 'SessionDetail' },
+);
+export type SessionDetail = Static<typeof SessionDetail>;
+
+export const SessionPage = Type.Object(
+  {
+    sessions: Type.Array(SessionSummary),
+    next: Nullable(Type.String({ description: 'cursor of the next page' })),
+  },
+  { $id: 'SessionPage' },
+);
+export type SessionPage = Static<typeof SessionPage>;
+
+/** Readings of one stream by device time, in (epoch, seq) order. Each row: [timeUs, axis 0, axis 1, ...]; NaN is null. */
+export const ReadingPage = Type.Object(
+  {
+    stream: Id,
+    axes: Type.Array(Type.Object({ name: Type.String(), unit: Type.String() })),
+    rows: Type.Array(Type.Array(Nullable(Type.Number()))),
+    /** Device time to go on from, null at the end. */
+    nextFromUs: Nullable(Type.Integer()),
+  },
+  { $id: 'ReadingPage' },
+);
+export type ReadingPage = Static<typeof ReadingPage>;
+
+/** What one line of curl sends: readings of one segment, each a map of axis name to value. */
+export const ReadingsRequest = Type.Object(
+  {
+    segment: Type.String({ minLength: 1, maxLength: limits.nameCharacters }),
+    sensor: Type.Optional(Type.String({ minLength: 1, maxLength: limits.nameCharacters })),
+    /** Unit per axis name; `1` where left out. */
+    units: Type.Optional(
+      Type.Record(Type.String(), Type.String({ minLength: 1, maxLength: limits.nameCharacters })),
+    ),
+    rateHz: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: limits.rateHz })),
+    readings: Type.Array(
+      Type.Object(
+        {
+          /** Device time in microseconds since 1970; the server's arrival time where left out in all. */
+          timeUs: Type.Optional(Type.Integer()),
+          values: Type.Record(
+            Type.String({ minLength: 1, maxLength: limits.nameCharacters }),
+            Type.Number(),
+            {
+              minProperties: 1,
+              maxProperties: limits.axesPerStream,
+            },
+          ),
+        },
+        { additionalProperties: false },
+      ),
+      { minItems: 1, maxItems: limits.readingsPerFrame },
+    ),
+  },
+  { $id: 'ReadingsRequest', additionalProperties: false },
+);
+export type ReadingsRequest = Static<typeof ReadingsRequest>;
+
+export const ReadingsAccepted = Type.Object(
+  { session: Id, stream: Id, epoch: Type.String(), firstSeq: Count, count: Count },
+  { $id: 'ReadingsAccepted' },
+);
+export type ReadingsAccepted = Static<typeof ReadingsAccepted>;
+
+export const DeviceCreated = Type.Object(
+  { id: Id, name: Type.String(), key: Type.String({ description: 'shown once; only its hash is kept' }) },
+  { $id: 'DeviceCreated' },
+);
+export type DeviceCreated = Static<typeof DeviceCreated>;
+
+export const DeviceSummary = Type.Object(
+  {
+    id: Id,
+    name: Type.String(),
+    createdAt: Instant,
+    revokedAt: Nullable(Instant),
+    lastSeenAt: Nullable(Instant),
+  },
+  { $id: 'DeviceSummary' },
+);
+export type DeviceSummary = Static<typeof DeviceSummary>;
+
+/** A single-use pass for a WebSocket's query string (`?ticket=`), good for 30 seconds. */
+export const Ticket = Type.Object({ ticket: Type.String(), expiresAt: Instant }, { $id: 'Ticket' });
+export type Ticket = Static<typeof Ticket>;
+
+/** RFC 9457 problem details. `code` is one of protocol/codes.ts. */
+export const Problem = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String(),
+    code: Type.String(),
+    field: Type.Optional(Type.String()),
+    requestId: Type.Optional(Type.String()),
+  },
+  { $id: 'Problem' },
+);
+export type Problem = Static<typeof Problem>;
