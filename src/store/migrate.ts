@@ -1,0 +1,58 @@
+/**
+ * Owns the schema's history: numbered SQL files, each applied once in a transaction under Kysely's lock. A database
+ * that knows a migration which this program does not is newer than the program, and is refused.
+ */
+
+import { readdir, readFile } from 'node:fs/promises';
+
+import { Kysely, PostgresDialect, sql } from 'kysely';
+import { Migrator, type Migration } from 'kysely/migration';
+import pg from 'pg';
+
+import { AppError } from '#base/errors.ts';
+import { ensureRoles } from '#store/roles.ts';
+
+const directory = new URL('./migrations/', import.meta.url);
+
+/** Brings the database at `ownerUrl` to the newest schema; safe to call from several processes at once. */
+export async function migrate(ownerUrl: string): Promise<{ applied: readonly string[] }> {
+  const pool = new pg.Pool({ connectionString: ownerUrl, max: 2 });
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+  try {
+    await ensureRoles(pool);
+    const migrator = new Migrator({
+      db,
+      provider: { getMigrations: readMigrations },
+      migrationTableName: 'kymo_migration',
+      migrationLockTableName: 'kymo_migration_lock',
+    });
+    const { error, results } = await migrator.migrateToLatest();
+    if (error !== undefined) throw migrationError(error);
+    return { applied: (results ?? []).filter((r) => r.status === 'Success').map((r) => r.migrationName) };
+  } finally {
+    await db.destroy();
+  }
+}
+
+async function readMigrations(): Promise<Record<string, Migration>> {
+  const names = (await readdir(directory)).filter((name) => name.endsWith('.sql')).toSorted();
+  const migrations: Record<string, Migration> = {};
+  for (const name of names) {
+    const text = await readFile(new URL(name, directory), 'utf8');
+    migrations[name.replace(/\.sql$/, '')] = { up: async (db) => void (await sql.raw(text).execute(db)) };
+  }
+  return migrations;
+}
+
+function migrationError(cause: unknown): Error {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  if (message.includes('previously executed migration'))
+    return new AppError(
+      'conflict',
+      'the database was written by a newer Kymo: update this program, or restore a back-up',
+      {
+        cause,
+      },
+    );
+  return cause instanceof Error ? cause : new Error(message);
+}

@@ -1,0 +1,89 @@
+/**
+ * Owns the database roles: kymo_owner (whoever connects with DATABASE_URL; migrations only), kymo_writer, kymo_auth
+ * and kymo_app. Their passwords derive from a secret that only the owner can read, so that no second secret has to be
+ * kept. Start-up refuses an application role that could bypass row-level security.
+ */
+
+import { createHmac, randomBytes } from 'node:crypto';
+
+import type pg from 'pg';
+
+import { AppError } from '#base/errors.ts';
+
+export const roleNames = ['kymo_writer', 'kymo_auth', 'kymo_app'] as const;
+export type RoleName = (typeof roleNames)[number];
+
+/** Serialises role changes between processes; the number is arbitrary. */
+const ROLE_LOCK = 5_962_117;
+
+/** Creates missing roles and gives them their derived passwords. Needs a role that may create roles. */
+export async function ensureRoles(owner: pg.Pool): Promise<void> {
+  const client = await owner.connect();
+  try {
+    await client.query('begin');
+    await client.query('select pg_advisory_xact_lock($1)', [ROLE_LOCK]);
+    await client.query('create table if not exists public.kymo_secret (secret bytea not null)');
+    await client.query('revoke all on public.kymo_secret from public');
+    const secret = await readSecret(client, true);
+    for (const role of roleNames) {
+      const exists = await client.query('select 1 from pg_roles where rolname = $1', [role]);
+      if (exists.rowCount === 0) await client.query(`create role ${role} login noinherit`);
+      const password = client.escapeLiteral(derivePassword(secret, role));
+      await client.query(`alter role ${role} login nosuperuser nocreatedb nocreaterole password ${password}`);
+      await client.query(`alter role ${role} set search_path to kymo, pg_catalog`);
+      // Handing tables to the writer needs membership, which PostgreSQL 16 no longer gives a role's creator.
+      await client.query(`grant ${role} to current_user`);
+    }
+    await client.query('commit');
+  } catch (error) {
+    await client.query('rollback').catch(() => undefined);
+    throw error;
+  } finally {
+    client.release();
+  }
+}
+
+/** Connection strings of the three working roles, for the database that `ownerUrl` names. */
+export async function roleUrls(owner: pg.Pool, ownerUrl: string): Promise<Record<RoleName, string>> {
+  const client = await owner.connect();
+  try {
+    const secret = await readSecret(client, false);
+    const urlOf = (role: RoleName): string => {
+      const url = new URL(ownerUrl);
+      url.username = role;
+      url.password = derivePassword(secret, role);
+      return url.href;
+    };
+    return { kymo_writer: urlOf('kymo_writer'), kymo_auth: urlOf('kymo_auth'), kymo_app: urlOf('kymo_app') };
+  } finally {
+    client.release();
+  }
+}
+
+/** Throws when row-level security would not hold for the application role. */
+export async function refuseUnsafeDatabase(app: pg.Pool): Promise<void> {
+  const { rows } = await app.query<{ bypass: boolean; owns: boolean }>(`
+    select r.rolsuper or r.rolbypassrls as bypass,
+           exists (select 1 from pg_class c where c.relnamespace = 'kymo'::regnamespace and c.relowner = r.oid) as owns
+      from pg_roles r where r.rolname = current_user`);
+  const row = rows[0];
+  if (row === undefined || row.bypass || row.owns)
+    throw new AppError(
+      'forbidden',
+      'the role kymo_app may bypass row-level security: remove SUPERUSER, BYPASSRLS and ownership',
+    );
+}
+
+async function readSecret(client: pg.PoolClient, create: boolean): Promise<Buffer> {
+  const { rows } = await client.query<{ secret: Buffer }>('select secret from public.kymo_secret');
+  const found = rows[0];
+  if (found !== undefined) return found.secret;
+  if (!create) throw new AppError('conflict', 'the database has no Kymo schema yet: run `kymo migrate`');
+  const secret = randomBytes(32);
+  await client.query('insert into public.kymo_secret values ($1)', [secret]);
+  return secret;
+}
+
+function derivePassword(secret: Buffer, role: RoleName): string {
+  return createHmac('sha256', secret).update(role).digest('base64url');
+}
