@@ -1,0 +1,106 @@
+/**
+ * Owns the typed REST client, for browsers and Node: one call a resource, problem details turned into AppError. It
+ * trusts the shape of a success (the server validates what it sends) and checks that of a failure.
+ */
+
+import { AppError, messageOf } from '#base/errors.ts';
+import type { Problem, ReadingPage, SessionDetail, SessionPage, Ticket } from '#contract/rest.ts';
+
+/** What the server says about itself. */
+export interface About {
+  readonly name: string;
+  readonly version: string;
+  readonly demo: boolean;
+}
+
+export interface ReadingQuery {
+  readonly streamId: string;
+  /** Device time, microseconds, half-open. */
+  readonly fromUs: number;
+  readonly toUs: number;
+  readonly limit: number;
+}
+
+/** Every call rejects with AppError: the server's code, or `unreachable` (temporary) when there was no answer. */
+export interface HttpClient {
+  about(): Promise<About>;
+  sessions(limit: number, cursor: string | null, signal?: AbortSignal): Promise<SessionPage>;
+  session(id: string, signal?: AbortSignal): Promise<SessionDetail>;
+  readings(query: ReadingQuery, signal?: AbortSignal): Promise<ReadingPage>;
+  /** A single-use pass for a WebSocket. */
+  ticket(): Promise<Ticket>;
+  /** A key for the demo; refused unless the server runs one on loopback. */
+  demoSignIn(): Promise<{ readonly key: string }>;
+}
+
+export interface HttpClientOptions {
+  /** Origin of the server, without a slash at the end; empty for the page's own. */
+  readonly origin: string;
+  readonly key: () => string | null;
+}
+
+/** An answer that takes longer counts as unreachable: the slowest route reads a page of readings (under 1 s). */
+const TIMEOUT_MS = 15_000;
+
+export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient {
+  const call = async <T>(method: 'GET' | 'POST', path: string, signal?: AbortSignal): Promise<T> => {
+    const current = key();
+    const timeout = AbortSignal.timeout(TIMEOUT_MS);
+    let response: Response;
+    try {
+      response = await fetch(`${origin}${path}`, {
+        method,
+        headers: {
+          accept: 'application/json',
+          ...(current === null ? {} : { authorization: `Bearer ${current}` }),
+        },
+        cache: 'no-store',
+        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+      });
+    } catch (thrown) {
+      if (signal?.aborted === true) throw thrown;
+      throw new AppError('unreachable', `the server does not answer: ${messageOf(thrown)}`, {
+        temporary: true,
+        cause: thrown,
+      });
+    }
+    if (!response.ok) throw await problemOf(response);
+    return (await response.json()) as T;
+  };
+  const segment = encodeURIComponent;
+  return {
+    about: () => call('GET', '/v1/about'),
+    sessions: (limit, cursor, signal) => call('GET', `/v1/sessions?${query({ limit, cursor })}`, signal),
+    session: (id, signal) => call('GET', `/v1/sessions/${segment(id)}`, signal),
+    readings: ({ streamId, ...range }, signal) =>
+      call('GET', `/v1/streams/${segment(streamId)}/readings?${query({ ...range })}`, signal),
+    ticket: () => call('POST', '/v1/tickets'),
+    demoSignIn: () => call('POST', '/v1/demo/sign-in'),
+  };
+}
+
+/** The fields that have a value, as a query string. */
+function query(fields: Record<string, string | number | null>): string {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(fields)) if (value !== null) parameters.set(name, String(value));
+  return parameters.toString();
+}
+
+async function problemOf(response: Response): Promise<AppError> {
+  const temporary = response.status >= 500 || response.status === 429;
+  const body: unknown = await response.json().catch(() => null);
+  const problem = (typeof body === 'object' && body !== null ? body : {}) as Partial<Problem>;
+  const code = typeof problem.code === 'string' ? problem.code : codeOfStatus(response.status);
+  const detail =
+    typeof problem.detail === 'string' ? problem.detail : `the server answered ${response.status}`;
+  return new AppError(code, detail, { temporary });
+}
+
+/** For answers that are not problem details: a proxy's page, an empty body. */
+function codeOfStatus(status: number): string {
+  if (status === 401) return 'unauthenticated';
+  if (status === 403) return 'forbidden';
+  if (status === 404) return 'not-found';
+  if (status === 503 || status === 429) return 'overloaded';
+  return 'internal';
+}

@@ -1,0 +1,86 @@
+/** Owns what surrounds every page: skip link, bar, colour scheme, sign-in gate, and the focus of a new page. */
+
+import { ActionIcon, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { Link, Outlet, useRouterState } from '@tanstack/react-router';
+import { useEffect, useRef } from 'react';
+
+import { isUnauthenticated, accessQuery } from '#web/server.ts';
+import { AppError } from '#base/errors.ts';
+import { ProblemState, SignInState } from '#web/page-states.tsx';
+
+export function PageShell() {
+  const main = useRef<HTMLElement>(null);
+  const path = useRouterState({ select: (state) => state.location.pathname });
+  const firstPath = useRef(path);
+  useEffect(() => {
+    // A screen reader and the tab key go on from the new page, not from a link that is gone.
+    if (firstPath.current !== path) main.current?.focus();
+    firstPath.current = '';
+  }, [path]);
+  return (
+    <>
+      <a className="skip-link" href="#main">
+        Skip to the content
+      </a>
+      <header className="shell-bar">
+        <Link to="/" className="shell-mark">
+          <Mark />
+          Kymo
+        </Link>
+        <span className="shell-space" />
+        <ColourSchemeToggle />
+      </header>
+      <main id="main" ref={main} tabIndex={-1}>
+        <Gate />
+      </main>
+    </>
+  );
+}
+
+function Gate() {
+  const access = useQuery(accessQuery);
+  if (access.isSuccess) return <Outlet />;
+  if (access.isPending) return <div className="page" aria-busy="true" />;
+  const { error } = access;
+  const needsKey =
+    isUnauthenticated(error) ||
+    (error instanceof AppError && (error.code === 'not-found' || error.code === 'forbidden'));
+  if (needsKey) return <SignInState />;
+  return <ProblemState error={error} retry={() => void access.refetch()} />;
+}
+
+function Mark() {
+  return (
+    <svg width="28" height="20" viewBox="0 0 28 20" aria-hidden="true">
+      <path
+        d="M1 11h5l3-8 5 15 4-10 2 3h7"
+        fill="none"
+        stroke="currentColor"
+        strokeWidth="2"
+        strokeLinejoin="round"
+        strokeLinecap="round"
+      />
+    </svg>
+  );
+}
+
+function ColourSchemeToggle() {
+  const { setColorScheme } = useMantineColorScheme({ keepTransitions: true });
+  const scheme = useComputedColorScheme('dark', { getInitialValueInEffect: false });
+  const other = scheme === 'dark' ? 'light' : 'dark';
+  return (
+    <ActionIcon
+      variant="default"
+      size={32}
+      aria-label={`Use ${other} colours`}
+      title={`Use ${other} colours`}
+      onClick={() => setColorScheme(other)}
+    >
+      <svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true">
+        <circle cx="8" cy="8" r="6.5" fill="none" stroke="currentColor" strokeWidth="1.5" />
+        <path d="M8 1.5a6.5 6.5 0 0 1 0 13z" fill="currentColor" />
+      </svg>
+    </ActionIcon>
+  );
+}
