@@ -172,6 +172,11 @@ const serverMessages = {
     },
     strict,
   ),
+  /**
+   * The answer to `close`, once it is committed: the device forgets the stream, and the reference is free again. Every
+   * `close` is answered, also one that repeats an earlier one, so that an end survives any loss of connection.
+   */
+  closed: Type.Object({ type: Type.Literal('closed'), ref: Ref }, strict),
   credit: Type.Object({ type: Type.Literal('credit'), credit: Credit }, strict),
   /** Send again from here: the server had to drop readings that it had received but not committed. */
   rewind: Type.Object({ type: Type.Literal('rewind'), ref: Ref, fromSeq: Seq }, strict),
