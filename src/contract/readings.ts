@@ -23,6 +23,8 @@ export interface StreamHandle {
   readonly deviceId: string;
   readonly epoch: string;
   readonly definition: StreamDefinition;
+  /** Retention class, 0 to 7: which list partition keeps the chunks. */
+  readonly retentionClass: number;
   /** Bytes of one packed reading. */
   readonly readingBytes: number;
 }
