@@ -178,8 +178,6 @@ const serverMessages = {
    */
   closed: Type.Object({ type: Type.Literal('closed'), ref: Ref }, strict),
   credit: Type.Object({ type: Type.Literal('credit'), credit: Credit }, strict),
-  /** Answers `close` once everything below its `next` is settled and the end is recorded; repeated on every ask. */
-  closed: Type.Object({ type: Type.Literal('closed'), ref: Ref }, strict),
   /** Send again from here: the server had to drop readings that it had received but not committed. */
   rewind: Type.Object({ type: Type.Literal('rewind'), ref: Ref, fromSeq: Seq }, strict),
   probe: Type.Object(
