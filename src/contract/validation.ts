@@ -5,6 +5,7 @@
 
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import type { TLocalizedValidationError } from 'typebox/error';
 
 import { fail, ok, type Result } from '#base/result.ts';
 import type { WireError } from '#protocol/data-codec.ts';
@@ -40,11 +41,24 @@ export function createMessageParser<T extends { type: string }>(
         message: `unknown type; known are ${[...validators.keys()].join(', ')}`,
       });
     if (validator.Check(value)) return ok(value as T);
-    const first = validator.Errors(value)[0];
-    return fail({
-      code: 'invalid-field',
-      field: first?.instancePath ?? '',
-      message: `${String(type)}: ${first?.message ?? 'does not match its schema'}`,
-    });
+    return fail(firstError(type as string, validator.Errors(value)));
+  };
+}
+
+/** What is wrong first, naming the field: of a field that is missing or unknown its own name, not its parent's. */
+function firstError(type: string, errors: readonly TLocalizedValidationError[]): WireError {
+  const [first] = errors;
+  if (first === undefined) return { code: 'invalid-field', field: '', message: `${type}: not valid` };
+  let field = first.instancePath;
+  let message = first.message;
+  if (first.keyword === 'required') {
+    field += `/${first.params.requiredProperties[0]}`;
+    message = 'is missing';
+  } else if (first.keyword === 'boolean') message = 'is not a field of this message';
+  // A name that the peer made up may be as long as its message; an error's field is at most 256 characters.
+  return {
+    code: 'invalid-field',
+    field: field.slice(0, 256),
+    message: `${type}: ${message}`,
   };
 }

@@ -1,0 +1,54 @@
+/**
+ * Owns when the fan-out runs: at the end of the current turn of the event loop, so that an idle server adds no delay.
+ * Under load it rests three times as long as the last run took, at most `maxRestMs`: fan-out then takes about a
+ * quarter of the loop, and what arrives meanwhile shares one write per viewer. At most one run is scheduled.
+ */
+
+import type { Clock } from '#base/clock.ts';
+
+const REST_PER_RUN = 3;
+/** Below the resolution of timers a rest is not worth one. */
+const SHORTEST_REST_MS = 1;
+
+export interface Ticker {
+  /** Asks for a run. Idempotent until it starts. */
+  request(): void;
+  stop(): void;
+}
+
+export interface TickerOptions {
+  readonly clock: Pick<Clock, 'monotonicMs' | 'after'>;
+  /** Calls back when the current turn of the event loop ends (setImmediate). */
+  readonly endOfTurn: (callback: () => void) => void;
+  readonly maxRestMs: number;
+  readonly run: () => void;
+}
+
+export function createTicker({ clock, endOfTurn, maxRestMs, run }: TickerOptions): Ticker {
+  let isScheduled = false;
+  let isStopped = false;
+  let restUntilMs = Number.NEGATIVE_INFINITY;
+  let cancel = (): void => {};
+
+  const start = (): void => {
+    if (isStopped) return;
+    isScheduled = false;
+    const startedMs = clock.monotonicMs();
+    run();
+    const endedMs = clock.monotonicMs();
+    restUntilMs = endedMs + Math.min(maxRestMs, (endedMs - startedMs) * REST_PER_RUN);
+  };
+  return {
+    request() {
+      if (isScheduled || isStopped) return;
+      isScheduled = true;
+      const restMs = restUntilMs - clock.monotonicMs();
+      if (restMs < SHORTEST_REST_MS) endOfTurn(start);
+      else cancel = clock.after(restMs, start);
+    },
+    stop() {
+      isStopped = true;
+      cancel();
+    },
+  };
+}
