@@ -55,10 +55,10 @@ export interface FrameSource {
   /** Removes and returns declared losses that wait to be written. */
   takeLosses(): LossDeclaration[];
   /** The store's answers, for the device that has this stream open. */
-  settled(this: void, progress: EpochProgress): void;
+  settled(progress: EpochProgress): void;
   /** Readings from here on were dropped unwritten: the device must send them again. */
-  rewind(this: void, fromSeq: number): void;
-  refused(this: void, code: 'stream-refused' | 'stream-closed' | 'too-many-fragments', message: string): void;
+  rewind(fromSeq: number): void;
+  refused(code: 'stream-refused' | 'stream-closed' | 'too-many-fragments', message: string): void;
 }
 
 /** Settled ranges of one (stream, epoch), split into stored and declared lost. */

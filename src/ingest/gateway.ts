@@ -31,7 +31,7 @@ import {
   type OpenAnswer,
 } from '#ingest/gateway-session.ts';
 import { createLivePublisher, type LivePublisher } from '#ingest/live-publisher.ts';
-import { createStreamBuffer, type StreamBuffer } from '#ingest/stream-buffer.ts';
+import { createStreamBuffer, type StreamBuffer, type StreamObserver } from '#ingest/stream-buffer.ts';
 
 type Open = Extract<DeviceMessage, { type: 'open' }>;
 
@@ -144,6 +144,10 @@ export function createGateway(options: GatewayOptions): Gateway {
   const bufferCounters = { overwrittenFrames: 0 };
   const live = createLivePublisher(options.bus, (callback) => void setImmediate(callback));
   const buffers = new Map<string, StreamBuffer>();
+  const observer: StreamObserver = {
+    committed: (handle, progress) => live.committed(handle, progress),
+    refused: (handle) => void buffers.delete(handle.key),
+  };
   const members = new Set<Member>();
   const newest = new Map<string, Member>();
   let superseded = 0;
@@ -181,24 +185,10 @@ export function createGateway(options: GatewayOptions): Gateway {
     const { handle, progress } = found.value;
     let buffer = buffers.get(handle.key);
     if (buffer === undefined) {
-      buffer = watch(createStreamBuffer(handle, bufferCounters));
+      buffer = createStreamBuffer(handle, bufferCounters, observer);
       buffers.set(handle.key, buffer);
     }
     return ok({ buffer, progress });
-  }
-
-  /** Lets live viewers know what is committed, whoever has the stream open. */
-  function watch(buffer: StreamBuffer): StreamBuffer {
-    const { settled, refused } = buffer;
-    buffer.settled = (progress) => {
-      settled(progress);
-      live.committed(buffer.handle, progress);
-    };
-    buffer.refused = (code, message) => {
-      refused(code, message);
-      buffers.delete(buffer.handle.key);
-    };
-    return buffer;
   }
 
   /** Opens a stream and, on resume, compares the device's newest acknowledged reading with what is stored. */

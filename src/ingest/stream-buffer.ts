@@ -30,6 +30,13 @@ export interface StreamListener {
   ): void;
 }
 
+/** What watches all streams of the process, whoever has them open. */
+export interface StreamObserver {
+  committed(handle: StreamHandle, progress: EpochProgress): void;
+  /** The store will take nothing more: the buffer is dead. */
+  refused(handle: StreamHandle): void;
+}
+
 export interface StreamBufferCounters {
   /** Frames that were overwritten before the store took them. */
   overwrittenFrames: number;
@@ -51,7 +58,11 @@ interface Entry {
   readonly ledger: CreditLedger;
 }
 
-export function createStreamBuffer(handle: StreamHandle, counters: StreamBufferCounters): StreamBuffer {
+export function createStreamBuffer(
+  handle: StreamHandle,
+  counters: StreamBufferCounters,
+  observer: StreamObserver,
+): StreamBuffer {
   const ring = createBoundedQueue<Entry>(RING_FRAMES);
   const replay = createBoundedQueue<Entry>(REPLAY_FRAMES);
   const losses = createBoundedQueue<LossDeclaration>(LOSSES);
@@ -128,11 +139,13 @@ export function createStreamBuffer(handle: StreamHandle, counters: StreamBufferC
     settled(progress) {
       giveBack();
       buffer.listener?.settled(buffer, progress);
+      observer.committed(handle, progress);
     },
     rewind: (fromSeq) => buffer.listener?.rewind(buffer, fromSeq),
     refused(code, message) {
       giveBack();
       buffer.listener?.refused(buffer, code, message);
+      observer.refused(handle);
     },
   };
   return buffer;

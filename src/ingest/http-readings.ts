@@ -1,0 +1,244 @@
+/**
+ * Owns readings that come by HTTP, for curl and programs without a device store. The server numbers them itself, under
+ * an epoch of its own, and answers after COMMIT. Without numbers of its own a client that repeats a request after a
+ * time-out stores its readings twice: what must be exactly once uses the SDK. Bound: `MAX_STREAMS` streams, the one
+ * longest unused goes first.
+ */
+
+import { LRUCache } from 'lru-cache';
+
+import type { Clock } from '#base/clock.ts';
+import { AppError } from '#base/errors.ts';
+import { contains } from '#base/ranges.ts';
+import { randomEpoch, uuidv7 } from '#base/uuid.ts';
+import type { DeviceIdentity, Frame } from '#contract/readings.ts';
+import type { ReadingsAccepted, ReadingsRequest } from '#contract/rest.ts';
+import { frameBytes } from '#protocol/data-codec.ts';
+import type { StreamDefinition } from '#protocol/messages.ts';
+import type { StoreSink } from '#contract/readings.ts';
+import type { CreditLedger } from '#ingest/credit.ts';
+import type { Gateway } from '#ingest/gateway.ts';
+import type { StreamBuffer } from '#ingest/stream-buffer.ts';
+
+const MAX_STREAMS = 10_000;
+/** A pause this long starts a new session. */
+const SESSION_IDLE_MS = 10 * 60_000;
+/** Longer than a database restart takes; after it the client hears that nothing was acknowledged. */
+const COMMIT_TIMEOUT_MS = 5_000;
+/** Explicit times are 32-bit microseconds after the first. */
+const MAX_SPAN_US = 2 ** 32 - 1;
+
+interface HttpStream {
+  readonly session: string;
+  readonly epoch: string;
+  readonly buffer: StreamBuffer;
+  readonly ledger: CreditLedger;
+  readonly waiting: Set<{ seq: number; done: (error: AppError | null) => void }>;
+  nextSeq: number;
+}
+
+export type SubmitReadings = (
+  identity: DeviceIdentity,
+  request: ReadingsRequest,
+) => Promise<ReadingsAccepted>;
+
+export function createHttpReadings(options: {
+  gateway: Gateway;
+  store: StoreSink;
+  clock: Clock;
+}): SubmitReadings {
+  const { gateway, store, clock } = options;
+  const sessions = new LRUCache<string, string>({
+    max: MAX_STREAMS,
+    ttl: SESSION_IDLE_MS,
+    updateAgeOnGet: true,
+  });
+  const streams = new LRUCache<string, Promise<HttpStream>>({
+    max: MAX_STREAMS,
+    ttl: SESSION_IDLE_MS,
+    updateAgeOnGet: true,
+    dispose: (stream) =>
+      void stream.then(
+        ({ ledger }) => ledger.close(),
+        () => undefined,
+      ),
+  });
+
+  function streamFor(identity: DeviceIdentity, request: ReadingsRequest): Promise<HttpStream> {
+    const axes = axesOf(request);
+    const clockKind = request.readings.every((reading) => reading.timeUs !== undefined) ? 'device' : 'none';
+    const sensor = request.sensor ?? 'http';
+    const key = JSON.stringify([
+      identity.deviceId,
+      request.segment,
+      sensor,
+      axes,
+      request.rateHz ?? 1,
+      clockKind,
+    ]);
+    const known = streams.get(key);
+    if (known !== undefined) return known;
+    const session = sessions.get(identity.deviceId) ?? uuidv7(clock);
+    sessions.set(identity.deviceId, session);
+    const opening = open(identity, {
+      stream: uuidv7(clock),
+      session,
+      segment: request.segment,
+      sensor,
+      axes,
+      rateHz: request.rateHz ?? 1,
+      encoding: 'float32',
+      clock: clockKind,
+    });
+    streams.set(key, opening);
+    opening.catch(() => streams.delete(key));
+    return opening;
+  }
+
+  async function open(identity: DeviceIdentity, definition: StreamDefinition): Promise<HttpStream> {
+    const epoch = randomEpoch();
+    const answer = await gateway.openBuffer(identity, { definition, epoch });
+    if (!answer.ok)
+      throw new AppError(
+        answer.error.code,
+        answer.error.message,
+        answer.error.field === undefined ? {} : { field: answer.error.field },
+      );
+    const { buffer } = answer.value;
+    const waiting: HttpStream['waiting'] = new Set();
+    buffer.listener = {
+      settled: (_, progress) => {
+        for (const waiter of waiting) if (contains(progress.committed, waiter.seq)) waiter.done(null);
+      },
+      rewind: () => fail('overloaded', 'the server could not keep these readings; send them again'),
+      refused: (_, code, message) => {
+        streams.clear();
+        fail(code, message);
+      },
+    };
+    const fail = (code: string, message: string): void => {
+      for (const waiter of waiting)
+        waiter.done(new AppError(code, message, { temporary: code === 'overloaded' }));
+    };
+    return {
+      session: definition.session,
+      epoch,
+      buffer,
+      ledger: gateway.createLedger(),
+      waiting,
+      nextSeq: 0,
+    };
+  }
+
+  return async (identity, request) => {
+    const times = timesOf(request);
+    const stream = await streamFor(identity, request);
+    const { buffer, ledger } = stream;
+    const count = request.readings.length;
+    const frame = frameOf(request, { times, buffer, firstSeq: stream.nextSeq, nowUs: clock.nowUs() });
+    if (!ledger.receive(frameBytes(frame)))
+      throw new AppError('overloaded', 'too many readings of this stream wait to be stored', {
+        temporary: true,
+      });
+    stream.nextSeq += count;
+    const committed = committedOf(stream, frame.firstSeq + count - 1);
+    buffer.push(frame, ledger);
+    store.due(buffer);
+    gateway.live.frame(buffer.handle, frame);
+    await committed;
+    const { session, epoch } = stream;
+    return { session, stream: buffer.handle.definition.stream, epoch, firstSeq: frame.firstSeq, count };
+  };
+
+  function committedOf(stream: HttpStream, seq: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const waiter = {
+        seq,
+        done(error: AppError | null): void {
+          cancel();
+          stream.waiting.delete(waiter);
+          if (error === null) resolve();
+          else reject(error);
+        },
+      };
+      const cancel = clock.after(COMMIT_TIMEOUT_MS, () =>
+        waiter.done(
+          new AppError(
+            'store-unavailable',
+            'the database did not commit in time; the readings may still be stored later',
+            {
+              temporary: true,
+            },
+          ),
+        ),
+      );
+      stream.waiting.add(waiter);
+    });
+  }
+}
+
+function axesOf(request: ReadingsRequest): { name: string; unit: string }[] {
+  const names = Object.keys(request.readings[0]!.values);
+  for (const [i, reading] of request.readings.entries()) {
+    const own = Object.keys(reading.values);
+    if (own.length !== names.length || names.some((name) => reading.values[name] === undefined))
+      throw new AppError('invalid-field', 'all readings of a request have the same axes', {
+        field: `/readings/${i}/values`,
+      });
+  }
+  return names.map((name) => ({ name, unit: request.units?.[name] ?? '1' }));
+}
+
+/** Device times, or null when the request has none. */
+function timesOf(request: ReadingsRequest): number[] | null {
+  const given = request.readings.flatMap((reading) => (reading.timeUs === undefined ? [] : [reading.timeUs]));
+  if (given.length === 0) return null;
+  if (given.length !== request.readings.length)
+    throw new AppError('invalid-field', 'either all readings have a timeUs or none', { field: '/readings' });
+  const first = given[0]!;
+  for (const [i, timeUs] of given.entries())
+    if (timeUs < (given[i - 1] ?? first) || timeUs - first > MAX_SPAN_US)
+      throw new AppError('invalid-field', 'times rise and span at most 71 minutes', {
+        field: `/readings/${i}/timeUs`,
+      });
+  return given;
+}
+
+function frameOf(
+  request: ReadingsRequest,
+  at: { times: number[] | null; buffer: StreamBuffer; firstSeq: number; nowUs: number },
+): Frame {
+  const { axes, stream } = at.buffer.handle.definition;
+  const { readings } = request;
+  const payload = new Uint8Array(readings.length * axes.length * 4);
+  const view = new DataView(payload.buffer);
+  let offset = 0;
+  for (const { values } of readings)
+    for (const { name } of axes) {
+      view.setFloat32(offset, values[name]!, true);
+      offset += 4;
+    }
+  const firstUs = at.times?.[0] ?? at.nowUs;
+  return {
+    streamId: stream,
+    epoch: at.buffer.handle.epoch,
+    firstSeq: at.firstSeq,
+    count: readings.length,
+    firstUs,
+    periodNs: Math.min(0xffffffff, Math.round(1e9 / (request.rateHz ?? 1))),
+    deltasUs: at.times === null ? null : deltasOf(at.times, firstUs),
+    payload,
+    liveOnly: false,
+    historical: false,
+    sentUs: at.nowUs,
+    arrivalUs: at.nowUs,
+    offsetUs: 0,
+  };
+}
+
+function deltasOf(times: number[], firstUs: number): Uint8Array {
+  const bytes = new Uint8Array(times.length * 4);
+  const view = new DataView(bytes.buffer);
+  for (const [i, timeUs] of times.entries()) view.setUint32(i * 4, timeUs - firstUs, true);
+  return bytes;
+}
