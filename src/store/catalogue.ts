@@ -1,0 +1,234 @@
+/**
+ * Owns the opening and ending of sessions and streams. Opening is idempotent: it makes what is absent, and compares
+ * what exists with what the device says; a stream's definition never changes. Another organisation's ids look the same
+ * as a mismatch without detail. An opening costs two round trips: one as the application, one as the writer.
+ */
+
+import { fail, ok, type Result } from '#base/result.ts';
+import { AppError } from '#base/errors.ts';
+import type { DeviceIdentity, EpochProgress, StreamHandle } from '#contract/readings.ts';
+import { crc32 } from '#protocol/crc32.ts';
+import type { WireError } from '#protocol/data-codec.ts';
+import type { StreamDefinition } from '#protocol/messages.ts';
+import { epochToInt8 } from '#store/epoch.ts';
+import { parseMultirange } from '#store/multirange.ts';
+import { runAsOrg, type Pools, type Statement } from '#store/pools.ts';
+import { checkDefinition, compareDefinition, packedBytes, type StreamRow } from '#store/stream-definition.ts';
+
+export interface OpenedStream {
+  readonly handle: StreamHandle;
+  readonly progress: EpochProgress;
+  /** Server day (UTC, `2026-01-31`) of this epoch's first commit; null while nothing is committed. */
+  readonly firstCommitDay: string | null;
+}
+
+export interface OpenOptions {
+  /** The device's older epochs of this stream are closed with a tail of unknown length. */
+  readonly previousStoreLost?: boolean;
+}
+
+/** One (stream, epoch) of the caller's organisation. */
+export interface EpochKey {
+  readonly streamId: string;
+  readonly epoch: string;
+}
+
+export interface ClockObservation {
+  readonly deviceUs: number;
+  /** Server time = device time + offsetUs. */
+  readonly offsetUs: number;
+  readonly roundTripUs: number;
+}
+
+/** All methods may throw AppError `store-unavailable` or `overloaded`: the same call may succeed later. */
+export interface Catalogue {
+  /** Errors: `invalid-field`, `stream-mismatch` naming the field (without one: the ids are not this device's). */
+  openStream(
+    identity: DeviceIdentity,
+    request: { definition: StreamDefinition; epoch: string } & OpenOptions,
+  ): Promise<Result<OpenedStream, WireError>>;
+  /** CRC-32 of the packed axes of a committed reading, for the check on resume; null when it is not stored (any more). */
+  checksumOf(identity: DeviceIdentity, key: EpochKey, seq: number): Promise<number | null>;
+  /** The recording of this stream is over. The session ends with its last stream. Idempotent. */
+  endStream(identity: DeviceIdentity, streamId: string): Promise<void>;
+  recordClock(identity: DeviceIdentity, observation: ClockObservation): Promise<void>;
+}
+
+const attempts = 3;
+
+export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue {
+  const openEpoch = async (row: StreamRow, epoch: string, previousStoreLost: boolean): Promise<EpochRow> => {
+    // A row that another connection is making at this moment is not seen by the first attempt.
+    for (let attempt = 1; attempt <= attempts; attempt++) {
+      const [result] = await pools.writer.run([openEpochStatement(row, epoch, previousStoreLost)]);
+      const found = result?.rows[0] as EpochRow | undefined;
+      if (found !== undefined) return found;
+    }
+    throw new AppError('overloaded', 'the epoch is being opened elsewhere', { temporary: true });
+  };
+
+  return {
+    async openStream(identity, { definition, epoch, previousStoreLost = false }) {
+      const valid = checkDefinition(definition);
+      if (!valid.ok) return valid;
+      const statements = openStatements(identity, definition);
+      // The write-ahead log is one sequence: a chunk's commit, which does wait for the disk, makes the rows of its
+      // stream durable too, and nothing was acknowledged before it. So opening need not wait for the disk.
+      const opening = { statements, mode: 'change', durability: 'later' } as const;
+      const results = await runAsOrg(pools.app, identity.orgId, opening);
+      const row = results.at(-1)?.rows[0] as StreamRow | undefined;
+      if (row === undefined) return fail({ code: 'stream-mismatch', message: 'these ids are in use' });
+      const same = compareDefinition(row, identity, definition);
+      if (!same.ok) return same;
+      return ok(
+        openedStream(row, await openEpoch(row, epoch, previousStoreLost), { identity, definition, epoch }),
+      );
+    },
+    async checksumOf(identity, key, seq) {
+      const [result] = await runAsOrg(pools.app, identity.orgId, {
+        statements: [checksumStatement(key, seq)],
+        mode: 'snapshot',
+      });
+      const row = result?.rows[0] as { packed: Buffer } | undefined;
+      return row === undefined ? null : crc32(row.packed);
+    },
+    async endStream(identity, streamId) {
+      const statements = endStatements(identity, streamId);
+      await runAsOrg(pools.app, identity.orgId, { statements, mode: 'change' });
+    },
+    async recordClock(identity, { deviceUs, offsetUs, roundTripUs }) {
+      const text = `insert into kymo.clock_observation (org_id, device_id, device_us, offset_us, round_trip_us)
+        values ($1, $2, $3, $4, $5)`;
+      const values = [identity.orgId, identity.deviceId, deviceUs, offsetUs, roundTripUs];
+      await runAsOrg(pools.app, identity.orgId, {
+        statements: [{ name: 'record-clock', text, values }],
+        mode: 'change',
+        durability: 'later',
+      });
+    },
+  };
+}
+
+interface EpochRow {
+  readonly committed: string;
+  readonly lost: string;
+  readonly first_commit_day: string | null;
+}
+
+function openedStream(
+  row: StreamRow,
+  found: EpochRow,
+  request: { identity: DeviceIdentity; definition: StreamDefinition; epoch: string },
+): OpenedStream {
+  const { identity, definition, epoch } = request;
+  return {
+    handle: {
+      key: `${definition.stream}/${epoch}`,
+      orgId: identity.orgId,
+      deviceId: identity.deviceId,
+      epoch,
+      definition,
+      readingBytes: packedBytes(definition),
+      retentionClass: row.retention_class,
+    },
+    progress: { committed: parseMultirange(found.committed), lost: parseMultirange(found.lost) },
+    firstCommitDay: found.first_commit_day,
+  };
+}
+
+// Each statement sees what was committed before it began, so a session or stream that another connection makes at the
+// same moment is waited for by the insert and seen by the next. The stream is made only in a session that this
+// organisation can see: the foreign key alone would accept any.
+function openStatements(identity: DeviceIdentity, definition: StreamDefinition): Statement[] {
+  const { stream, session, segment, sensor, axes, rateHz, encoding, scale, clock } = definition;
+  return [
+    {
+      name: 'open-session',
+      text: `insert into kymo.session (id, org_id, label, synthetic) values ($1, $2, $3, $4) on conflict do nothing`,
+      values: [session, identity.orgId, definition.label ?? '', definition.synthetic ?? false],
+    },
+    {
+      // A new stream makes an ended session go on.
+      name: 'open-stream',
+      text: `with made as (
+          insert into kymo.stream
+            (id, org_id, session_id, device_id, segment, sensor, axes, rate_hz, encoding, scale, clock)
+          select $1, $2, s.id, $4, $5, $6, $7, $8, $9, $10, $11 from kymo.session s where s.id = $3
+          on conflict do nothing returning session_id)
+        update kymo.session s set ended_at = null from made where s.id = made.session_id and s.ended_at is not null`,
+      values: [
+        stream,
+        identity.orgId,
+        session,
+        identity.deviceId,
+        segment,
+        sensor,
+        JSON.stringify(axes),
+        rateHz,
+        encoding,
+        scale ?? null,
+        clock,
+      ],
+    },
+    {
+      name: 'opened-stream',
+      text: `select t.id, t.org_id, t.session_id, t.device_id, t.segment, t.sensor, t.axes, t.rate_hz, t.encoding,
+          t.scale, t.clock, t.retention_class, s.synthetic
+        from kymo.stream t join kymo.session s on s.id = t.session_id where t.id = $1`,
+      values: [stream],
+    },
+  ];
+}
+
+// Older epochs are locked in the guard's order, so that a flush and this never wait for each other.
+function openEpochStatement(row: StreamRow, epoch: string, previousStoreLost: boolean): Statement {
+  return {
+    name: 'open-epoch',
+    text: `with made as (
+        insert into kymo.stream_epoch (stream_id, epoch, org_id) values ($1, $2, $3)
+        on conflict do nothing returning committed, lost, first_commit_day, opened_at),
+      this as (
+        select * from made union all
+        select committed, lost, first_commit_day, opened_at from kymo.stream_epoch where stream_id = $1 and epoch = $2),
+      older as (
+        select e.stream_id, e.epoch from kymo.stream_epoch e, this
+         where $4 and e.stream_id = $1 and e.epoch <> $2 and e.opened_at < this.opened_at and not e.tail_lost
+         order by e.stream_id, e.epoch for update of e),
+      closed as (
+        update kymo.stream_epoch e set tail_lost = true from older
+         where e.stream_id = older.stream_id and e.epoch = older.epoch)
+      select committed::text, lost::text, first_commit_day::text from this`,
+    values: [row.id, epochToInt8(epoch), row.org_id, previousStoreLost],
+  };
+}
+
+// Chunks of one epoch do not overlap, so only the last one that starts at or before `seq` can hold it.
+function checksumStatement(key: EpochKey, seq: number): Statement {
+  return {
+    text: `select substring(data from (($3::bigint - first_seq) * (length(data) / n) + 1)::integer
+                            for length(data) / n) as packed
+      from (select first_seq, n, data from kymo.chunk
+             where stream_id = $1 and epoch = $2 and first_seq <= $3::bigint
+             order by first_seq desc limit 1) c
+      where first_seq + n > $3::bigint`,
+    values: [key.streamId, epochToInt8(key.epoch), seq],
+  };
+}
+
+// The session's row is locked first, so that of two streams that end at once the second sees the first.
+function endStatements(identity: DeviceIdentity, streamId: string): Statement[] {
+  const values = [streamId, identity.deviceId];
+  const ofStream = '(select session_id from kymo.stream where id = $1 and device_id = $2)';
+  return [
+    { text: `select 1 from kymo.session where id = ${ofStream} for update`, values },
+    {
+      text: `update kymo.stream set ended_at = now() where id = $1 and device_id = $2 and ended_at is null`,
+      values,
+    },
+    {
+      text: `update kymo.session s set ended_at = now() where s.id = ${ofStream} and s.ended_at is null
+        and not exists (select 1 from kymo.stream t where t.session_id = s.id and t.ended_at is null)`,
+      values,
+    },
+  ];
+}
