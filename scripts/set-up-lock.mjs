@@ -1,0 +1,82 @@
+/**
+ * Owns the rule that one process at a time changes this checkout's fetched and built things. The lock is a file that
+ * names its holder; a holder that no longer runs loses it. Nothing is locked when everything is fresh.
+ */
+
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { toolsDirectory } from './checkout.mjs';
+
+const retryMs = 200;
+/** Writing the holder's number takes microseconds; a lock without one for this long was left by a crash. */
+const namelessMs = 5_000;
+const lockFile = path.join(toolsDirectory, 'set-up.lock');
+
+/** Runs `work` while holding the lock. Waits for another set-up to end; `progress` says so once. */
+export async function withSetUpLock(progress, work) {
+  mkdirSync(toolsDirectory, { recursive: true });
+  let told = false;
+  while (!tryAcquire()) {
+    const holder = readHolder();
+    if (holder === undefined) continue;
+    if (!holder.alive) removeStale(holder.pid);
+    else {
+      if (!told) progress.say(`Another set-up is at work here (process ${holder.pid}); waiting for it`);
+      told = true;
+      await delay(retryMs);
+    }
+  }
+  try {
+    return await work();
+  } finally {
+    rmSync(lockFile, { force: true });
+  }
+}
+
+function tryAcquire() {
+  try {
+    writeFileSync(lockFile, String(process.pid), { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if (error.code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** Who holds the lock, by process id (0 while not yet written); undefined when it was just released. */
+function readHolder() {
+  try {
+    const pid = Number.parseInt(readFileSync(lockFile, 'utf8'), 10) || 0;
+    const ageMs = Date.now() - statSync(lockFile).mtimeMs;
+    return { pid, alive: pid === 0 ? ageMs < namelessMs : isRunning(pid) };
+  } catch (error) {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function isRunning(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
+// Renaming is atomic, so of several that find the same stale lock only one removes it. Should the file have become
+// someone else's live lock in between, it is put back.
+function removeStale(holder) {
+  const aside = `${lockFile}.${process.pid}`;
+  try {
+    renameSync(lockFile, aside);
+  } catch (error) {
+    if (error.code === 'ENOENT') return;
+    throw error;
+  }
+  const taken = Number.parseInt(readFileSync(aside, 'utf8'), 10) || 0;
+  if (taken === holder) rmSync(aside);
+  else renameSync(aside, lockFile);
+}
