@@ -58,7 +58,10 @@ export interface FrameSource {
   settled(progress: EpochProgress): void;
   /** Readings from here on were dropped unwritten: the device must send them again. */
   rewind(fromSeq: number): void;
-  refused(code: 'stream-refused' | 'stream-closed' | 'too-many-fragments', message: string): void;
+  /** The database refuses what this stream sends: nothing more is taken from it. */
+  refused(message: string): void;
+  /** The store does not know this stream (any more): it has to be opened again before anything is stored. */
+  unknown(): void;
 }
 
 /** Settled ranges of one (stream, epoch), split into stored and declared lost. */

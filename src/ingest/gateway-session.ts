@@ -367,12 +367,13 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
       const stream = byBuffer.get(buffer);
       if (stream !== undefined) send({ type: 'rewind', ref: stream.ref, fromSeq });
     },
-    refused(buffer, code, message) {
+    refused(buffer, message) {
       const stream = byBuffer.get(buffer);
       if (stream === undefined) return;
-      refuse({ code, message }, stream.ref);
+      refuse({ code: 'stream-refused', message }, stream.ref);
       release(stream);
     },
+    unknown: () => close('internal'),
   };
 
   function sendAck(): void {

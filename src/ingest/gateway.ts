@@ -146,7 +146,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const buffers = new Map<string, StreamBuffer>();
   const observer: StreamObserver = {
     committed: (handle, progress) => live.committed(handle, progress),
-    refused: (handle) => void buffers.delete(handle.key),
+    dead: (handle) => void buffers.delete(handle.key),
   };
   const members = new Set<Member>();
   const newest = new Map<string, Member>();

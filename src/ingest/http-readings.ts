@@ -80,7 +80,7 @@ export function createHttpReadings(options: {
     if (known !== undefined) return known;
     const session = sessions.get(identity.deviceId) ?? uuidv7(clock);
     sessions.set(identity.deviceId, session);
-    const opening = open(identity, {
+    const opening = open(identity, key, {
       stream: uuidv7(clock),
       session,
       segment: request.segment,
@@ -95,7 +95,11 @@ export function createHttpReadings(options: {
     return opening;
   }
 
-  async function open(identity: DeviceIdentity, definition: StreamDefinition): Promise<HttpStream> {
+  async function open(
+    identity: DeviceIdentity,
+    key: string,
+    definition: StreamDefinition,
+  ): Promise<HttpStream> {
     const epoch = randomEpoch();
     const answer = await gateway.openBuffer(identity, { definition, epoch });
     if (!answer.ok)
@@ -111,9 +115,13 @@ export function createHttpReadings(options: {
         for (const waiter of waiting) if (contains(progress.committed, waiter.seq)) waiter.done(null);
       },
       rewind: () => fail('overloaded', 'the server could not keep these readings; send them again'),
-      refused: (_, code, message) => {
-        streams.clear();
-        fail(code, message);
+      refused: (_, message) => {
+        streams.delete(key);
+        fail('stream-refused', message);
+      },
+      unknown: () => {
+        streams.delete(key);
+        fail('overloaded', 'the database lost this stream; send the readings again');
       },
     };
     const fail = (code: string, message: string): void => {

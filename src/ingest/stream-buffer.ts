@@ -33,8 +33,8 @@ export interface StreamListener {
 /** What watches all streams of the process, whoever has them open. */
 export interface StreamObserver {
   committed(handle: StreamHandle, progress: EpochProgress): void;
-  /** The store will take nothing more: the buffer is dead. */
-  refused(handle: StreamHandle): void;
+  /** The store takes nothing more under this handle: the buffer is dead. */
+  dead(handle: StreamHandle): void;
 }
 
 export interface StreamBufferCounters {
@@ -100,6 +100,17 @@ export function createStreamBuffer(
     for (const { ledger, bytes } of paid) ledger.settle(bytes);
   }
 
+  /** What waits was not acknowledged, so the device still has it. */
+  function abandon(): void {
+    giveBack();
+    for (const queue of [ring, replay])
+      for (let entry = queue.shift(); entry !== undefined; entry = queue.shift())
+        entry.ledger.settle(entry.bytes);
+    ringBytes = 0;
+    waitingReadings = 0;
+    observer.dead(handle);
+  }
+
   const buffer: StreamBuffer = {
     handle,
     listener: null,
@@ -142,10 +153,13 @@ export function createStreamBuffer(
       observer.committed(handle, progress);
     },
     rewind: (fromSeq) => buffer.listener?.rewind(buffer, fromSeq),
-    refused(code, message) {
-      giveBack();
-      buffer.listener?.refused(buffer, code, message);
-      observer.refused(handle);
+    refused(message) {
+      abandon();
+      buffer.listener?.refused(buffer, message);
+    },
+    unknown() {
+      abandon();
+      buffer.listener?.unknown(buffer);
     },
   };
   return buffer;

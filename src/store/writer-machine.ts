@@ -6,7 +6,7 @@
  */
 
 import { assert } from '#base/assert.ts';
-import { emptyRanges, type RangeSet } from '#base/ranges.ts';
+import type { RangeSet } from '#base/ranges.ts';
 import type { EpochProgress, Frame, FrameSource, LossDeclaration } from '#contract/readings.ts';
 import { planStream, type Chunk, type StreamPlan } from '#store/flush-plan.ts';
 
@@ -42,7 +42,7 @@ interface Item {
   readonly losses: LossDeclaration[];
 }
 
-/** What a guard row says, as the lock step read it. `null`: the row is gone (the stream was erased). */
+/** What a guard row says, as the lock step read it. `null`: there is no such row. */
 export interface GuardRow {
   readonly key: string;
   readonly progress: EpochProgress | null;
@@ -91,6 +91,7 @@ export interface WriterCounters {
   duplicateReadings: number;
   declaredReadings: number;
   refusedStreams: number;
+  unknownStreams: number;
   fragmentRefusals: number;
   failures: Record<FailureKind, number>;
   bisections: number;
@@ -115,6 +116,7 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
     duplicateReadings: 0,
     declaredReadings: 0,
     refusedStreams: 0,
+    unknownStreams: 0,
     fragmentRefusals: 0,
     failures: { gone: 0, blocked: 0, partition: 0, data: 0 },
     bisections: 0,
@@ -193,8 +195,9 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
     for (const item of batch) {
       const progress = progressOf.get(item.source.handle.key) ?? null;
       if (progress === null) {
-        counters.refusedStreams++;
-        item.source.refused('stream-closed', 'the stream was erased');
+        // Erased, or opened just before the database crashed: the device opens it again and sends what is unsettled.
+        counters.unknownStreams++;
+        item.source.unknown();
         continue;
       }
       present.push(item);
@@ -267,7 +270,7 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
     if (kind === 'data') {
       if (batch.length === 1) {
         counters.refusedStreams++;
-        batch[0]?.source.refused('stream-refused', 'the database refuses what this stream sends');
+        batch[0]?.source.refused('the database refuses what this stream sends');
         batch = [];
       } else {
         counters.bisections++;
@@ -351,6 +354,3 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
     },
   };
 }
-
-/** Progress of a stream of which nothing is known. */
-export const noProgress: EpochProgress = { committed: emptyRanges, lost: emptyRanges };

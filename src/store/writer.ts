@@ -80,13 +80,15 @@ interface LockedRow {
 export interface Writer extends StoreSink {
   readonly counters: Readonly<WriterCounters>;
   readonly isStalled: boolean;
+  /** Makes the partitions of the days to come. Once before the first flush, then about hourly. */
+  preparePartitions(): Promise<void>;
   /** Writes everything that waits; resolves when it is committed or after `timeoutMs` (then false). */
   drain(timeoutMs: number): Promise<boolean>;
   stop(): Promise<void>;
 }
 
 export interface WriterOptions {
-  readonly pool: pg.Pool;
+  /** Of the role kymo_writer. */
   readonly connectionString: string;
   readonly config: WriterConfig;
   readonly clock: Clock;
@@ -98,6 +100,15 @@ export function createWriter(options: WriterOptions): Writer {
   const { clock, log } = options;
   const machine = createWriterMachine(options.config, options.random);
   const encoder = createChunkEncoder();
+  // Beside the flushes: making partitions, and ending a stuck peer while a flush waits for it.
+  const side = new pg.Pool({
+    connectionString: options.connectionString,
+    max: 2,
+    application_name: 'kymo writer side',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: CONNECT_TIMEOUT_MS,
+  });
+  side.on('error', (error) => log.warn('an idle database connection broke', { error: error.message }));
   const drained = new Set<() => void>();
   let client: pg.Client | null = null;
   let cancelWake: (() => void) | null = null;
@@ -159,7 +170,7 @@ export function createWriter(options: WriterOptions): Writer {
         void terminateBlockers();
         return;
       case 'makePartitions':
-        void ensurePartitions(options.pool).catch((error: unknown) =>
+        void ensurePartitions(side).catch((error: unknown) =>
           log.error('partitions could not be made', { error: messageOf(error) }),
         );
         return;
@@ -295,7 +306,7 @@ export function createWriter(options: WriterOptions): Writer {
     const pid = (client as unknown as { processID?: number } | null)?.processID;
     if (pid === undefined) return;
     try {
-      const { rows } = await options.pool.query<{ pid: number; ended: boolean }>(TERMINATE_SQL, [pid]);
+      const { rows } = await side.query<{ pid: number; ended: boolean }>(TERMINATE_SQL, [pid]);
       for (const row of rows)
         log.warn('ended a stuck writer that held guard rows', { pid: row.pid, ended: row.ended });
     } catch (error) {
@@ -304,6 +315,7 @@ export function createWriter(options: WriterOptions): Writer {
   }
 
   return {
+    preparePartitions: () => ensurePartitions(side),
     due: (source) => dispatch({ type: 'due', source }),
     counters: machine.counters,
     get isStalled() {
@@ -325,7 +337,7 @@ export function createWriter(options: WriterOptions): Writer {
       cancelWake?.();
       const old = client;
       client = null;
-      await old?.end().catch(() => undefined);
+      await Promise.all([old?.end().catch(() => undefined), side.end()]);
     },
   };
 }
