@@ -1,0 +1,124 @@
+/**
+ * Owns the answer to "who is this?" for device keys, access keys and tickets: it joins the keyrings to the identity
+ * tables. Bounds are those of its parts: keyring.ts, tickets.ts, failed-attempts.ts.
+ */
+
+import type { Clock } from '#base/clock.ts';
+import type { DeviceIdentity } from '#contract/readings.ts';
+import type { RolePool, Statement } from '#store/pools.ts';
+import type { AccessIdentity, Scope } from '#identity/access.ts';
+import { createFailedAttempts } from '#identity/failed-attempts.ts';
+import { createKeyring, type IdentityCounters, type Known } from '#identity/keyring.ts';
+import { createTickets, type Tickets } from '#identity/tickets.ts';
+
+export interface DeviceGreeting {
+  /** Grows with every call for this device, over all processes. */
+  readonly generation: number;
+  /** The database's; changes with a restore. */
+  readonly incarnation: string;
+}
+
+/** Methods may throw AppError: `store-unavailable`, `overloaded`, or `limit-exceeded` (too many failures); all temporary. */
+export interface Identity extends Tickets {
+  /** Null when the key is unknown, malformed or revoked. `address`: whose failures are counted. */
+  authenticateDevice(key: string, address?: string): Promise<DeviceIdentity | null>;
+  /** Null when the key is unknown, malformed, revoked or expired. */
+  authenticateAccess(key: string, address?: string): Promise<AccessIdentity | null>;
+  /** Null when the device was revoked meanwhile. */
+  nextGeneration(deviceId: string): Promise<DeviceGreeting | null>;
+  /** Makes this process forget what it knows of a device or access key that was just revoked. */
+  forget(id: string): void;
+  readonly counters: IdentityCounters;
+}
+
+export function createIdentity(options: { authPool: RolePool; clock: Clock }): Identity {
+  const { authPool, clock } = options;
+  const failed = createFailedAttempts(clock);
+  const tickets = createTickets(clock);
+  const counters: IdentityCounters = { lookups: 0, failures: 0, refused: 0 };
+  const shared = { clock, failed, counters };
+  const devices = createKeyring<DeviceIdentity>({
+    ...shared,
+    kind: 'device',
+    lookUp: lookUpDevice,
+    idOf: (device) => device.deviceId,
+  });
+  const access = createKeyring<AccessIdentity>({
+    ...shared,
+    kind: 'access',
+    lookUp: lookUpAccess,
+    idOf: (key) => key.keyId,
+  });
+
+  async function lookUpDevice(hash: Buffer): Promise<Known<DeviceIdentity>> {
+    const [result] = await authPool.run([deviceStatement(hash)]);
+    const row = result?.rows[0] as { id: string; org_id: string } | undefined;
+    const identity = row === undefined ? null : { deviceId: row.id, orgId: row.org_id };
+    return { identity, expiresAtUs: Number.POSITIVE_INFINITY };
+  }
+
+  async function lookUpAccess(hash: Buffer): Promise<Known<AccessIdentity>> {
+    const [result] = await authPool.run([accessStatement(hash)]);
+    const row = result?.rows[0] as AccessRow | undefined;
+    if (row === undefined) return { identity: null, expiresAtUs: 0 };
+    return {
+      identity: { orgId: row.org_id, keyId: row.id, scope: row.scope },
+      expiresAtUs: row.expires_at === null ? Number.POSITIVE_INFINITY : row.expires_at.getTime() * 1000,
+    };
+  }
+
+  return {
+    ...tickets,
+    counters,
+    authenticateDevice: (key, address = '') => devices.find(key, address),
+    authenticateAccess: (key, address = '') => access.find(key, address),
+    async nextGeneration(deviceId) {
+      const [result] = await authPool.run([generationStatement(deviceId)]);
+      return (result?.rows[0] as DeviceGreeting | undefined) ?? null;
+    },
+    forget(id) {
+      devices.forget(id);
+      access.forget(id);
+      tickets.forgetTickets(id);
+    },
+  };
+}
+
+interface AccessRow {
+  readonly id: string;
+  readonly org_id: string;
+  readonly scope: Scope;
+  readonly expires_at: Date | null;
+}
+
+// `last_seen_at` is for people: written at most once a minute, so that reading a key stays cheap.
+function deviceStatement(hash: Buffer): Statement {
+  return {
+    name: 'device-by-key',
+    text: `with seen as (
+        update kymo.device set last_seen_at = now()
+         where key_hash = $1 and revoked_at is null
+           and (last_seen_at is null or last_seen_at < now() - interval '1 minute'))
+      select id, org_id from kymo.device where key_hash = $1 and revoked_at is null`,
+    values: [hash],
+  };
+}
+
+function accessStatement(hash: Buffer): Statement {
+  return {
+    name: 'access-by-key',
+    text: `select id, org_id, scope, expires_at from kymo.access_key
+      where key_hash = $1 and revoked_at is null and (expires_at is null or expires_at > now())`,
+    values: [hash],
+  };
+}
+
+function generationStatement(deviceId: string): Statement {
+  return {
+    name: 'next-generation',
+    text: `update kymo.device set generation = generation + 1, last_seen_at = now()
+      where id = $1 and revoked_at is null
+      returning generation, (select incarnation from kymo.server) as incarnation`,
+    values: [deviceId],
+  };
+}

@@ -1,0 +1,34 @@
+/**
+ * Owns the form of keys: `kd_` (device) or `ka_` (access) and 32 bytes from the platform's cryptographic generator in
+ * base64url. A key has 256 random bits, so a plain SHA-256 suffices to keep it (no dictionary helps), and looking a
+ * hash up in an index tells nothing by its time.
+ */
+
+import { createHash, randomBytes } from 'node:crypto';
+
+export type KeyKind = 'device' | 'access';
+
+const prefixes: Record<KeyKind, string> = { device: 'kd_', access: 'ka_' };
+const randomCharacters = 43;
+
+export interface NewKey {
+  /** Shown once. */
+  readonly key: string;
+  readonly hash: Buffer;
+}
+
+export function newKey(kind: KeyKind): NewKey {
+  const key = prefixes[kind] + randomBytes(32).toString('base64url');
+  return { key, hash: hashKey(key) };
+}
+
+/** SHA-256, 32 bytes. */
+export function hashKey(key: string): Buffer {
+  return createHash('sha256').update(key, 'utf8').digest();
+}
+
+/** The kind of a well-formed key; null for anything else, at any length, without hashing it. */
+export function kindOfKey(key: string): KeyKind | null {
+  if (key.length !== 3 + randomCharacters || !/^k[da]_[A-Za-z0-9_-]+$/.test(key)) return null;
+  return key.startsWith(prefixes.device) ? 'device' : 'access';
+}
