@@ -23,11 +23,8 @@ const LOSSES = 256;
 export interface StreamListener {
   settled(buffer: StreamBuffer, progress: EpochProgress): void;
   rewind(buffer: StreamBuffer, fromSeq: number): void;
-  refused(
-    buffer: StreamBuffer,
-    code: 'stream-refused' | 'stream-closed' | 'too-many-fragments',
-    message: string,
-  ): void;
+  refused(buffer: StreamBuffer, message: string): void;
+  unknown(buffer: StreamBuffer): void;
 }
 
 /** What watches all streams of the process, whoever has them open. */

@@ -1,0 +1,247 @@
+/**
+ * Owns configuration: one table of settings, each with a default and a sentence, read from flags, then the environment,
+ * then a JSON file, then the default. It is parsed once, frozen and passed down; nothing else reads the environment.
+ */
+
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+
+import { AppError } from '#base/errors.ts';
+
+type Kind = 'string' | 'number' | 'boolean';
+
+interface Setting<K extends Kind, D> {
+  readonly kind: K;
+  readonly default: D;
+  readonly env: string;
+  readonly doc: string;
+  /** Shown as `--name <value>` in the help. */
+  readonly value?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+}
+
+const setting = <const K extends Kind, const D>(s: Setting<K, D>): Setting<K, D> => s;
+
+/** Every setting of the server. A row here is a flag, an environment variable, a key of the file and a line of help. */
+export const settings = {
+  host: setting({
+    kind: 'string',
+    default: '127.0.0.1',
+    env: 'KYMO_HOST',
+    value: 'address',
+    doc: 'address to listen on',
+  }),
+  port: setting({
+    kind: 'number',
+    default: 7900,
+    env: 'KYMO_PORT',
+    value: 'number',
+    minimum: 0,
+    maximum: 65_535,
+    doc: 'port to listen on; 0 takes a free one',
+  }),
+  data: setting({
+    kind: 'string',
+    default: '',
+    env: 'KYMO_DATA',
+    value: 'folder',
+    doc: 'where the embedded database keeps its data; by default in the data folder of the operating system',
+  }),
+  'database-url': setting({
+    kind: 'string',
+    default: '',
+    env: 'DATABASE_URL',
+    value: 'url',
+    doc: 'a PostgreSQL 15 or newer to use instead of the embedded one; the role must be able to create roles',
+  }),
+  demo: setting({
+    kind: 'boolean',
+    default: false,
+    env: 'KYMO_DEMO',
+    doc: 'feed two demo sessions: a recorded walk and a synthetic walker',
+  }),
+  'tls-cert': setting({
+    kind: 'string',
+    default: '',
+    env: 'KYMO_TLS_CERT',
+    value: 'file',
+    doc: 'certificate chain (PEM)',
+  }),
+  'tls-key': setting({
+    kind: 'string',
+    default: '',
+    env: 'KYMO_TLS_KEY',
+    value: 'file',
+    doc: 'private key (PEM)',
+  }),
+  'trusted-proxy': setting({
+    kind: 'string',
+    default: '',
+    env: 'KYMO_TRUSTED_PROXY',
+    value: 'address',
+    doc: 'address or network of the proxy that ends TLS',
+  }),
+  insecure: setting({
+    kind: 'boolean',
+    default: false,
+    env: 'KYMO_INSECURE',
+    doc: 'listen outside loopback without TLS; health data then travels in clear',
+  }),
+  'flush-interval-ms': setting({
+    kind: 'number',
+    default: 250,
+    env: 'KYMO_FLUSH_INTERVAL_MS',
+    value: 'ms',
+    minimum: 1,
+    maximum: 60_000,
+    doc: 'readings are committed at least this often',
+  }),
+  'flush-readings': setting({
+    kind: 'number',
+    default: 500,
+    env: 'KYMO_FLUSH_READINGS',
+    value: 'number',
+    minimum: 1,
+    maximum: 100_000,
+    doc: '... or when one stream has this many waiting',
+  }),
+  'credit-pool-mib': setting({
+    kind: 'number',
+    default: 256,
+    env: 'KYMO_CREDIT_POOL_MIB',
+    value: 'MiB',
+    minimum: 1,
+    maximum: 65_536,
+    doc: 'most memory for received readings that are not committed yet',
+  }),
+  'heartbeat-ms': setting({
+    kind: 'number',
+    default: 5_000,
+    env: 'KYMO_HEARTBEAT_MS',
+    value: 'ms',
+    minimum: 100,
+    maximum: 600_000,
+    doc: 'heartbeat of devices and viewers; three missed ones end a connection',
+  }),
+  'drain-ms': setting({
+    kind: 'number',
+    default: 10_000,
+    env: 'KYMO_DRAIN_MS',
+    value: 'ms',
+    minimum: 0,
+    maximum: 600_000,
+    doc: 'how long stopping may wait for the last commit',
+  }),
+  'log-level': setting({
+    kind: 'string',
+    default: 'warn',
+    env: 'KYMO_LOG_LEVEL',
+    value: 'level',
+    doc: 'debug, info, warn, error or silent; JSON lines on standard error',
+  }),
+} as const;
+
+type Value<S> = S extends { kind: 'string' } ? string : S extends { kind: 'number' } ? number : boolean;
+export type Config = Readonly<{ [K in keyof typeof settings]: Value<(typeof settings)[K]> }> & {
+  /** Settings that were given, by flag, environment or file; the rest are defaults. */
+  readonly given: ReadonlySet<string>;
+};
+
+export interface ConfigSources {
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Parses everything once. Throws AppError `invalid-field` naming the setting and saying what it takes. */
+export function readConfig(sources: ConfigSources): Config {
+  const flags = parseFlags(sources.args);
+  const file = readFile(flags['config'] ?? sources.env['KYMO_CONFIG']);
+  const given = new Set<string>();
+  const values: Record<string, string | number | boolean> = {};
+  for (const [name, row] of Object.entries<Setting<Kind, string | number | boolean>>(settings)) {
+    const raw = flags[name] ?? sources.env[row.env] ?? file[name];
+    if (raw !== undefined) given.add(name);
+    values[name] = raw === undefined ? row.default : parseValue(name, row, raw);
+  }
+  for (const name of Object.keys(file))
+    if (!(name in settings)) throw invalid(name, 'is not a setting', 'kymo --help lists them');
+  return Object.freeze({ ...values, given }) as unknown as Config;
+}
+
+/** The environment variable names and the process's own values: the one place that reads them. */
+export function processSources(args: readonly string[]): ConfigSources {
+  return { args, env: process.env };
+}
+
+/** Lines of help, one a setting. */
+export function settingsHelp(): string {
+  const rows = Object.entries<Setting<Kind, string | number | boolean>>(settings).map(([name, row]) => {
+    const flag = `--${name}${row.kind === 'boolean' ? '' : ` <${row.value ?? 'value'}>`}`;
+    const fallback = row.kind === 'boolean' || row.default === '' ? '' : `; default ${row.default}`;
+    return `  ${flag.padEnd(30)} ${row.doc}${fallback} (${row.env})`;
+  });
+  return [
+    ...rows,
+    `  ${'--config <file>'.padEnd(30)} a JSON file with these settings by name (KYMO_CONFIG)`,
+  ].join('\n');
+}
+
+function parseFlags(args: readonly string[]): Record<string, string | boolean | undefined> {
+  const options: Record<string, { type: 'string' | 'boolean' }> = { config: { type: 'string' } };
+  for (const [name, row] of Object.entries(settings))
+    options[name] = { type: row.kind === 'boolean' ? 'boolean' : 'string' };
+  try {
+    return parseArgs({ args: [...args], options, allowNegative: true }).values as Record<
+      string,
+      string | boolean
+    >;
+  } catch (cause) {
+    throw new AppError(
+      'invalid-field',
+      `${(cause as Error).message.split('. ')[0]}; kymo --help lists the flags`,
+      { cause },
+    );
+  }
+}
+
+function readFile(path: string | boolean | undefined): Record<string, unknown> {
+  if (typeof path !== 'string' || path === '') return {};
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+  } catch (cause) {
+    throw new AppError('invalid-field', `the configuration file ${path} cannot be read as JSON`, {
+      field: 'config',
+      cause,
+    });
+  }
+}
+
+function parseValue(name: string, row: Setting<Kind, unknown>, raw: unknown): string | number | boolean {
+  if (row.kind === 'boolean') {
+    if (raw === true || raw === 'true' || raw === '1') return true;
+    if (raw === false || raw === 'false' || raw === '0' || raw === '') return false;
+    throw invalid(name, `is ${JSON.stringify(raw)}`, 'it takes true or false');
+  }
+  if (row.kind === 'string') {
+    if (typeof raw === 'string') return raw;
+    throw invalid(name, `is ${JSON.stringify(raw)}`, 'it takes a text');
+  }
+  const value =
+    typeof raw === 'number' ? raw : Number(typeof raw === 'string' && raw.trim() !== '' ? raw : Number.NaN);
+  if (
+    !Number.isInteger(value) ||
+    value < (row.minimum ?? 0) ||
+    value > (row.maximum ?? Number.MAX_SAFE_INTEGER)
+  )
+    throw invalid(
+      name,
+      `is ${JSON.stringify(raw)}`,
+      `it takes a whole number from ${row.minimum} to ${row.maximum}`,
+    );
+  return value;
+}
+
+function invalid(name: string, what: string, fix: string): AppError {
+  return new AppError('invalid-field', `--${name} ${what}: ${fix}`, { field: name });
+}
