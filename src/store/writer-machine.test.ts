@@ -1,0 +1,269 @@
+import { expect, test } from 'vitest';
+
+import { subtract, union, type RangeSet } from '#base/ranges.ts';
+import type { EpochProgress, Frame, FrameSource } from '#contract/readings.ts';
+import {
+  createWriterMachine,
+  defaultWriterConfig,
+  type WriterEffect,
+  type WriterMachine,
+} from '#store/writer-machine.ts';
+
+interface TestSource extends FrameSource {
+  waiting: Frame[];
+  readonly heard: string[];
+}
+
+function source(name: string, ...frames: [number, number][]): TestSource {
+  const heard: string[] = [];
+  const self: TestSource = {
+    handle: {
+      key: name,
+      orgId: 'o',
+      deviceId: 'd',
+      epoch: '0000000000000001',
+      retentionClass: 0,
+      readingBytes: 4,
+      definition: {
+        stream: name,
+        session: 's',
+        segment: 'pelvis',
+        sensor: 'imu',
+        axes: [{ name: 'x', unit: '1' }],
+        rateHz: 200,
+        encoding: 'float32',
+        clock: 'device',
+      },
+    },
+    waiting: frames.map(([firstSeq, count]) => ({
+      streamId: name,
+      epoch: '0000000000000001',
+      firstSeq,
+      count,
+      firstUs: 0,
+      periodNs: 0,
+      deltasUs: null,
+      payload: new Uint8Array(count * 4),
+      liveOnly: false,
+      historical: false,
+      sentUs: 0,
+      arrivalUs: 0,
+      offsetUs: 0,
+    })),
+    heard,
+    pendingReadings: () => self.waiting.reduce((sum, frame) => sum + frame.count, 0),
+    take: () => self.waiting.splice(0),
+    takeLosses: () => [],
+    settled: (progress) => void heard.push(`settled ${format(progress.committed)}`),
+    rewind: (fromSeq) => void heard.push(`rewind ${fromSeq}`),
+    refused: () => void heard.push('refused'),
+    unknown: () => void heard.push('unknown'),
+  };
+  return self;
+}
+
+const format = (ranges: RangeSet): string => ranges.map((r) => `${r.from}-${r.to}`).join(' ');
+
+/** A database of one table of ranges, carried out at once; `fail` makes the named step fail the next time. */
+function database(machine: WriterMachine) {
+  const committed = new Map<string, EpochProgress>();
+  const steps: string[] = [];
+  const failures: {
+    step: string;
+    kind: 'gone' | 'blocked' | 'data' | 'partition';
+    afterwards?: boolean;
+    when?: () => boolean;
+  }[] = [];
+  let pending = new Map<string, EpochProgress>();
+  let current: readonly FrameSource[] = [];
+  let nowMs = 0;
+  let wakeAt = Number.POSITIVE_INFINITY;
+  const run = (effects: WriterEffect[]): void => {
+    for (const effect of effects) apply(effect);
+  };
+  function apply(effect: WriterEffect): void {
+    if (effect.type === 'wake') {
+      wakeAt = Math.min(wakeAt, effect.atMs);
+      return;
+    }
+    steps.push(effect.type);
+    const index = failures.findIndex((f) => f.step === effect.type && (f.when?.() ?? true));
+    const failure = index < 0 ? undefined : failures[index];
+    if (effect.type === 'lock') {
+      current = effect.sources;
+      pending = new Map();
+    }
+    if (failure !== undefined && failure.afterwards !== true) {
+      if (failure.when === undefined) failures.splice(index, 1);
+      return run(machine.handle({ type: 'failed', kind: failure.kind, message: 'injected' }, nowMs));
+    }
+    switch (effect.type) {
+      case 'lock':
+        return run(
+          machine.handle(
+            {
+              type: 'locked',
+              rows: effect.sources.map((s) => ({
+                key: s.handle.key,
+                progress: committed.get(s.handle.key) ?? null,
+              })),
+            },
+            nowMs,
+          ),
+        );
+      case 'write':
+        for (const change of effect.changes) {
+          const old = committed.get(change.source.handle.key)!;
+          pending.set(change.source.handle.key, {
+            committed: union(old.committed, change.committed),
+            lost: subtract(union(old.lost, change.lost), change.committed),
+          });
+        }
+        return run(machine.handle({ type: 'written' }, nowMs));
+      case 'commit':
+        for (const [key, progress] of pending) committed.set(key, progress);
+        if (failure !== undefined) {
+          failures.splice(index, 1);
+          return run(machine.handle({ type: 'failed', kind: failure.kind, message: 'injected' }, nowMs));
+        }
+        return run(machine.handle({ type: 'committed' }, nowMs));
+      case 'rollback':
+        return run(machine.handle({ type: 'rolledBack' }, nowMs));
+      case 'terminateBlockers':
+      case 'makePartitions':
+    }
+  }
+  return {
+    committed,
+    steps,
+    failures,
+    current: () => current,
+    open(...sources: TestSource[]) {
+      for (const s of sources) committed.set(s.handle.key, { committed: [], lost: [] });
+    },
+    due(...sources: TestSource[]) {
+      for (const s of sources) run(machine.handle({ type: 'due', source: s }, nowMs));
+    },
+    /** Lets time pass until nothing wakes any more, or `limitMs` is reached. */
+    pass(limitMs: number) {
+      while (wakeAt <= limitMs) {
+        nowMs = Math.max(nowMs, wakeAt);
+        wakeAt = Number.POSITIVE_INFINITY;
+        run(machine.handle({ type: 'tick' }, nowMs));
+      }
+      nowMs = limitMs;
+    },
+  };
+}
+
+const create = () => {
+  const machine = createWriterMachine(defaultWriterConfig, () => 0.5);
+  return { machine, db: database(machine) };
+};
+
+test('a flush waits for the interval, takes all streams, and settles after the commit', () => {
+  const { machine, db } = create();
+  const a = source('a', [0, 10]);
+  const b = source('b', [0, 20]);
+  db.open(a, b);
+  db.due(a, b);
+  db.pass(249);
+  expect(db.steps).toEqual([]);
+  db.pass(260);
+  expect(db.steps).toEqual(['lock', 'write', 'commit']);
+  expect(a.heard).toEqual(['settled 0-10']);
+  expect(b.heard).toEqual(['settled 0-20']);
+  expect(machine.isIdle).toBe(true);
+});
+
+test('500 waiting readings of one stream flush at once', () => {
+  const { db } = create();
+  const a = source('a', [0, 500]);
+  db.open(a);
+  db.due(a);
+  expect(a.heard).toEqual(['settled 0-500']);
+});
+
+test('nothing is settled when the commit fails, and the same readings are tried again', () => {
+  const { machine, db } = create();
+  const a = source('a', [0, 500]);
+  db.open(a);
+  db.failures.push({ step: 'commit', kind: 'gone' });
+  db.due(a);
+  expect(a.heard).toEqual([]);
+  expect(machine.isStalled).toBe(true);
+  db.pass(10_000);
+  expect(a.heard).toEqual(['settled 0-500']);
+  expect(machine.counters.storedReadings).toBe(500);
+});
+
+test('a commit whose answer was lost is recognised by the guard and not written twice', () => {
+  const { machine, db } = create();
+  const a = source('a', [0, 500]);
+  db.open(a);
+  db.failures.push({ step: 'commit', kind: 'gone', afterwards: true });
+  db.due(a);
+  db.pass(10_000);
+  expect(db.steps).toEqual(['lock', 'write', 'commit', 'rollback', 'lock', 'commit']);
+  expect(a.heard).toEqual(['settled 0-500']);
+  expect(machine.counters.duplicateReadings).toBe(500);
+});
+
+test('a refused batch is bisected until the guilty stream stands alone', () => {
+  const { machine, db } = create();
+  const sources = Array.from({ length: 9 }, (_, i) => source(`s${i}`, [0, 10]));
+  db.open(...sources);
+  db.failures.push({
+    step: 'write',
+    kind: 'data',
+    when: () => db.current().some((s) => s.handle.key === 's5'),
+  });
+  db.due(...sources);
+  db.pass(20_000);
+  for (const s of sources) expect(s.heard).toEqual(s.handle.key === 's5' ? ['refused'] : ['settled 0-10']);
+  expect(machine.counters.refusedStreams).toBe(1);
+  expect(machine.isIdle).toBe(true);
+});
+
+test('a missing partition is asked for and the flush tried again', () => {
+  const { db } = create();
+  const a = source('a', [0, 500]);
+  db.open(a);
+  db.failures.push({ step: 'write', kind: 'partition' });
+  db.due(a);
+  db.pass(10_000);
+  expect(db.steps).toContain('makePartitions');
+  expect(a.heard).toEqual(['settled 0-500']);
+});
+
+test('a stream that the database does not know is opened again; the others go on', () => {
+  const { db } = create();
+  const a = source('a', [0, 500]);
+  const b = source('b', [0, 10]);
+  db.open(b);
+  db.due(b, a);
+  db.pass(1_000);
+  expect(a.heard).toEqual(['unknown']);
+  expect(b.heard).toEqual(['settled 0-10']);
+});
+
+test('while guard rows are locked by another, its blockers are looked at every second', () => {
+  const machine = createWriterMachine(defaultWriterConfig, () => 0.5);
+  const a = source('a', [0, 500]);
+  expect(machine.handle({ type: 'due', source: a }, 0).map((e) => e.type)).toEqual(['lock', 'wake']);
+  expect(machine.handle({ type: 'tick' }, 999).map((e) => e.type)).not.toContain('terminateBlockers');
+  expect(machine.handle({ type: 'tick' }, 1_000).map((e) => e.type)).toContain('terminateBlockers');
+  expect(machine.handle({ type: 'tick' }, 2_000).map((e) => e.type)).toContain('terminateBlockers');
+});
+
+test('pauses between retries grow to their maximum and end with the first success', () => {
+  const { machine, db } = create();
+  const a = source('a', [0, 500]);
+  db.open(a);
+  for (let i = 0; i < 8; i++) db.failures.push({ step: 'lock', kind: 'gone' });
+  db.due(a);
+  db.pass(60_000);
+  expect(machine.counters.failures.gone).toBe(8);
+  expect(machine.isStalled).toBe(false);
+  expect(a.heard).toEqual(['settled 0-500']);
+});
