@@ -39,8 +39,8 @@ type Open = Extract<DeviceMessage, { type: 'open' }>;
 export interface IngestBackend {
   /** Who holds this key, or null. Does not count as a connection. */
   authenticate(key: string): Promise<DeviceIdentity | null>;
-  /** Draws the next generation of the device. */
-  greet(identity: DeviceIdentity): Promise<Greeting>;
+  /** Draws the next generation of the device; null when it was revoked meanwhile. */
+  greet(identity: DeviceIdentity): Promise<Greeting | null>;
   openStream(
     identity: DeviceIdentity,
     request: { definition: StreamDefinition; epoch: string; previousStoreLost: boolean },

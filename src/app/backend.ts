@@ -1,0 +1,31 @@
+/** Owns what ingest asks of identity and store: the one place where the two meet. */
+
+import { ok, type Result } from '#base/result.ts';
+import type { EpochProgress, StreamHandle } from '#contract/readings.ts';
+import type { Identity } from '#identity/identity.ts';
+import type { IngestBackend } from '#ingest/gateway.ts';
+import type { WireError } from '#protocol/data-codec.ts';
+import type { Catalogue } from '#store/catalogue.ts';
+
+export function createBackend(identity: Identity, catalogue: Catalogue): IngestBackend {
+  return {
+    authenticate: (key) => identity.authenticateDevice(key),
+    async greet(device) {
+      const greeting = await identity.nextGeneration(device.deviceId);
+      return greeting === null ? null : { identity: device, ...greeting };
+    },
+    async openStream(
+      device,
+      request,
+    ): Promise<Result<{ handle: StreamHandle; progress: EpochProgress }, WireError>> {
+      const opened = await catalogue.openStream(device, request);
+      return opened.ok ? ok({ handle: opened.value.handle, progress: opened.value.progress }) : opened;
+    },
+    checksumOf: ({ orgId, deviceId, definition, epoch }, seq) =>
+      catalogue.checksumOf({ orgId, deviceId }, { streamId: definition.stream, epoch }, seq),
+    async endStream({ orgId, deviceId, definition }, recordingEnded) {
+      if (recordingEnded) await catalogue.endStream({ orgId, deviceId }, definition.stream);
+    },
+    recordClock: (device, observation) => catalogue.recordClock(device, observation),
+  };
+}

@@ -1,0 +1,121 @@
+/**
+ * Owns the WebSocket handshakes: /v1/device for devices, /v1/live for viewers. It decides who is asking before the
+ * socket opens, where the request says so (Authorization header or single-use ticket); a device may also say it in its
+ * hello. Bounds: handshakes under way, and sockets per address that have not said who they are.
+ */
+
+import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+import { WebSocketServer } from 'ws';
+
+import { AppError } from '#base/errors.ts';
+import type { DeviceIdentity } from '#contract/readings.ts';
+import type { AccessIdentity } from '#identity/access.ts';
+import type { Identity } from '#identity/identity.ts';
+import { attachDevice } from '#ingest/device-socket.ts';
+import type { Gateway } from '#ingest/gateway.ts';
+import type { Hub } from '#live/hub.ts';
+import { liveServerOptions } from '#live/live-socket.ts';
+import { limits } from '#protocol/limits.ts';
+import { DEVICE_SUBPROTOCOL } from '#protocol/version.ts';
+
+/** Looking up a key takes about a millisecond; beyond this many at once a client does better to come back. */
+const HANDSHAKES_UNDER_WAY = 4_096;
+/** Sockets of one address that have neither header nor ticket: a clinic's devices behind one address say hello in 5 s. */
+const UNKNOWN_PER_ADDRESS = 256;
+
+export interface UpgradeOptions {
+  readonly identity: Identity;
+  readonly gateway: Gateway;
+  readonly hub: Hub<AccessIdentity>;
+}
+
+/** Starts answering upgrades of `server`. The returned function refuses them from then on. */
+export function answerUpgrades(server: Server, options: UpgradeOptions): () => void {
+  const { identity, gateway, hub } = options;
+  const devices = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: limits.messageBytes,
+    handleProtocols: (offered) => (offered.has(DEVICE_SUBPROTOCOL) ? DEVICE_SUBPROTOCOL : false),
+  });
+  const viewers = new WebSocketServer(liveServerOptions);
+  const unknown = new Map<string, number>();
+  let underWay = 0;
+  let isRefusing = false;
+
+  async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const url = new URL(request.url ?? '/', 'http://localhost');
+    const address = request.socket.remoteAddress ?? '';
+    const key = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? null;
+    const ticket = url.searchParams.get('ticket');
+    if (url.pathname === '/v1/device') {
+      const known = await deviceOf({ key, ticket, address });
+      if (known === 'refused') refuse(socket, 401);
+      else if (known === null && !countUnknown(address, socket)) refuse(socket, 429);
+      else devices.handleUpgrade(request, socket, head, (ws) => attachDevice(gateway, ws, known));
+    } else if (url.pathname === '/v1/live') {
+      const viewer =
+        key !== null
+          ? await identity.authenticateAccess(key, address)
+          : ticket !== null
+            ? identity.redeemLiveTicket(ticket)
+            : null;
+      if (viewer === null) refuse(socket, 401);
+      else viewers.handleUpgrade(request, socket, head, (ws) => hub.attach(ws, viewer));
+    } else refuse(socket, 404);
+  }
+
+  /** Null: nothing was said, hello must say it. */
+  async function deviceOf(said: {
+    key: string | null;
+    ticket: string | null;
+    address: string;
+  }): Promise<DeviceIdentity | null | 'refused'> {
+    if (said.key !== null) return (await identity.authenticateDevice(said.key, said.address)) ?? 'refused';
+    if (said.ticket !== null) return identity.redeemDeviceTicket(said.ticket) ?? 'refused';
+    return null;
+  }
+
+  function countUnknown(address: string, socket: Duplex): boolean {
+    const count = unknown.get(address) ?? 0;
+    if (count >= UNKNOWN_PER_ADDRESS) return false;
+    unknown.set(address, count + 1);
+    socket.once('close', () => {
+      const left = (unknown.get(address) ?? 1) - 1;
+      if (left === 0) unknown.delete(address);
+      else unknown.set(address, left);
+    });
+    return true;
+  }
+
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    socket.on('error', () => socket.destroy());
+    if (isRefusing || underWay >= HANDSHAKES_UNDER_WAY) {
+      refuse(socket, 503);
+      return;
+    }
+    underWay++;
+    upgrade(request, socket, head)
+      .catch((error: unknown) => refuse(socket, error instanceof AppError && error.temporary ? 503 : 500))
+      .finally(() => underWay--);
+  };
+  server.on('upgrade', onUpgrade);
+  return () => {
+    isRefusing = true;
+  };
+}
+
+function refuse(socket: Duplex, status: 401 | 404 | 429 | 500 | 503): void {
+  const extra =
+    status === 401
+      ? 'WWW-Authenticate: Bearer\r\n'
+      : status === 429 || status === 503
+        ? 'Retry-After: 1\r\n'
+        : '';
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${extra}Connection: close\r\nContent-Length: 0\r\n\r\n`,
+  );
+}
