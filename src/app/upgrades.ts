@@ -53,9 +53,10 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
     const ticket = url.searchParams.get('ticket');
     if (url.pathname === '/v1/device') {
       const known = await deviceOf({ key, ticket, address });
-      if (known === 'refused') refuse(socket, 401);
-      else if (known === null && !countUnknown(address, socket)) refuse(socket, 429);
-      else devices.handleUpgrade(request, socket, head, (ws) => attachDevice(gateway, ws, known));
+      if (known === 'refused') return refuse(socket, 401);
+      const greeted = known === null ? countUnknown(address, socket) : () => undefined;
+      if (greeted === null) return refuse(socket, 429);
+      devices.handleUpgrade(request, socket, head, (ws) => attachDevice(gateway, ws, { known, greeted }));
     } else if (url.pathname === '/v1/live') {
       const viewer =
         key !== null
@@ -79,16 +80,21 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
     return null;
   }
 
-  function countUnknown(address: string, socket: Duplex): boolean {
+  /** Counts a socket until it is known or closed; null when its address has too many. */
+  function countUnknown(address: string, socket: Duplex): (() => void) | null {
     const count = unknown.get(address) ?? 0;
-    if (count >= UNKNOWN_PER_ADDRESS) return false;
+    if (count >= UNKNOWN_PER_ADDRESS) return null;
     unknown.set(address, count + 1);
-    socket.once('close', () => {
+    let isCounted = true;
+    const release = (): void => {
+      if (!isCounted) return;
+      isCounted = false;
       const left = (unknown.get(address) ?? 1) - 1;
       if (left === 0) unknown.delete(address);
       else unknown.set(address, left);
-    });
-    return true;
+    };
+    socket.once('close', release);
+    return release;
   }
 
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {

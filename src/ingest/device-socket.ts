@@ -13,7 +13,12 @@ import type { Gateway } from '#ingest/gateway.ts';
 /** Acknowledgements are about 100 bytes: a device this far behind has not read for minutes. */
 const UNSENT_BYTES = 1024 * 1024;
 
-export function attachDevice(gateway: Gateway, socket: WebSocket, known: DeviceIdentity | null): void {
+/** `known`: who the handshake proved this to be; null leaves it to hello. `greeted` hears when it is certain. */
+export function attachDevice(
+  gateway: Gateway,
+  socket: WebSocket,
+  { known, greeted }: { known: DeviceIdentity | null; greeted: () => void },
+): void {
   const connection = gateway.connect(
     {
       sendText(text) {
@@ -25,6 +30,7 @@ export function attachDevice(gateway: Gateway, socket: WebSocket, known: DeviceI
         // `terminate` follows when the peer does not answer the closing handshake (ws waits 30 s).
         socket.close(closeCodes[reason], reason);
       },
+      greeted,
     },
     known,
   );

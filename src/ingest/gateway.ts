@@ -81,6 +81,8 @@ export const defaultGatewayConfig: GatewayConfig = {
 export interface DeviceTransport {
   sendText(text: string): void;
   close(reason: CloseReason): void;
+  /** The device has said who it is. */
+  greeted(): void;
 }
 
 /** One connected device as the socket sees it. */
@@ -259,6 +261,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       try {
         const identity = known ?? (key === '' ? null : await backend.authenticate(key));
         const greeting = identity === null ? null : await backend.greet(identity);
+        if (greeting !== null) transport.greeted();
         if (greeting !== null && members.has(member)) supersede(greeting.identity.deviceId, member);
         session.authenticated(greeting, clock.nowUs());
       } catch (error) {

@@ -267,3 +267,11 @@ test('pauses between retries grow to their maximum and end with the first succes
   expect(machine.isStalled).toBe(false);
   expect(a.heard).toEqual(['settled 0-500']);
 });
+
+test('a timer that fires a little early is asked for again', () => {
+  const machine = createWriterMachine(defaultWriterConfig, () => 0.5);
+  const a = source('a', [0, 10]);
+  expect(machine.handle({ type: 'due', source: a }, 0)).toEqual([{ type: 'wake', atMs: 250 }]);
+  expect(machine.handle({ type: 'tick' }, 249.6)).toEqual([{ type: 'wake', atMs: 250 }]);
+  expect(machine.handle({ type: 'tick' }, 250).map((effect) => effect.type)).toContain('lock');
+});

@@ -301,7 +301,8 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
 
   function onTick(nowMs: number): WriterEffect[] {
     const effects: WriterEffect[] = [];
-    if (nowMs >= wakeAtMs) wakeAtMs = Number.POSITIVE_INFINITY;
+    // The timer that was asked for may have fired a little early: it is asked for again below.
+    wakeAtMs = Number.POSITIVE_INFINITY;
     if (phase === 'waiting') {
       if (nowMs < resumeAtMs) wake(resumeAtMs, effects);
       else {
