@@ -53,8 +53,8 @@ export function createKeyring<T extends object>(options: KeyringOptions<T>): Key
   const cacheOptions = {
     max: keyringLimits.maxRemembered,
     ttl: keyringLimits.rememberMs,
-    // Expiry follows the injected clock, read every time.
-    perf: { now: () => clock.monotonicMs() },
+    // Expiry follows the injected clock, read every time. lru-cache takes a start of 0 for "never expires".
+    perf: { now: () => clock.monotonicMs() + 1 },
     ttlResolution: 0,
   };
   // Apart, so that a flood of wrong keys cannot push out the right ones.

@@ -1,0 +1,242 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import pg from 'pg';
+
+import { systemClock } from '#base/clock.ts';
+import { randomEpoch, uuidv7 } from '#base/uuid.ts';
+import { crc32 } from '#protocol/crc32.ts';
+import { createCatalogue, type Catalogue, type OpenedStream } from '#store/catalogue.ts';
+import { epochToInt8 } from '#store/epoch.ts';
+import { ensurePartitions } from '#store/partitions.ts';
+import { openPools, type Pools } from '#store/pools.ts';
+import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
+import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
+
+let database: TestDatabase;
+let pools: Pools;
+let owner: pg.Pool;
+let writer: pg.Pool;
+let catalogue: Catalogue;
+let tenantA: Tenant;
+let tenantB: Tenant;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pools = await openPools(database.ownerUrl);
+  owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 });
+  writer = new pg.Pool({ connectionString: pools.writerUrl, max: 2 });
+  await ensurePartitions(writer);
+  catalogue = createCatalogue(pools);
+  tenantA = await createTenant(database.ownerUrl, pools, 'A');
+  tenantB = await createTenant(database.ownerUrl, pools, 'B');
+});
+
+afterAll(async () => {
+  await pools.close();
+  await owner.end();
+  await writer.end();
+  await database.drop();
+});
+
+const opened = async (...args: Parameters<Catalogue['openStream']>): Promise<OpenedStream> => {
+  const result = await catalogue.openStream(...args);
+  if (!result.ok) throw new Error(`${result.error.code} ${result.error.field}: ${result.error.message}`);
+  return result.value;
+};
+
+test('opening makes session, stream and epoch, and opening again finds them as they are', async () => {
+  const definition = streamDefinition({ label: 'K-17', synthetic: true });
+  const epoch = randomEpoch();
+  const first = await opened(tenantA.device, { definition, epoch });
+  expect(first).toMatchObject({
+    handle: {
+      key: `${definition.stream}/${epoch}`,
+      orgId: tenantA.orgId,
+      readingBytes: 12,
+      retentionClass: 0,
+    },
+    progress: { committed: [], lost: [] },
+    firstCommitDay: null,
+  });
+  await writer.query(
+    `update kymo.stream_epoch set committed = '{[0,100),[150,200)}', lost = '{[100,110)}', first_commit_day = '2026-01-31'
+      where stream_id = $1`,
+    [definition.stream],
+  );
+  const again = await opened(tenantA.device, { definition, epoch });
+  expect(again.progress).toEqual({
+    committed: [
+      { from: 0, to: 100 },
+      { from: 150, to: 200 },
+    ],
+    lost: [{ from: 100, to: 110 }],
+  });
+  expect(again.firstCommitDay).toBe('2026-01-31');
+  const { rows } = await owner.query('select label, synthetic from kymo.session where id = $1', [
+    definition.session,
+  ]);
+  expect(rows).toEqual([{ label: 'K-17', synthetic: true }]);
+});
+
+test('int16 streams keep their scale exactly', async () => {
+  const definition = streamDefinition({ encoding: 'int16', scale: [0.1, 1 / 3, 2 ** -14] });
+  const { handle } = await opened(tenantA.device, { definition, epoch: randomEpoch() });
+  expect(handle.readingBytes).toBe(6);
+  await opened(tenantA.device, { definition, epoch: randomEpoch() });
+});
+
+test('the seven streams of a session, opened at once on many connections, all open', async () => {
+  const session = uuidv7(systemClock);
+  const requests = Array.from({ length: 7 }, (_, i) => ({
+    definition: streamDefinition({ session, segment: `segment-${i}` }),
+    epoch: randomEpoch(),
+  }));
+  // Each twice: a device that reconnects races with its old connection.
+  await Promise.all([...requests, ...requests].map((request) => opened(tenantA.device, request)));
+  const { rows } = await owner.query('select count(*)::int as n from kymo.stream where session_id = $1', [
+    session,
+  ]);
+  expect(rows).toEqual([{ n: 7 }]);
+});
+
+test('a difference to the stored definition is refused and named', async () => {
+  const definition = streamDefinition();
+  await opened(tenantA.device, { definition, epoch: randomEpoch() });
+  const differences = {
+    '/definition/session': { session: uuidv7(systemClock) },
+    '/definition/segment': { segment: 'right-foot' },
+    '/definition/sensor': { sensor: 'insole' },
+    '/definition/rateHz': { rateHz: 100 },
+    '/definition/clock': { clock: 'none' },
+    '/definition/axes': { axes: definition.axes.slice(0, 2) },
+    '/definition/axes/1/unit': { axes: definition.axes.map((a, i) => (i === 1 ? { ...a, unit: 'g' } : a)) },
+    '/definition/axes/2/name': { axes: definition.axes.map((a, i) => (i === 2 ? { ...a, name: 'q' } : a)) },
+    '/definition/encoding': { encoding: 'int16', scale: [1, 1, 1] },
+    '/definition/synthetic': { synthetic: true },
+  } as const;
+  for (const [field, difference] of Object.entries(differences)) {
+    const changed = { ...definition, ...difference } as typeof definition;
+    const result = await catalogue.openStream(tenantA.device, { definition: changed, epoch: randomEpoch() });
+    expect(result, field).toMatchObject({ ok: false, error: { code: 'stream-mismatch', field } });
+  }
+});
+
+test('another device of the same organisation cannot open the stream', async () => {
+  const definition = streamDefinition();
+  await opened(tenantA.device, { definition, epoch: randomEpoch() });
+  const other = { orgId: tenantA.orgId, deviceId: uuidv7(systemClock) };
+  const result = await catalogue.openStream(other, { definition, epoch: randomEpoch() });
+  expect(result).toMatchObject({ ok: false, error: { field: '/definition/stream' } });
+});
+
+test("another organisation's stream and session look like a mismatch without detail, and stay untouched", async () => {
+  const definition = streamDefinition();
+  await opened(tenantA.device, { definition, epoch: randomEpoch() });
+  const taken = { code: 'stream-mismatch', message: 'these ids are in use' };
+  const sameStream = { ...definition, session: uuidv7(systemClock) };
+  const newStreamInSession = streamDefinition({ session: definition.session });
+  for (const attempt of [definition, sameStream, newStreamInSession])
+    expect(await catalogue.openStream(tenantB.device, { definition: attempt, epoch: randomEpoch() })).toEqual(
+      {
+        ok: false,
+        error: taken,
+      },
+    );
+  const { rows } = await owner.query('select org_id, id from kymo.stream where session_id = $1', [
+    definition.session,
+  ]);
+  expect(rows).toEqual([{ org_id: tenantA.orgId, id: definition.stream }]);
+});
+
+test('a lost store closes the older epochs of the stream, and only those', async () => {
+  const definition = streamDefinition();
+  const [first, second, third] = [randomEpoch(), randomEpoch(), randomEpoch()];
+  await opened(tenantA.device, { definition, epoch: first });
+  await opened(tenantA.device, { definition, epoch: second });
+  await opened(tenantA.device, { definition, epoch: third, previousStoreLost: true });
+  const tails = async (): Promise<unknown> => {
+    const { rows } = await owner.query(
+      'select epoch::text, tail_lost from kymo.stream_epoch where stream_id = $1 order by opened_at',
+      [definition.stream],
+    );
+    return rows.map((row: { epoch: string; tail_lost: boolean }) => row.tail_lost);
+  };
+  expect(await tails()).toEqual([true, true, false]);
+  const fourth = randomEpoch();
+  await opened(tenantA.device, { definition, epoch: fourth });
+  // A repeated opening of the third says nothing about what came after it.
+  await opened(tenantA.device, { definition, epoch: third, previousStoreLost: true });
+  expect(await tails()).toEqual([true, true, false, false]);
+});
+
+test('the checksum of a reading is that of its packed bytes', async () => {
+  const definition = streamDefinition();
+  const epoch = randomEpoch();
+  await opened(tenantA.device, { definition, epoch });
+  const data = crypto.getRandomValues(Buffer.alloc(12 * 10));
+  for (const firstSeq of [100, 110])
+    await writer.query(
+      `insert into kymo.chunk values ($1, $2, $3, $4, 0, 1, 10, (now() at time zone 'utc')::date, 0, $5, null, $6)`,
+      [tenantA.orgId, definition.stream, epochToInt8(epoch), firstSeq, Buffer.alloc(24), data],
+    );
+  const key = { streamId: definition.stream, epoch };
+  const at = (i: number): number => crc32(data.subarray(i * 12, (i + 1) * 12));
+  expect(await catalogue.checksumOf(tenantA.device, key, 100)).toBe(at(0));
+  expect(await catalogue.checksumOf(tenantA.device, key, 109)).toBe(at(9));
+  expect(await catalogue.checksumOf(tenantA.device, key, 113)).toBe(at(3));
+  expect(await catalogue.checksumOf(tenantA.device, key, 99)).toBeNull();
+  expect(await catalogue.checksumOf(tenantA.device, key, 120)).toBeNull();
+  expect(await catalogue.checksumOf(tenantA.device, { ...key, epoch: randomEpoch() }, 100)).toBeNull();
+  expect(await catalogue.checksumOf(tenantB.device, key, 100)).toBeNull();
+});
+
+test('a session ends with its last stream, and goes on with a new one', async () => {
+  const session = uuidv7(systemClock);
+  const [left, right] = [streamDefinition({ session }), streamDefinition({ session, segment: 'right-foot' })];
+  await opened(tenantA.device, { definition: left, epoch: randomEpoch() });
+  await opened(tenantA.device, { definition: right, epoch: randomEpoch() });
+  const hasEnded = async (): Promise<boolean> => {
+    const { rows } = await owner.query('select ended_at from kymo.session where id = $1', [session]);
+    return (rows[0] as { ended_at: Date | null }).ended_at !== null;
+  };
+  await catalogue.endStream(tenantA.device, left.stream);
+  expect(await hasEnded()).toBe(false);
+  await catalogue.endStream(tenantB.device, right.stream);
+  expect(await hasEnded()).toBe(false);
+  await catalogue.endStream(tenantA.device, right.stream);
+  expect(await hasEnded()).toBe(true);
+  await opened(tenantA.device, { definition: right, epoch: randomEpoch() });
+  expect(await hasEnded()).toBe(true);
+  await opened(tenantA.device, {
+    definition: streamDefinition({ session, segment: 'pelvis' }),
+    epoch: randomEpoch(),
+  });
+  expect(await hasEnded()).toBe(false);
+});
+
+test('two last streams that end at once end the session', async () => {
+  for (let round = 0; round < 10; round++) {
+    const session = uuidv7(systemClock);
+    const streams = ['a', 'b', 'c'].map((segment) => streamDefinition({ session, segment }));
+    for (const definition of streams) await opened(tenantA.device, { definition, epoch: randomEpoch() });
+    await Promise.all(streams.map(({ stream }) => catalogue.endStream(tenantA.device, stream)));
+    const { rows } = await owner.query('select ended_at from kymo.session where id = $1', [session]);
+    expect(rows).not.toEqual([{ ended_at: null }]);
+  }
+});
+
+test('clock observations are kept as they were measured', async () => {
+  const observation = { deviceUs: -5, offsetUs: 1_700_000_000_000_000, roundTripUs: 1200 };
+  await catalogue.recordClock(tenantA.device, observation);
+  const { rows } = await owner.query(
+    'select org_id, device_id, device_us::text, offset_us::text, round_trip_us::text from kymo.clock_observation',
+  );
+  expect(rows).toEqual([
+    {
+      org_id: tenantA.orgId,
+      device_id: tenantA.device.deviceId,
+      device_us: '-5',
+      offset_us: '1700000000000000',
+      round_trip_us: '1200',
+    },
+  ]);
+});
