@@ -72,6 +72,8 @@ export function readingTimeUs(
 export function encodeData(message: DataMessage): Uint8Array<ArrayBuffer> {
   const { frames } = message;
   assert(frames.length >= 1 && frames.length <= limits.framesPerMessage, '1 to 32 frames a message');
+  assert(!message.liveOnly || !message.historical, 'a message is live-only or historical, not both');
+  assert(isTime(message.sentUs), 'a time is an integer in range');
   let size = MESSAGE_HEADER_BYTES;
   for (const frame of frames) size += frameBytes(frame);
   assert(size <= limits.messageBytes, 'a data message fits its limit');
@@ -90,6 +92,14 @@ export function encodeData(message: DataMessage): Uint8Array<ArrayBuffer> {
 function encodeFrame(frame: DataFrame, bytes: Uint8Array, view: DataView, start: number): number {
   assert(frame.count >= 1 && frame.count <= limits.readingsPerFrame, '1 to 500 readings a frame');
   assert(frame.deltasUs === null || frame.deltasUs.length === frame.count * 4, 'one delta a reading');
+  assert(frame.payload.length > 0 && frame.payload.length % frame.count === 0, 'whole readings');
+  assert(isUnsigned(frame.ref, 0xffff), 'a reference is 16 bits');
+  assert(
+    isUnsigned(frame.periodNs, 0xffffffff),
+    'a period is 32 bits of nanoseconds; longer ones need times',
+  );
+  assert(isUnsigned(frame.firstSeq, limits.seqExclusive - frame.count), 'sequence numbers end at 2^53 - 1');
+  assert(isTime(frame.firstUs), 'a time is an integer in range');
   view.setUint16(start, frame.ref, true);
   view.setUint16(start + 2, frame.count, true);
   view.setUint16(start + 4, frame.deltasUs === null ? 0 : FRAME_FLAG_EXPLICIT_TIMES, true);
@@ -124,7 +134,7 @@ export function decodeData(bytes: Uint8Array): Result<DataMessage, WireError> {
   if (view.getUint32(4, true) !== 0)
     return error('invalid-field', 'reserved bytes must be zero', '/reserved');
   const sentUs = readSafeInt(view, 8);
-  if (sentUs === null) return error('invalid-field', 'time out of range', '/sentUs');
+  if (sentUs === null || !isTime(sentUs)) return error('invalid-field', 'time out of range', '/sentUs');
   const frames: DataFrame[] = [];
   let at = MESSAGE_HEADER_BYTES;
   for (let i = 0; i < frameCount; i++) {
@@ -146,10 +156,11 @@ function decodeFrame(bytes: Uint8Array, view: DataView, start: number): Result<D
   if (flags > FRAME_FLAG_EXPLICIT_TIMES || view.getUint16(start + 6, true) !== 0)
     return error('invalid-field', 'unknown flags', '/flags');
   const firstSeq = readSafeInt(view, start + 8);
-  if (firstSeq === null || firstSeq < 0 || firstSeq + count > limits.seqExclusive)
+  // Subtracted, not added: firstSeq + count beyond 2^53 would be rounded back into the range.
+  if (firstSeq === null || firstSeq < 0 || firstSeq > limits.seqExclusive - count)
     return error('invalid-field', 'sequence numbers are 0 to 2^53 - 1', '/firstSeq');
   const firstUs = readSafeInt(view, start + 16);
-  if (firstUs === null) return error('invalid-field', 'time out of range', '/firstUs');
+  if (firstUs === null || !isTime(firstUs)) return error('invalid-field', 'time out of range', '/firstUs');
   const deltaBytes = flags === 0 ? 0 : count * 4;
   const payloadBytes = view.getUint32(start + 28, true);
   const deltasAt = start + FRAME_HEADER_BYTES;
@@ -167,6 +178,14 @@ function decodeFrame(bytes: Uint8Array, view: DataView, start: number): Result<D
     deltasUs: deltaBytes === 0 ? null : bytes.subarray(deltasAt, payloadAt),
     payload: bytes.subarray(payloadAt, payloadAt + payloadBytes),
   });
+}
+
+function isTime(value: number): boolean {
+  return Number.isSafeInteger(value) && Math.abs(value) < limits.timeUsExclusive;
+}
+
+function isUnsigned(value: number, maximum: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= maximum;
 }
 
 function error(code: ErrorCode, message: string, field?: string): { ok: false; error: WireError } {

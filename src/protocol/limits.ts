@@ -26,8 +26,11 @@ export const limits = {
   fragmentsPerEpoch: 256,
   /** Ranges of either kind in one (stream, epoch): declared losses may split what is stored this often. */
   rangesPerEpoch: 4_096,
-  /** Device and server time in microseconds since 1970 must be exact integers. */
-  timeUsExclusive: 2 ** 53,
+  /**
+   * Device and server time in microseconds since 1970, either sign. Every reading's time must be an exact integer, and
+   * a reading is less than 2^32 microseconds after the first of its frame.
+   */
+  timeUsExclusive: 2 ** 53 - 2 ** 32,
   /** Reading rate in Hz: audio-rate vibration sensors end here. */
   rateHz: 50_000,
   /** Hello must arrive this soon after the socket opens (DESIGN section 6). */
