@@ -24,7 +24,7 @@ const channel = `session/${session}/readings`;
 const cleanUps: (() => unknown)[] = [];
 
 afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
 });
 
 /** Waits, turn by turn, until something is true; the test's own time-out is the limit. */
@@ -197,7 +197,8 @@ test('a message beyond the limit, or bytes that are no frame, end that connectio
   const broken = await connect();
   const other = await connect();
   large.socket.send('x'.repeat(17 * 1024));
-  (broken.socket as unknown as { _socket: Duplex })._socket.write(Buffer.from([0xff, 0xff, 0, 0]));
+  const { _socket: raw } = broken.socket as unknown as { readonly _socket: Duplex };
+  raw.write(Buffer.from([0xff, 0xff, 0, 0]));
   await until(() => large.closeCode() !== null && broken.closeCode() !== null);
   expect(large.closeCode()).toBe(1009);
   expect(broken.closeCode()).toBe(1002);
