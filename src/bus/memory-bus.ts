@@ -7,7 +7,10 @@ export function createMemoryBus(): Bus {
   return {
     publish(topic, payload) {
       const handlers = topics.get(topic);
-      if (handlers !== undefined) for (const handler of handlers) handler(payload, topic);
+      if (handlers === undefined) return;
+      // Those who listen now: not who starts meanwhile, nor who was stopped by a handler before.
+      const listening = [...handlers];
+      for (const handler of listening) if (handlers.has(handler)) handler(payload, topic);
     },
     hasListeners: (topic) => topics.has(topic),
     subscribe(topic, handler) {
@@ -21,6 +24,9 @@ export function createMemoryBus(): Bus {
         if (handlers.size === 0 && topics.get(topic) === handlers) topics.delete(topic);
       };
     },
-    close: async () => topics.clear(),
+    async close() {
+      for (const handlers of topics.values()) handlers.clear();
+      topics.clear();
+    },
   };
 }

@@ -113,6 +113,12 @@ test('nesting as deep as the limit allows is an error like any other', () => {
   expect(deviceParser(inField)).toMatchObject({ ok: false, error: { code: 'invalid-field', field: '/x' } });
 });
 
+test('a field name that the peer made up does not make the error too long to send', () => {
+  const text = JSON.stringify({ type: 'heartbeat', ['x'.repeat(10_000)]: 1 });
+  expect(deviceParser(text)).toMatchObject({ error: { field: `/${'x'.repeat(255)}` } });
+  expect(parsingFault(deviceParser, text)).toBeNull();
+});
+
 test('names of JavaScript itself are no types, and __proto__ changes nothing', () => {
   for (const type of ['toString', '__proto__', 'constructor', 'hasOwnProperty'])
     expect(deviceParser(JSON.stringify({ type }))).toMatchObject({
