@@ -16,7 +16,7 @@ import { limits } from '#protocol/limits.ts';
 import { PROTOCOL_VERSION } from '#protocol/version.ts';
 
 export const DATA_KIND = 1;
-const MESSAGE_HEADER_BYTES = 16;
+export const MESSAGE_HEADER_BYTES = 16;
 export const FRAME_HEADER_BYTES = 32;
 const FLAG_LIVE_ONLY = 1;
 const FLAG_HISTORICAL = 2;

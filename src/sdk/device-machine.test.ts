@@ -1,0 +1,589 @@
+import { expect, test } from 'vitest';
+
+import { sizeOf } from '#base/ranges.ts';
+import { seededRandom } from '#base/random.ts';
+import type { ServerMessage, StreamDefinition } from '#protocol/messages.ts';
+import { createFrameBuilder } from '#sdk/device-frame.ts';
+import { createDeviceMachine, type DeviceMachine } from '#sdk/device-machine.ts';
+import {
+  contentOf,
+  copyOf,
+  createTestClock,
+  epochOf,
+  modelConnection,
+  newDatabase,
+  readingsOf,
+  type ModelConnection,
+  type ModelDatabase,
+  type ModelOptions,
+  type TestClock,
+} from '#sdk/device-model.ts';
+import type { DeviceEvent, DeviceTiming } from '#sdk/device-state.ts';
+import type { DeviceStore } from '#sdk/device-store.ts';
+import { memoryStore } from '#sdk/memory-store.ts';
+
+const foot: StreamDefinition = {
+  stream: '01890000-0000-7000-8000-000000000001',
+  session: '01890000-0000-7000-8000-0000000000ff',
+  segment: 'left-foot',
+  sensor: 'imu',
+  axes: [
+    { name: 'acc_x', unit: 'm/s2' },
+    { name: 'acc_y', unit: 'm/s2' },
+  ],
+  rateHz: 200,
+  encoding: 'float32',
+  clock: 'device',
+};
+
+interface Bench {
+  readonly clock: TestClock;
+  readonly store: DeviceStore;
+  readonly machine: DeviceMachine;
+  readonly events: DeviceEvent[];
+  database: ModelDatabase;
+  /** The server's end of the connection; null while there is none. */
+  server: ModelConnection | null;
+  /** Whether a connection attempt succeeds. */
+  isReachable: boolean;
+  readonly connects: number[];
+  /** Contents pushed so far, per stream. */
+  readonly pushed: string[];
+  push(count: number): void;
+  cut(code?: number): void;
+}
+
+function bench(
+  options: Partial<ModelOptions> & {
+    store?: DeviceStore;
+    clock?: TestClock;
+    timing?: Partial<DeviceTiming>;
+  } = {},
+): Bench {
+  const clock = options.clock ?? createTestClock();
+  const store = options.store ?? memoryStore();
+  const builder = createFrameBuilder(foot);
+  let cancelTimer = (): void => undefined;
+  const inbox: (() => void)[] = [];
+  // Messages to the device arrive after the call that caused them, as over a socket.
+  const later = (deliver: () => void): void => {
+    inbox.push(deliver);
+    clock.after(0, () => inbox.shift()?.());
+  };
+  const b: Bench = {
+    clock,
+    store,
+    events: [],
+    database: options.database ?? newDatabase(clock),
+    server: null,
+    isReachable: true,
+    connects: [],
+    pushed: [],
+    push: (count) => {
+      for (let i = 0; i < count; i++) {
+        const values = new Float32Array([b.pushed.length, -b.pushed.length]);
+        const timeUs = clock.nowUs() + i * 5000;
+        b.pushed.push(contentOf(timeUs, new Uint8Array(values.buffer)));
+        builder.push(values, timeUs, (content) => b.machine.append(foot.stream, content));
+      }
+      b.machine.pending();
+    },
+    cut: (code = 1006) => {
+      b.server = null;
+      b.machine.disconnected(code);
+    },
+    machine: createDeviceMachine({
+      store,
+      clock,
+      random: seededRandom(1),
+      agent: 'test',
+      key: 'secret',
+      ...(options.timing === undefined ? {} : { timing: options.timing }),
+      effects: {
+        connect: () => {
+          b.connects.push(clock.monotonicMs());
+          later(() => {
+            if (!b.isReachable) return b.machine.disconnected(1006);
+            const connection: ModelConnection = modelConnection({
+              ...options,
+              database: b.database,
+              clock,
+              send: (message) =>
+                later(() => {
+                  if (b.server === connection) b.machine.message(JSON.stringify(message));
+                }),
+            });
+            b.server = connection;
+            b.machine.connected();
+          });
+        },
+        sendText: (text) => b.server!.text(text),
+        sendBinary: (bytes) => b.server!.binary(bytes),
+        close: () => {
+          b.server = null;
+        },
+        setTimer: (delayMs) => {
+          cancelTimer();
+          cancelTimer = clock.after(delayMs, () => b.machine.timer());
+        },
+        bufferedBytes: () => 0,
+        collect: () => {
+          const content = builder.take();
+          if (content !== null) b.machine.append(foot.stream, content);
+        },
+        report: (event) => b.events.push(event),
+      },
+    }),
+  };
+  return b;
+}
+
+/** A bench that is online with the stream open. */
+function online(options: Parameters<typeof bench>[0] = {}): Bench {
+  const b = bench(options);
+  b.machine.start();
+  b.machine.define(foot);
+  b.clock.advance(10);
+  expect(b.machine.status().phase).toBe('online');
+  return b;
+}
+
+function sent(b: Bench): { seqs: number[]; liveOnly: boolean; historical: boolean }[] {
+  return b.server!.received.map((m) => ({
+    seqs: m.frames.flatMap((f) => Array.from({ length: f.count }, (_, i) => f.firstSeq + i)),
+    liveOnly: m.liveOnly,
+    historical: m.historical,
+  }));
+}
+
+/** Commits until nothing is left to do, and checks that every reading is stored once. */
+function expectAllStored(b: Bench): void {
+  for (let i = 0; i < 200 && !b.machine.isDrained(); i++) {
+    b.clock.advance(100);
+    b.server?.commit();
+    b.clock.advance(100);
+  }
+  expect(b.machine.isDrained()).toBe(true);
+  expect(readingsOf(b.database, foot.stream).toSorted()).toEqual(b.pushed.toSorted());
+}
+
+function opens(b: Bench): Extract<Bench['server'], object>['messages'] {
+  return b.server!.messages.filter((m) => m.type === 'open');
+}
+
+test('the first message is hello with the key, and readings of one flush interval travel in one frame', () => {
+  const b = online();
+  expect(b.server!.messages[0]).toEqual({ type: 'hello', version: 1, agent: 'test', key: 'secret' });
+  b.push(4);
+  b.clock.advance(20);
+  b.push(6);
+  expect(sent(b)).toEqual([]);
+  b.clock.advance(40);
+  expect(sent(b)).toEqual([{ seqs: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], liveOnly: false, historical: false }]);
+  expectAllStored(b);
+});
+
+test('readings of a time without a connection are replayed as historical; new ones go first', () => {
+  const b = bench();
+  b.machine.define(foot);
+  b.isReachable = false;
+  b.machine.start();
+  for (let i = 0; i < 40; i++) {
+    b.push(10);
+    b.clock.advance(100);
+  }
+  expect(b.machine.status().bufferedReadings).toBe(400);
+  b.isReachable = true;
+  while (b.machine.status().phase !== 'online') b.clock.advance(10);
+  b.push(3);
+  b.clock.advance(60);
+  const messages = sent(b);
+  expect(messages[0]!.historical).toBe(false);
+  const live = messages.filter((m) => !m.historical).flatMap((m) => m.seqs);
+  expect(live.at(-1)).toBe(402);
+  expect(live[0]).toBeGreaterThan(300);
+  expect(messages.some((m) => m.historical && m.seqs[0] === 0)).toBe(true);
+  expectAllStored(b);
+});
+
+test('after a reconnect only what the server lacks is sent again', () => {
+  const b = online();
+  b.push(10);
+  b.clock.advance(60);
+  b.server!.commit();
+  b.push(5);
+  b.clock.advance(60);
+  b.cut();
+  while (b.machine.status().phase !== 'online') b.clock.advance(10);
+  b.clock.advance(100);
+  expect(opens(b)[0]).toMatchObject({ newest: { seq: 9 } });
+  expect(sent(b)).toEqual([{ seqs: [10, 11, 12, 13, 14], liveOnly: false, historical: true }]);
+  expectAllStored(b);
+});
+
+test('without durable credit the newest frames go live-only, and are stored later', () => {
+  const b = online({ durableWindow: 600, liveWindow: 100_000 });
+  b.server!.setDurable(false);
+  for (let i = 0; i < 20; i++) {
+    b.push(10);
+    b.clock.advance(60);
+  }
+  const messages = sent(b);
+  expect(messages.filter((m) => !m.liveOnly).flatMap((m) => m.seqs).length).toBe(50);
+  expect(messages.filter((m) => m.liveOnly).flatMap((m) => m.seqs).length).toBe(150);
+  b.server!.setDurable(true);
+  expectAllStored(b);
+  expect(
+    sent(b)
+      .filter((m) => m.historical)
+      .flatMap((m) => m.seqs).length,
+  ).toBe(150);
+});
+
+test('replay leaves half of the durable window to new readings', () => {
+  const b = bench({ durableWindow: 4000 });
+  b.machine.define(foot);
+  for (let i = 0; i < 100; i++) {
+    b.push(10);
+    b.clock.advance(60);
+  }
+  b.clock.advance(2000);
+  b.machine.start();
+  b.clock.advance(1);
+  b.push(1);
+  b.clock.advance(60);
+  const bytes = b
+    .server!.received.filter((m) => m.historical)
+    .flatMap((m) => m.frames)
+    .reduce((sum, f) => sum + 32 + f.payload.length + (f.deltasUs?.length ?? 0), 0);
+  expect(bytes).toBeGreaterThan(1500);
+  expect(bytes).toBeLessThanOrEqual(2000);
+  expectAllStored(b);
+});
+
+test('a rewind sends everything from there again that is not settled', () => {
+  const b = online();
+  for (let i = 0; i < 3; i++) {
+    b.push(5);
+    b.clock.advance(60);
+  }
+  b.server!.drop();
+  b.clock.advance(200);
+  expect(sent(b).at(-1)).toEqual({
+    seqs: Array.from({ length: 15 }, (_, i) => i),
+    liveOnly: false,
+    historical: true,
+  });
+  expectAllStored(b);
+});
+
+test('a superseded device stops until it is told to start', () => {
+  const b = online();
+  b.push(5);
+  b.cut(4501);
+  b.clock.advance(60_000);
+  expect(b.machine.status()).toMatchObject({ phase: 'stopped', bufferedReadings: 5 });
+  expect(b.connects.length).toBe(1);
+  expect(b.events.at(-1)).toMatchObject({ type: 'state', phase: 'stopped', closeCode: 4501 });
+  b.machine.start();
+  b.clock.advance(100);
+  expectAllStored(b);
+});
+
+test('attempts to reconnect back off with full jitter up to the cap', () => {
+  const b = bench();
+  b.isReachable = false;
+  b.machine.start();
+  b.clock.advance(600_000);
+  const waits = b.connects.slice(1).map((at, i) => at - b.connects[i]!);
+  expect(waits.length).toBeGreaterThan(50);
+  waits.forEach((wait, i) => expect(wait).toBeLessThanOrEqual(Math.min(15_000, 250 * 2 ** i) + 1));
+  const late = waits.slice(10);
+  expect(late.reduce((a, w) => a + w, 0) / late.length).toBeGreaterThan(5000);
+  expect(Math.min(...late)).toBeLessThan(3000);
+});
+
+test('a server that was restored gets again what is still held', () => {
+  const b = online();
+  b.push(10);
+  b.clock.advance(60);
+  b.server!.commit();
+  b.clock.advance(1);
+  const backup = copyOf(b.database, b.clock);
+  b.push(10);
+  b.clock.advance(60);
+  b.server!.commit();
+  b.clock.advance(1);
+  expect(b.machine.status().settledReadings).toBe(20);
+  b.database = backup;
+  b.cut();
+  while (b.machine.status().phase !== 'online') b.clock.advance(10);
+  b.clock.advance(100);
+  expect(sent(b)).toEqual([
+    { seqs: [10, 11, 12, 13, 14, 15, 16, 17, 18, 19], liveOnly: false, historical: true },
+  ]);
+  expectAllStored(b);
+});
+
+test('a restored server is told what was acknowledged and is no longer held', () => {
+  const b = online({ store: memoryStore({ maxBytes: 4096 }) });
+  const empty = copyOf(b.database, b.clock);
+  for (let i = 0; i < 30; i++) {
+    b.push(10);
+    b.clock.advance(60);
+    b.server!.commit();
+  }
+  b.database = empty;
+  b.cut();
+  while (b.machine.status().phase !== 'online') b.clock.advance(10);
+  for (let i = 0; i < 10; i++) {
+    b.clock.advance(100);
+    b.server!.commit();
+  }
+  expect(b.machine.isDrained()).toBe(true);
+  const [epoch] = [...b.database.epochs.values()];
+  expect(epoch!.losses).toEqual([expect.objectContaining({ from: 0, reason: 'erased-on-device' })]);
+  expect(epoch!.readings.size + sizeOf(epoch!.lost)).toBe(300);
+});
+
+test('an end of a stream that the restored server lacks is stated again', () => {
+  const b = online();
+  const empty = copyOf(b.database, b.clock);
+  b.push(10);
+  b.clock.advance(60);
+  b.machine.end(foot.stream);
+  expectAllStored(b);
+  b.database = empty;
+  b.cut();
+  while (b.machine.status().phase !== 'online') b.clock.advance(10);
+  expectAllStored(b);
+  b.clock.advance(100);
+  b.server!.commit();
+  expect(epochOf(b.database, foot.stream, b.store.epoch).isEnded).toBe(true);
+});
+
+test('an overflowing store declares what it dropped', () => {
+  const b = bench({ store: memoryStore({ maxBytes: 4096 }) });
+  b.machine.define(foot);
+  for (let i = 0; i < 30; i++) {
+    b.push(10);
+    b.clock.advance(60);
+  }
+  b.machine.start();
+  for (let i = 0; i < 10; i++) {
+    b.clock.advance(100);
+    b.server?.commit();
+  }
+  expect(b.machine.isDrained()).toBe(true);
+  const epoch = epochOf(b.database, foot.stream, b.store.epoch);
+  expect(epoch.losses).toEqual([expect.objectContaining({ from: 0, reason: 'device-store-full' })]);
+  expect(epoch.readings.size + sizeOf(epoch.lost)).toBe(300);
+  expect(b.events.some((e) => e.type === 'loss')).toBe(true);
+  expect(b.machine.status().lostReadings).toBe(sizeOf(epoch.lost));
+});
+
+test('a tombstone is repeated after a reconnect until it is settled', () => {
+  const b = online();
+  b.push(3);
+  b.clock.advance(60);
+  b.machine.skip(foot.stream, 4, 'sensor-fault');
+  b.push(3);
+  b.clock.advance(1200);
+  const tombstones = (): unknown[] => b.server!.messages.filter((m) => m.type === 'tombstone');
+  expect(tombstones()).toEqual([expect.objectContaining({ from: 3, to: 7, reason: 'sensor-fault' })]);
+  b.cut();
+  while (b.machine.status().phase !== 'online') b.clock.advance(10);
+  b.clock.advance(100);
+  expect(tombstones().length).toBe(1);
+  b.server!.commit();
+  b.clock.advance(1);
+  b.cut();
+  while (b.machine.status().phase !== 'online') b.clock.advance(10);
+  b.clock.advance(2000);
+  expect(tombstones()).toEqual([]);
+  expectAllStored(b);
+});
+
+test('the end of a stream is stated after a reconnect too, until the server confirms it', () => {
+  const b = online();
+  b.push(5);
+  b.clock.advance(60);
+  b.machine.end(foot.stream);
+  b.cut();
+  while (b.machine.status().phase !== 'online') b.clock.advance(10);
+  expectAllStored(b);
+  expect(epochOf(b.database, foot.stream, b.store.epoch).isEnded).toBe(true);
+  b.cut();
+  while (b.machine.status().phase !== 'online') b.clock.advance(10);
+  b.clock.advance(100);
+  expect(opens(b)).toEqual([]);
+});
+
+test('when the newest acknowledged reading differs, unacknowledged readings move to a new epoch', () => {
+  const b = online();
+  b.push(10);
+  b.clock.advance(60);
+  b.server!.commit();
+  b.clock.advance(1);
+  // Another copy of the store has written other readings under the same numbers.
+  const stored = epochOf(b.database, foot.stream, b.store.epoch);
+  stored.readings.set(9, '0 1 00');
+  b.cut();
+  b.push(5);
+  while (b.machine.status().phase !== 'online') b.clock.advance(10);
+  b.push(5);
+  b.clock.advance(1000);
+  expect(b.events.some((e) => e.type === 'epoch')).toBe(true);
+  const open = opens(b).at(-1) as { epoch: string; previousStoreLost?: boolean };
+  expect(open.previousStoreLost).toBe(true);
+  expect(open.epoch).not.toBe(b.store.epoch);
+  b.server!.commit();
+  b.clock.advance(100);
+  expect(b.machine.isDrained()).toBe(true);
+  expect([...epochOf(b.database, foot.stream, open.epoch).readings.values()]).toEqual(b.pushed.slice(10));
+});
+
+test('numbers that this store never sent are left to the copy that did', () => {
+  const clock = createTestClock();
+  const database = newDatabase(clock);
+  const original = online({ clock, database });
+  original.push(50);
+  clock.advance(60);
+  original.server!.commit();
+  original.cut();
+  original.machine.stop();
+  // The copy was made before the original sent anything: same epoch, nothing known to be acknowledged.
+  const copy = bench({ clock, database, store: memoryStore({ epoch: original.store.epoch }) });
+  copy.machine.define(foot);
+  copy.push(20);
+  clock.advance(60);
+  copy.machine.start();
+  clock.advance(100);
+  copy.push(20);
+  clock.advance(100);
+  copy.server!.commit();
+  clock.advance(100);
+  expect(copy.machine.isDrained()).toBe(true);
+  const all = readingsOf(database, foot.stream);
+  expect(all.toSorted()).toEqual([...original.pushed, ...copy.pushed].toSorted());
+});
+
+test('an error about one stream closes that stream only, and its readings are kept', () => {
+  const other = { ...foot, stream: '01890000-0000-7000-8000-000000000002' };
+  const b = bench({ refuse: (open) => (open.definition.stream === other.stream ? 'stream-mismatch' : null) });
+  b.machine.define(foot);
+  b.machine.define(other);
+  b.machine.start();
+  b.clock.advance(10);
+  const frame = createFrameBuilder(other);
+  frame.push([1, 2], b.clock.nowUs(), () => undefined);
+  b.machine.append(other.stream, frame.take()!);
+  b.push(5);
+  b.clock.advance(5000);
+  expect(b.events.find((e) => e.type === 'refused')).toMatchObject({ code: 'stream-mismatch' });
+  expect(sent(b).flatMap((m) => m.seqs)).toEqual([0, 1, 2, 3, 4]);
+  b.server!.commit();
+  b.clock.advance(1);
+  expect(b.machine.status().bufferedReadings).toBe(1);
+});
+
+test('a temporary refusal is asked again', () => {
+  let refusals = 2;
+  const b = bench({ refuse: () => (refusals-- > 0 ? 'store-unavailable' : null) });
+  b.machine.define(foot);
+  b.machine.start();
+  b.push(5);
+  b.clock.advance(10_000);
+  expect(opens(b).length).toBe(3);
+  expectAllStored(b);
+});
+
+test('a command is reported once and its answer repeated', () => {
+  const b = online();
+  const command: ServerMessage = { type: 'command', id: foot.session, name: 'start', argument: 'walk' };
+  b.server!.send(command);
+  b.clock.advance(1);
+  b.machine.answerCommand(foot.session, true, 'walking');
+  b.server!.send(command);
+  b.clock.advance(1);
+  expect(b.events.filter((e) => e.type === 'command')).toEqual([
+    { type: 'command', id: foot.session, name: 'start', argument: 'walk' },
+  ]);
+  const results = b.server!.messages.filter((m) => m.type === 'commandResult');
+  expect(results).toEqual([
+    { type: 'commandResult', id: foot.session, ok: true, message: 'walking' },
+    { type: 'commandResult', id: foot.session, ok: true, message: 'walking' },
+  ]);
+});
+
+test('a server that says bye is left for the time it asks', () => {
+  const b = online();
+  b.server!.send({ type: 'bye', afterMs: 3000 });
+  b.clock.advance(2900);
+  expect(b.connects.length).toBe(1);
+  b.clock.advance(2000);
+  expect(b.connects.length).toBe(2);
+  expect(b.machine.status().phase).toBe('online');
+});
+
+test('a silent server is left after three heartbeats', () => {
+  const b = online({ timing: { probeMs: 1_000_000, probeBurst: 1 } });
+  b.clock.advance(14_000);
+  expect(b.machine.status().phase).toBe('online');
+  expect(b.server!.messages.filter((m) => m.type === 'heartbeat').length).toBe(2);
+  b.clock.advance(2500);
+  expect(b.events.some((e) => e.type === 'state' && e.phase === 'waiting' && e.closeCode === 4001)).toBe(
+    true,
+  );
+});
+
+test('a server that never acknowledges is left, and the readings are sent again', () => {
+  const b = online();
+  b.push(5);
+  b.clock.advance(31_500);
+  expect(b.connects.length).toBe(2);
+  expectAllStored(b);
+});
+
+test('a malformed server message leads to another attempt, an unknown type to nothing', () => {
+  const b = online();
+  b.machine.message(JSON.stringify({ type: 'weather', rain: true }));
+  expect(b.machine.status().phase).toBe('online');
+  b.machine.message(JSON.stringify({ type: 'ack', streams: 'all' }));
+  expect(b.machine.status().phase).toBe('waiting');
+});
+
+test('the clock offset is measured in a burst and reported', () => {
+  const b = online({ offsetUs: 5_000_000 });
+  b.clock.advance(1000);
+  const clocks = b.server!.messages.filter((m) => m.type === 'clock');
+  expect(clocks.length).toBe(2);
+  expect(clocks[1]).toMatchObject({ offsetUs: 5_000_000, roundTripUs: 0 });
+  expect(b.server!.messages.filter((m) => m.type === 'probe').length).toBe(8);
+  b.clock.advance(20_000);
+  expect(b.server!.messages.filter((m) => m.type === 'probe').length).toBe(10);
+});
+
+test('a wall clock that was set is measured anew', () => {
+  const b = online({ offsetUs: 0 });
+  b.clock.advance(1000);
+  b.clock.setWall(0);
+  b.clock.advance(20_000);
+  // The server's clock in this model moved along, so only the number of probes tells.
+  expect(b.server!.messages.filter((m) => m.type === 'probe').length).toBeGreaterThan(16);
+});
+
+test('a regress of the acknowledgement within a connection is followed', () => {
+  const b = online();
+  b.push(20);
+  b.clock.advance(60);
+  b.server!.commit();
+  b.clock.advance(60);
+  const stored = epochOf(b.database, foot.stream, b.store.epoch);
+  stored.committed = [{ from: 0, to: 8 }];
+  for (let seq = 8; seq < 20; seq++) stored.readings.delete(seq);
+  b.server!.commit();
+  b.clock.advance(200);
+  expect(sent(b).at(-1)!.seqs).toEqual([8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
+  expectAllStored(b);
+});
