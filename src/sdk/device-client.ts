@@ -3,7 +3,7 @@
  * in the Authorization header. Bound: ws buffers at most what the credit and maxBufferedBytes allow.
  */
 
-import WebSocket from 'ws';
+import { WebSocket } from 'ws';
 
 import { AppError } from '#base/errors.ts';
 import { closeCodes } from '#protocol/codes.ts';

@@ -119,7 +119,7 @@ function settledSet(next: number, ranges: readonly WireRange[]): RangeSet {
 
 function opened(state: MachineState, connection: Connection, message: Message<'opened'>): void {
   const run = connection.runsByRef.get(message.ref);
-  if (run?.channel == null) return;
+  if (run === undefined || run.channel === null) return;
   connection.progressMs = nowMs(state);
   run.channel.state = 'open';
   run.channel.retryAtMs = Number.POSITIVE_INFINITY;
@@ -248,7 +248,8 @@ function commanded(state: MachineState, message: Message<'command'>): void {
 function failed(state: MachineState, connection: Connection, message: Message<'error'>): void {
   const { code, ref } = message;
   const run = ref === undefined ? undefined : connection.runsByRef.get(ref);
-  if (run?.channel == null) return state.effects.report({ type: 'error', code, message: message.message });
+  if (run === undefined || run.channel === null)
+    return state.effects.report({ type: 'error', code, message: message.message });
   if (code === 'too-many-fragments') {
     // The oldest gap first. Frames on their way bring the same error again: once a second is enough.
     if (nowMs(state) - run.channel.rewoundAtMs < CHECK_MS) return;

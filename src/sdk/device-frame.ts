@@ -25,8 +25,8 @@ export interface FrameBuilder {
   take(): FrameContent | null;
 }
 
-/** The nominal distance of two readings in nanoseconds, as frames carry it. */
-export function periodNsOf(rateHz: number): number {
+/** The nominal distance of two readings as frames carry it; below 0.24 Hz it does not fit, and times are explicit. */
+function periodNsOf(rateHz: number): number {
   return Math.min(0xffff_ffff, Math.round(1e9 / rateHz));
 }
 
@@ -34,6 +34,8 @@ interface BuilderState {
   readonly axes: number;
   readonly readingBytes: number;
   readonly periodNs: number;
+  /** The same unrounded: readings pushed together are this far apart. */
+  readonly periodUs: number;
   readonly pack: (values: ArrayLike<number>, reading: number, at: number) => boolean;
   bytes: Uint8Array;
   view: DataView;
@@ -55,6 +57,7 @@ export function createFrameBuilder(
     axes,
     readingBytes,
     periodNs: periodNsOf(definition.rateHz),
+    periodUs: 1e6 / definition.rateHz,
     pack: (values, reading, at) =>
       definition.encoding === 'float32'
         ? packFloats(state, values, reading, at)
@@ -88,12 +91,12 @@ function push(
   const readings = values.length / state.axes;
   if (!Number.isInteger(readings) || readings < 1)
     throw new AppError('invalid-field', `a reading has ${state.axes} values`, { field: '/values' });
-  const lastUs = timeUs + Math.ceil((readings * state.periodNs) / 1000);
+  const lastUs = timeUs + Math.ceil(readings * state.periodUs);
   if (!Number.isSafeInteger(timeUs) || Math.abs(lastUs) >= limits.timeUsExclusive)
     throw new AppError('invalid-field', 'a time is a whole number of microseconds', { field: '/timeUs' });
   if (values instanceof Int16Array === false && state.readingBytes === state.axes * 2) assertNumbers(values);
   for (let i = 0; i < readings; i++) {
-    const readingUs = timeUs + evenDeltaUs(state.periodNs, i);
+    const readingUs = timeUs + Math.round(i * state.periodUs);
     const deltaUs = readingUs - state.firstUs;
     // A clock set back, or a pause of over an hour, cannot be expressed within a frame.
     if (state.count > 0 && (deltaUs < 0 || deltaUs > 0xffff_ffff)) full(take(state)!);

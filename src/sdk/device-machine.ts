@@ -113,9 +113,9 @@ export function createDeviceMachine(options: DeviceMachineOptions): DeviceMachin
   options.store.onEvent = (event) => options.effects.report(event);
   syncRuns(state);
   const armed =
-    <A extends unknown[], R>(handle: (...args: A) => R) =>
+    <A extends unknown[], R>(event: (...args: A) => R) =>
     (...args: A): R => {
-      const result = handle(...args);
+      const result = event(...args);
       arm(state);
       return result;
     };

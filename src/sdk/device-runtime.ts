@@ -10,7 +10,7 @@ import { AppError, messageOf } from '#base/errors.ts';
 import { systemRandom, type Random } from '#base/random.ts';
 import { uuidv7 } from '#base/uuid.ts';
 import type { Axis, StreamDefinition } from '#protocol/messages.ts';
-import { createFrameBuilder, periodNsOf, type FrameBuilder } from '#sdk/device-frame.ts';
+import { createFrameBuilder, type FrameBuilder } from '#sdk/device-frame.ts';
 import { createDeviceMachine, type DeviceMachine, type DeviceStatus } from '#sdk/device-machine.ts';
 import type { DeviceEvent, DeviceTiming } from '#sdk/device-state.ts';
 import type { DeviceStore, LossReason } from '#sdk/device-store.ts';
@@ -260,7 +260,7 @@ function openStream(state: RuntimeState, options: StreamOptions): DeviceStream {
     isEnded: false,
   };
   state.streams.set(definition.stream, stream);
-  const periodUs = periodNsOf(definition.rateHz) / 1000;
+  const periodUs = 1e6 / definition.rateHz;
   const appendFull = (content: Parameters<DeviceMachine['append']>[1]): void =>
     state.machine.append(definition.stream, content);
   return {
