@@ -1,6 +1,6 @@
 /**
- * Owns the version of the device and viewer wire formats. schema-hash.test.ts hashes every message schema, code and
- * limit; a change there fails until the version (or, for a compatible addition, the recorded hash) is changed too.
+ * Owns the version of the device and viewer wire formats. contract/schema-hash.test.ts hashes every message schema,
+ * code and limit; a change there fails until the version (or, for a compatible addition, the recorded hash) is changed.
  */
 
 export const PROTOCOL_VERSION = 1;
