@@ -4,6 +4,8 @@
  */
 
 import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { AppError } from '#base/errors.ts';
@@ -172,6 +174,36 @@ export function readConfig(sources: ConfigSources): Config {
 /** The environment variable names and the process's own values: the one place that reads them. */
 export function processSources(args: readonly string[]): ConfigSources {
   return { args, env: process.env };
+}
+
+/** Health data must not travel in clear: throws unless the address is loopback or TLS is arranged (DESIGN section 6). */
+export function assertSafeBinding(config: Config): void {
+  const isLoopback =
+    config.host === 'localhost' || config.host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(config.host);
+  const hasTls = config['tls-cert'] !== '' && config['tls-key'] !== '';
+  if ((config['tls-cert'] === '') !== (config['tls-key'] === ''))
+    throw invalid(config['tls-cert'] === '' ? 'tls-cert' : 'tls-key', 'is missing', 'TLS needs both files');
+  if (isLoopback || hasTls || config['trusted-proxy'] !== '' || config.insecure) return;
+  throw invalid(
+    'host',
+    `is ${config.host}, which other machines can reach`,
+    'give --tls-cert and --tls-key, or --trusted-proxy, or accept clear text with --insecure',
+  );
+}
+
+/** Where data belongs on this machine unless `--data` says otherwise (XDG Base Directory Specification 0.8). */
+export function dataPlace(): {
+  checkout: string;
+  home: string;
+  xdgDataHome: string | undefined;
+  isRoot: boolean;
+} {
+  return {
+    checkout: fileURLToPath(new URL('../..', import.meta.url)),
+    home: homedir(),
+    xdgDataHome: process.env['XDG_DATA_HOME'],
+    isRoot: process.getuid?.() === 0,
+  };
 }
 
 /** Lines of help, one a setting. */

@@ -1,0 +1,46 @@
+/**
+ * Owns the small file of keys that this installation keeps for itself: the key in the printed address and the demo
+ * devices' keys. It lies beside the database, readable by its owner only, and belongs to one incarnation of it.
+ */
+
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+import { AppError } from '#base/errors.ts';
+
+export interface Credentials {
+  /** The key under this name, or a new one from `make`, which is then kept. `isValid` decides about a kept one. */
+  keep(
+    name: string,
+    options: { isValid: (key: string) => Promise<boolean>; make: () => Promise<string> },
+  ): Promise<string>;
+}
+
+export function createCredentials(path: string): Credentials {
+  async function read(): Promise<Record<string, string>> {
+    try {
+      return JSON.parse(await readFile(path, 'utf8')) as Record<string, string>;
+    } catch (cause) {
+      if ((cause as { code?: string }).code === 'ENOENT' || cause instanceof SyntaxError) return {};
+      throw new AppError('internal', `the key file ${path} cannot be read`, { cause });
+    }
+  }
+
+  async function write(keys: Record<string, string>): Promise<void> {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    const temporary = `${path}.${process.pid}`;
+    await writeFile(temporary, `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600 });
+    await rename(temporary, path);
+  }
+
+  return {
+    async keep(name, { isValid, make }) {
+      const keys = await read();
+      const kept = keys[name];
+      if (kept !== undefined && (await isValid(kept))) return kept;
+      const key = await make();
+      await write({ ...keys, [name]: key });
+      return key;
+    },
+  };
+}

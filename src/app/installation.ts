@@ -1,0 +1,64 @@
+/**
+ * Owns what a server needs to be of use to its first person: an organisation, a key for the printed address, and keys
+ * for demo devices. All are made once and kept (credentials.ts).
+ */
+
+import pg from 'pg';
+
+import type { Clock } from '#base/clock.ts';
+import { createOrganisation, type Accounts } from '#identity/accounts.ts';
+import type { Identity } from '#identity/identity.ts';
+import type { Credentials } from '#app/credentials.ts';
+
+const ORGANISATION = 'My organisation';
+
+export interface Installation {
+  readonly orgId: string;
+  /** The key of the printed address. */
+  accessKey(): Promise<string>;
+  /** The key of the device of this name, which is made when there is none. */
+  deviceKey(name: string): Promise<string>;
+}
+
+export async function createInstallation(options: {
+  ownerUrl: string;
+  server: { identity: Identity; accounts: Accounts };
+  credentials: Credentials;
+  clock: Clock;
+}): Promise<Installation> {
+  const { credentials, clock } = options;
+  const { identity, accounts } = options.server;
+  const orgId = await firstOrganisation(options.ownerUrl, clock);
+  return {
+    orgId,
+    accessKey: () =>
+      credentials.keep('access', {
+        isValid: async (key) => (await identity.authenticateAccess(key)) !== null,
+        make: async () =>
+          (await accounts.createAccessKey(orgId, { name: 'printed address', scope: 'admin' })).key,
+      }),
+    deviceKey: (name) =>
+      credentials.keep(`device ${name}`, {
+        isValid: async (key) => (await identity.authenticateDevice(key)) !== null,
+        make: async () => (await accounts.createDevice(orgId, name)).key,
+      }),
+  };
+}
+
+/** The oldest organisation, or a new one in an empty database. Two first starts at once make one. */
+async function firstOrganisation(ownerUrl: string, clock: Clock): Promise<string> {
+  const client = new pg.Client({ connectionString: ownerUrl });
+  await client.connect();
+  try {
+    await client.query('begin');
+    await client.query('lock table kymo.organisation in share row exclusive mode');
+    const { rows } = await client.query<{ id: string }>(
+      'select id from kymo.organisation order by created_at, id limit 1',
+    );
+    const id = rows[0]?.id ?? (await createOrganisation(client, { name: ORGANISATION, clock }));
+    await client.query('commit');
+    return id;
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,70 @@
+/** Owns the command line: which command runs, its help, and what an error looks like to a person. */
+
+import { AppError, messageOf } from '#base/errors.ts';
+import { settingsHelp } from '#app/config.ts';
+import { deviceCommand } from '#app/device-command.ts';
+import { migrateCommand } from '#app/migrate-command.ts';
+import { replayCommand } from '#app/replay-command.ts';
+import { startCommand } from '#app/start-command.ts';
+
+interface Command {
+  readonly doc: string;
+  readonly help: () => string;
+  /** Resolves to the exit code. */
+  readonly run: (args: readonly string[]) => Promise<number>;
+}
+
+const serverHelp = (): string => `Settings (flag, default, environment variable):\n${settingsHelp()}`;
+
+const commands: Record<string, Command> = {
+  start: { doc: 'run the server', help: serverHelp, run: (args) => startCommand(args, { demo: false }) },
+  demo: {
+    doc: 'run the server with two demo sessions',
+    help: serverHelp,
+    run: (args) => startCommand(args, { demo: true }),
+  },
+  migrate: { doc: 'bring the database to the newest schema', help: serverHelp, run: migrateCommand },
+  device: { doc: 'make a device and print its key', help: () => deviceCommand.help, run: deviceCommand.run },
+  replay: {
+    doc: 'send a recording to a server as a device would',
+    help: () => replayCommand.help,
+    run: replayCommand.run,
+  },
+};
+
+const help = (): string => `Kymo records human motion as it happens.
+
+Usage: kymo COMMAND [flags]
+
+${Object.entries(commands)
+  .map(([name, command]) => `  ${name.padEnd(10)} ${command.doc}`)
+  .join('\n')}
+
+kymo COMMAND --help tells what a command takes.
+`;
+
+async function main([name, ...args]: readonly string[]): Promise<number> {
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    console.log(help());
+    return name === undefined ? 2 : 0;
+  }
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined)
+    throw new AppError(
+      'invalid-field',
+      `there is no command "${name}": it is one of ${Object.keys(commands).join(', ')}`,
+    );
+  if (args.includes('--help') || args.includes('-h')) {
+    console.log(`kymo ${name}: ${command.doc}\n\n${command.help()}`);
+    return 0;
+  }
+  return command.run(args);
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  console.error(`kymo: ${messageOf(error)}`);
+  if (!(error instanceof AppError)) console.error(error);
+  process.exitCode = error instanceof AppError && error.code === 'invalid-field' ? 2 : 1;
+}
