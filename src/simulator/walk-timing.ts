@@ -41,7 +41,8 @@ export interface WalkTiming {
   phaseAt(timeS: number): number;
   /** The time at which the phase, counted over all loops, is reached. */
   timeAt(phase: number): number;
-  distanceAt(nominalM: number): number;
+  /** Nominal to actual distance walked. */
+  readonly distanceAt: (nominalM: number) => number;
 }
 
 export function createWalkTiming(parameters: TimingParameters): WalkTiming {
