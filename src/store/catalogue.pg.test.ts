@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import pg from 'pg';
+import type pg from 'pg';
 
 import { systemClock } from '#base/clock.ts';
 import { randomEpoch, uuidv7 } from '#base/uuid.ts';
@@ -10,6 +10,7 @@ import { ensurePartitions } from '#store/partitions.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
+import { openTestPool } from '#test/support/test-pool.ts';
 
 let database: TestDatabase;
 let pools: Pools;
@@ -22,8 +23,8 @@ let tenantB: Tenant;
 beforeAll(async () => {
   database = await createTestDatabase();
   pools = await openPools(database.ownerUrl);
-  owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 });
-  writer = new pg.Pool({ connectionString: pools.writerUrl, max: 2 });
+  owner = openTestPool(database.ownerUrl);
+  writer = openTestPool(pools.writerUrl);
   await ensurePartitions(writer);
   catalogue = createCatalogue(pools);
   tenantA = await createTenant(database.ownerUrl, pools, 'A');
