@@ -29,7 +29,7 @@ export async function ensureRoles(owner: pg.Pool): Promise<void> {
       const exists = await client.query('select 1 from pg_roles where rolname = $1', [role]);
       if (exists.rowCount === 0) await client.query(`create role ${role} login noinherit`);
       const password = client.escapeLiteral(derivePassword(secret, role));
-      await client.query(`alter role ${role} login nosuperuser nocreatedb nocreaterole password ${password}`);
+      await client.query(`alter role ${role} login password ${password}`);
       await client.query(`alter role ${role} set search_path to kymo, pg_catalog`);
       // Handing tables to the writer needs membership, which PostgreSQL 16 no longer gives a role's creator.
       await client.query(`grant ${role} to current_user`);
