@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import pg from 'pg';
+import type pg from 'pg';
 
 import { createAccounts, type Accounts } from '#identity/accounts.ts';
 import { attemptLimits } from '#identity/failed-attempts.ts';
@@ -10,6 +10,7 @@ import { openPools, type Pools } from '#store/pools.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { createManualClock, type ManualClock } from '#test/support/manual-clock.ts';
 import { createTenant, type Tenant } from '#test/support/tenants.ts';
+import { openTestPool } from '#test/support/test-pool.ts';
 
 let database: TestDatabase;
 let pools: Pools;
@@ -23,7 +24,7 @@ let accounts: Accounts;
 beforeAll(async () => {
   database = await createTestDatabase();
   pools = await openPools(database.ownerUrl);
-  owner = new pg.Pool({ connectionString: database.ownerUrl, max: 1 });
+  owner = openTestPool(database.ownerUrl);
   tenantA = await createTenant(database.ownerUrl, pools, 'A');
   tenantB = await createTenant(database.ownerUrl, pools, 'B');
 });

@@ -1,15 +1,16 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import pg from 'pg';
+import type pg from 'pg';
 
 import { systemClock } from '#base/clock.ts';
 import { randomEpoch, uuidv7 } from '#base/uuid.ts';
 import { crc32 } from '#protocol/crc32.ts';
-import { createCatalogue, type Catalogue, type OpenedStream } from '#store/catalogue.ts';
+import { catalogueLimits, createCatalogue, type Catalogue, type OpenedStream } from '#store/catalogue.ts';
 import { epochToInt8 } from '#store/epoch.ts';
 import { ensurePartitions } from '#store/partitions.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
+import { openTestPool } from '#test/support/test-pool.ts';
 
 let database: TestDatabase;
 let pools: Pools;
@@ -22,8 +23,8 @@ let tenantB: Tenant;
 beforeAll(async () => {
   database = await createTestDatabase();
   pools = await openPools(database.ownerUrl);
-  owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 });
-  writer = new pg.Pool({ connectionString: pools.writerUrl, max: 2 });
+  owner = openTestPool(database.ownerUrl);
+  writer = openTestPool(pools.writerUrl);
   await ensurePartitions(writer);
   catalogue = createCatalogue(pools);
   tenantA = await createTenant(database.ownerUrl, pools, 'A');
@@ -166,6 +167,33 @@ test('a lost store closes the older epochs of the stream, and only those', async
   // A repeated opening of the third says nothing about what came after it.
   await opened(tenantA.device, { definition, epoch: third, previousStoreLost: true });
   expect(await tails()).toEqual([true, true, false, false]);
+});
+
+test('a session takes a bounded number of streams, a stream a bounded number of epochs', async () => {
+  const definition = streamDefinition();
+  const epoch = randomEpoch();
+  await opened(tenantA.device, { definition, epoch });
+  await owner.query(
+    `insert into kymo.stream (id, org_id, session_id, device_id, segment, sensor, axes, rate_hz, encoding, clock)
+      select gen_random_uuid(), org_id, session_id, device_id, segment, sensor, axes, rate_hz, encoding, clock
+        from kymo.stream, generate_series(2, $2::int) where id = $1`,
+    [definition.stream, catalogueLimits.streamsPerSession],
+  );
+  const another = streamDefinition({ session: definition.session });
+  expect(await catalogue.openStream(tenantA.device, { definition: another, epoch })).toMatchObject({
+    ok: false,
+    error: { code: 'limit-exceeded', message: 'a session has at most 256 streams' },
+  });
+  await writer.query(
+    `insert into kymo.stream_epoch (stream_id, epoch, org_id) select $1, i, $2 from generate_series(2, $3::int) i`,
+    [definition.stream, tenantA.orgId, catalogueLimits.epochsPerStream],
+  );
+  expect(await catalogue.openStream(tenantA.device, { definition, epoch: randomEpoch() })).toMatchObject({
+    ok: false,
+    error: { code: 'limit-exceeded', message: 'a stream has at most 1024 epochs' },
+  });
+  // What exists opens again.
+  await opened(tenantA.device, { definition, epoch });
 });
 
 test('the checksum of a reading is that of its packed bytes', async () => {

@@ -5,7 +5,6 @@
  */
 
 import { fail, ok, type Result } from '#base/result.ts';
-import { AppError } from '#base/errors.ts';
 import type { DeviceIdentity, EpochProgress, StreamHandle } from '#contract/readings.ts';
 import { crc32 } from '#protocol/crc32.ts';
 import type { WireError } from '#protocol/data-codec.ts';
@@ -42,7 +41,10 @@ export interface ClockObservation {
 
 /** All methods may throw AppError `store-unavailable` or `overloaded`: the same call may succeed later. */
 export interface Catalogue {
-  /** Errors: `invalid-field`, `stream-mismatch` naming the field (without one: the ids are not this device's). */
+  /**
+   * Errors: `invalid-field` and `stream-mismatch` name the field (a mismatch without one: the ids are not this
+   * organisation's); `limit-exceeded`: too many streams in the session, or epochs of the stream.
+   */
   openStream(
     identity: DeviceIdentity,
     request: { definition: StreamDefinition; epoch: string } & OpenOptions,
@@ -54,17 +56,28 @@ export interface Catalogue {
   recordClock(identity: DeviceIdentity, observation: ClockObservation): Promise<void>;
 }
 
-const attempts = 3;
+export const catalogueLimits = {
+  /** What one message tells of a session's progress (contract/live-messages.ts), and what its page shows. */
+  streamsPerSession: 256,
+  /** A device draws a new epoch when its store was lost: a stream with more than these is a device gone wrong. */
+  epochsPerStream: 1024,
+} as const;
+
+/** An epoch's row that another connection is making at this moment is seen by the second attempt. */
+const epochAttempts = 2;
 
 export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue {
-  const openEpoch = async (row: StreamRow, epoch: string, previousStoreLost: boolean): Promise<EpochRow> => {
-    // A row that another connection is making at this moment is not seen by the first attempt.
-    for (let attempt = 1; attempt <= attempts; attempt++) {
+  const openEpoch = async (
+    row: StreamRow,
+    epoch: string,
+    previousStoreLost: boolean,
+  ): Promise<EpochRow | null> => {
+    for (let attempt = 1; attempt <= epochAttempts; attempt++) {
       const [result] = await pools.writer.run([openEpochStatement(row, epoch, previousStoreLost)]);
       const found = result?.rows[0] as EpochRow | undefined;
       if (found !== undefined) return found;
     }
-    throw new AppError('overloaded', 'the epoch is being opened elsewhere', { temporary: true });
+    return null;
   };
 
   return {
@@ -76,13 +89,16 @@ export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue
       // stream durable too, and nothing was acknowledged before it. So opening need not wait for the disk.
       const opening = { statements, mode: 'change', durability: 'later' } as const;
       const results = await runAsOrg(pools.app, identity.orgId, opening);
-      const row = results.at(-1)?.rows[0] as StreamRow | undefined;
-      if (row === undefined) return fail({ code: 'stream-mismatch', message: 'these ids are in use' });
+      const { row, isSessionFull } = readOpened(results.at(-1)?.rows[0] as OpenedRow | undefined);
+      if (row === null)
+        return isSessionFull
+          ? exceeded(`a session has at most ${catalogueLimits.streamsPerSession} streams`)
+          : fail({ code: 'stream-mismatch', message: 'these ids are in use' });
       const same = compareDefinition(row, identity, definition);
       if (!same.ok) return same;
-      return ok(
-        openedStream(row, await openEpoch(row, epoch, previousStoreLost), { identity, definition, epoch }),
-      );
+      const found = await openEpoch(row, epoch, previousStoreLost);
+      if (found === null) return exceeded(`a stream has at most ${catalogueLimits.epochsPerStream} epochs`);
+      return ok(openedStream(row, found, { identity, definition, epoch }));
     },
     async checksumOf(identity, key, seq) {
       const [result] = await runAsOrg(pools.app, identity.orgId, {
@@ -107,6 +123,21 @@ export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue
       });
     },
   };
+}
+
+/** The stream's row, or nulls; and how many streams its session has. */
+type OpenedRow = (StreamRow | { readonly id: null }) & { readonly session_streams: number };
+
+function readOpened(opened: OpenedRow | undefined): { row: StreamRow | null; isSessionFull: boolean } {
+  if (opened === undefined) return { row: null, isSessionFull: false };
+  return {
+    row: opened.id === null ? null : opened,
+    isSessionFull: opened.session_streams >= catalogueLimits.streamsPerSession,
+  };
+}
+
+function exceeded(message: string): Result<never, WireError> {
+  return fail({ code: 'limit-exceeded', message });
 }
 
 interface EpochRow {
@@ -153,7 +184,8 @@ function openStatements(identity: DeviceIdentity, definition: StreamDefinition):
       text: `with made as (
           insert into kymo.stream
             (id, org_id, session_id, device_id, segment, sensor, axes, rate_hz, encoding, scale, clock)
-          select $1, $2, s.id, $4, $5, $6, $7, $8, $9, $10, $11 from kymo.session s where s.id = $3
+          select $1, $2, s.id, $4, $5, $6, $7, $8, $9, $10, $11 from kymo.session s
+           where s.id = $3 and (select count(*) from kymo.stream t where t.session_id = $3) < $12
           on conflict do nothing returning session_id)
         update kymo.session s set ended_at = null from made where s.id = made.session_id and s.ended_at is not null`,
       values: [
@@ -168,14 +200,18 @@ function openStatements(identity: DeviceIdentity, definition: StreamDefinition):
         encoding,
         scale ?? null,
         clock,
+        catalogueLimits.streamsPerSession,
       ],
     },
     {
       name: 'opened-stream',
       text: `select t.id, t.org_id, t.session_id, t.device_id, t.segment, t.sensor, t.axes, t.rate_hz, t.encoding,
-          t.scale, t.clock, t.retention_class, s.synthetic
-        from kymo.stream t join kymo.session s on s.id = t.session_id where t.id = $1`,
-      values: [stream],
+          t.scale, t.clock, t.retention_class, s.synthetic,
+          (select count(*) from kymo.stream o where o.session_id = $2) as session_streams
+        from (values (1)) one
+        left join kymo.stream t on t.id = $1
+        left join kymo.session s on s.id = t.session_id`,
+      values: [stream, session],
     },
   ];
 }
@@ -185,7 +221,8 @@ function openEpochStatement(row: StreamRow, epoch: string, previousStoreLost: bo
   return {
     name: 'open-epoch',
     text: `with made as (
-        insert into kymo.stream_epoch (stream_id, epoch, org_id) values ($1, $2, $3)
+        insert into kymo.stream_epoch (stream_id, epoch, org_id) select $1, $2, $3
+         where (select count(*) from kymo.stream_epoch where stream_id = $1) < $5
         on conflict do nothing returning committed, lost, first_commit_day, opened_at),
       this as (
         select * from made union all
@@ -198,7 +235,7 @@ function openEpochStatement(row: StreamRow, epoch: string, previousStoreLost: bo
         update kymo.stream_epoch e set tail_lost = true from older
          where e.stream_id = older.stream_id and e.epoch = older.epoch)
       select committed::text, lost::text, first_commit_day::text from this`,
-    values: [row.id, epochToInt8(epoch), row.org_id, previousStoreLost],
+    values: [row.id, epochToInt8(epoch), row.org_id, previousStoreLost, catalogueLimits.epochsPerStream],
   };
 }
 

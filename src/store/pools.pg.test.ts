@@ -1,10 +1,11 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { AppError } from '#base/errors.ts';
 import { openPools, poolLimits, runAsOrg, type Pools } from '#store/pools.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { createTenant, type Tenant } from '#test/support/tenants.ts';
+import { openTestPool } from '#test/support/test-pool.ts';
 
 let database: TestDatabase;
 let pools: Pools;
@@ -16,7 +17,7 @@ const lost: string[] = [];
 beforeAll(async () => {
   database = await createTestDatabase();
   pools = await openPools(database.ownerUrl, (role) => lost.push(role));
-  owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 });
+  owner = openTestPool(database.ownerUrl);
   tenantA = await createTenant(database.ownerUrl, pools, 'A');
   tenantB = await createTenant(database.ownerUrl, pools, 'B');
 });

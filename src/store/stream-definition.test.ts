@@ -18,7 +18,7 @@ test('what the schema cannot say is refused with the field', () => {
     '/definition/label': streamDefinition({ label: 'two\nlines' }),
   };
   for (const [field, definition] of Object.entries(cases))
-    expect(checkDefinition(definition), field).toMatchObject({
+    expect(checkDefinition(definition)).toMatchObject({
       ok: false,
       error: { code: 'invalid-field', field },
     });

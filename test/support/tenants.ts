@@ -1,13 +1,12 @@
 /** Owns organisations with a device and keys for tests against a real database, and definitions of streams for them. */
 
-import pg from 'pg';
-
 import { systemClock } from '#base/clock.ts';
 import { uuidv7 } from '#base/uuid.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
 import { createAccounts, createOrganisation } from '#identity/accounts.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
 import type { Pools } from '#store/pools.ts';
+import { openTestPool } from '#test/support/test-pool.ts';
 
 export interface Tenant {
   readonly orgId: string;
@@ -19,7 +18,7 @@ export interface Tenant {
 }
 
 export async function createTenant(ownerUrl: string, pools: Pools, name: string): Promise<Tenant> {
-  const owner = new pg.Pool({ connectionString: ownerUrl, max: 1 });
+  const owner = openTestPool(ownerUrl);
   const orgId = await createOrganisation(owner, { name, clock: systemClock });
   await owner.end();
   const accounts = createAccounts({ appPool: pools.app, clock: systemClock });
