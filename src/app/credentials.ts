@@ -8,12 +8,14 @@ import { dirname } from 'node:path';
 
 import { AppError } from '#base/errors.ts';
 
+export interface KeyMaker {
+  readonly isValid: (key: string) => Promise<boolean>;
+  readonly make: () => Promise<string>;
+}
+
 export interface Credentials {
   /** The key under this name, or a new one from `make`, which is then kept. `isValid` decides about a kept one. */
-  keep(
-    name: string,
-    options: { isValid: (key: string) => Promise<boolean>; make: () => Promise<string> },
-  ): Promise<string>;
+  keep(name: string, maker: KeyMaker): Promise<string>;
 }
 
 export function createCredentials(path: string): Credentials {
@@ -33,14 +35,22 @@ export function createCredentials(path: string): Credentials {
     await rename(temporary, path);
   }
 
+  async function keep(name: string, { isValid, make }: KeyMaker): Promise<string> {
+    const keys = await read();
+    const kept = keys[name];
+    if (kept !== undefined && (await isValid(kept))) return kept;
+    const key = await make();
+    await write({ ...keys, [name]: key });
+    return key;
+  }
+
+  /** One at a time: each reads what the one before has written. */
+  let last: Promise<unknown> = Promise.resolve();
   return {
-    async keep(name, { isValid, make }) {
-      const keys = await read();
-      const kept = keys[name];
-      if (kept !== undefined && (await isValid(kept))) return kept;
-      const key = await make();
-      await write({ ...keys, [name]: key });
-      return key;
+    keep(name, maker) {
+      const mine = last.then(() => keep(name, maker));
+      last = mine.catch(() => undefined);
+      return mine;
     },
   };
 }

@@ -30,6 +30,7 @@ export function createLifecycle(clock: Clock, log: Log): Lifecycle {
   async function stopAll(): Promise<void> {
     for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
       const { name, stop, limitMs } = part;
+      log.debug('stopping', { part: name });
       let cancel = (): void => undefined;
       const limit = new Promise<'late'>((resolve) => {
         cancel = clock.after(limitMs, () => resolve('late'));
