@@ -5,6 +5,7 @@ import { settingsHelp } from '#app/config.ts';
 import { deviceCommand } from '#app/device-command.ts';
 import { migrateCommand } from '#app/migrate-command.ts';
 import { replayCommand } from '#app/replay-command.ts';
+import { simulateCommand } from '#app/simulate-command.ts';
 import { startCommand } from '#app/start-command.ts';
 
 interface Command {
@@ -29,6 +30,11 @@ const commands: Record<string, Command> = {
     doc: 'send a recording to a server as a device would',
     help: () => replayCommand.help,
     run: replayCommand.run,
+  },
+  simulate: {
+    doc: 'send the readings of many synthetic people',
+    help: () => simulateCommand.help,
+    run: simulateCommand.run,
   },
 };
 

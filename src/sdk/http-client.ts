@@ -4,7 +4,14 @@
  */
 
 import { AppError, messageOf } from '#base/errors.ts';
-import type { Problem, ReadingPage, SessionDetail, SessionPage, Ticket } from '#contract/rest.ts';
+import type {
+  DeviceCreated,
+  Problem,
+  ReadingPage,
+  SessionDetail,
+  SessionPage,
+  Ticket,
+} from '#contract/rest.ts';
 
 /** What the server says about itself. */
 export interface About {
@@ -29,6 +36,9 @@ export interface HttpClient {
   readings(query: ReadingQuery, signal?: AbortSignal): Promise<ReadingPage>;
   /** A single-use pass for a WebSocket. */
   ticket(): Promise<Ticket>;
+  /** Needs a key of scope admin. */
+  createDevice(name: string): Promise<DeviceCreated>;
+  revokeDevice(id: string): Promise<void>;
   /** A key for the demo; refused unless the server runs one on loopback. */
   demoSignIn(): Promise<{ readonly key: string }>;
 }
@@ -43,7 +53,11 @@ export interface HttpClientOptions {
 const TIMEOUT_MS = 15_000;
 
 export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient {
-  const call = async <T>(method: 'GET' | 'POST', path: string, signal?: AbortSignal): Promise<T> => {
+  const call = async <T>(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    { signal, body }: { signal?: AbortSignal | undefined; body?: unknown } = {},
+  ): Promise<T> => {
     const current = key();
     const timeout = AbortSignal.timeout(TIMEOUT_MS);
     let response: Response;
@@ -53,7 +67,9 @@ export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient
         headers: {
           accept: 'application/json',
           ...(current === null ? {} : { authorization: `Bearer ${current}` }),
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         cache: 'no-store',
         signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
       });
@@ -65,16 +81,18 @@ export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient
       });
     }
     if (!response.ok) throw await problemOf(response);
-    return (await response.json()) as T;
+    return (response.status === 204 ? undefined : await response.json()) as T;
   };
   const segment = encodeURIComponent;
   return {
     about: () => call('GET', '/v1/about'),
-    sessions: (limit, cursor, signal) => call('GET', `/v1/sessions?${query({ limit, cursor })}`, signal),
-    session: (id, signal) => call('GET', `/v1/sessions/${segment(id)}`, signal),
+    sessions: (limit, cursor, signal) => call('GET', `/v1/sessions?${query({ limit, cursor })}`, { signal }),
+    session: (id, signal) => call('GET', `/v1/sessions/${segment(id)}`, { signal }),
     readings: ({ streamId, ...range }, signal) =>
-      call('GET', `/v1/streams/${segment(streamId)}/readings?${query({ ...range })}`, signal),
+      call('GET', `/v1/streams/${segment(streamId)}/readings?${query({ ...range })}`, { signal }),
     ticket: () => call('POST', '/v1/tickets'),
+    createDevice: (name) => call('POST', '/v1/devices', { body: { name } }),
+    revokeDevice: (id) => call('DELETE', `/v1/devices/${segment(id)}`),
     demoSignIn: () => call('POST', '/v1/demo/sign-in'),
   };
 }

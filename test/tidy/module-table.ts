@@ -10,7 +10,7 @@ const table = {
   motion: ['base'],
   contract: ['base', 'protocol'],
   bus: ['base', 'protocol'],
-  store: ['base', 'protocol'],
+  store: ['base', 'protocol', 'contract'],
   identity: ['base', 'contract', 'store'],
   clinic: ['base', 'contract', 'store', 'bus', 'identity'],
   ingest: ['base', 'protocol', 'contract', 'bus', 'identity'],
