@@ -62,7 +62,7 @@ export async function withDatabaseLock<T>(
   const content = `${process.pid} ${ownStart()}`;
   const giveUpAtMs = clock.monotonicMs() + lockWaitMs;
   while (!tryCreate(file, content)) {
-    const holder = readHolder(file);
+    const holder = readHolder(file, clock);
     if (holder !== undefined && !holder.alive) removeStale(file, holder.content);
     else if (clock.monotonicMs() > giveUpAtMs) {
       const who = holder === undefined ? 'another process' : `process ${Number.parseInt(holder.content, 10)}`;
@@ -90,13 +90,12 @@ function tryCreate(file: string, content: string): boolean {
   }
 }
 
-function readHolder(file: string): { content: string; alive: boolean } | undefined {
+function readHolder(file: string, clock: Clock): { content: string; alive: boolean } | undefined {
   try {
     const content = readFileSync(file, 'utf8');
     const [pid = '', start = ''] = content.split(' ');
     if (content !== '') return { content, alive: isSameProcess(Number.parseInt(pid, 10), start) };
-    // The file's time is the wall clock's, so this one comparison is too.
-    const ageMs = performance.timeOrigin + performance.now() - statSync(file).mtimeMs;
+    const ageMs = clock.nowUs() / 1000 - statSync(file).mtimeMs;
     return { content, alive: ageMs < emptyLockMs };
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
