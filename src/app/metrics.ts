@@ -1,0 +1,163 @@
+/**
+ * Owns the metrics of the process in Prometheus' terms: it reads the counters that the parts keep and gives them names.
+ * No label names a patient, a session or a device.
+ */
+
+import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+
+import type { GatewayStatistics } from '#ingest/gateway.ts';
+import type { HubCounters } from '#live/counters.ts';
+import type { IdentityCounters } from '#identity/keyring.ts';
+import type { Pools } from '#store/pools.ts';
+import type { Writer } from '#store/writer.ts';
+
+export interface Measured {
+  readonly gateway: GatewayStatistics;
+  readonly writer: Writer;
+  readonly hub: Readonly<HubCounters>;
+  readonly pools: Pools;
+  readonly identity: IdentityCounters;
+}
+
+export function createMetrics(measured: Measured): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const { gateway, writer, hub, pools, identity } = measured;
+  const { counter, gauge } = namers(registry);
+
+  gauge('kymo_device_connections', 'open device connections', () => gateway.connections);
+  gauge('kymo_stream_buffers', 'streams with a buffer', () => gateway.buffers);
+  gauge(
+    'kymo_credit_reserved_bytes',
+    'durable credit granted and not settled',
+    () => gateway.credit.reservedBytes,
+  );
+  gauge('kymo_credit_pool_bytes', 'the most that may be reserved', () => gateway.credit.totalBytes);
+  counter(
+    'kymo_credit_shortages_total',
+    'times a connection got less credit than it asked for',
+    () => gateway.credit.shortages,
+  );
+  counter('kymo_received_messages_total', 'messages from devices', () => gateway.session.messages);
+  counter(
+    'kymo_received_readings_total',
+    'readings received, repeats included',
+    () => gateway.session.readings,
+  );
+  counter('kymo_received_bytes_total', 'bytes of data messages', () => gateway.session.bytes);
+  counter(
+    'kymo_live_only_frames_total',
+    'frames sent for display only',
+    () => gateway.session.liveOnlyFrames,
+  );
+  counter(
+    'kymo_historical_frames_total',
+    'frames replayed from device stores',
+    () => gateway.session.historicalFrames,
+  );
+  counter(
+    'kymo_overwritten_frames_total',
+    'frames dropped from a full buffer and asked for again',
+    () => gateway.overwrittenFrames,
+  );
+  counter(
+    'kymo_superseded_total',
+    'connections closed for a newer one of the same device',
+    () => gateway.superseded,
+  );
+  counter('kymo_device_errors_total', 'errors sent to devices', () => gateway.session.errors, 'code');
+
+  counter('kymo_flushes_total', 'flushes begun', () => writer.counters.flushes);
+  counter('kymo_stored_readings_total', 'readings committed', () => writer.counters.storedReadings);
+  counter(
+    'kymo_duplicate_readings_total',
+    'readings that were committed already',
+    () => writer.counters.duplicateReadings,
+  );
+  counter(
+    'kymo_lost_readings_total',
+    'readings that devices declared lost',
+    () => writer.counters.declaredReadings,
+  );
+  counter(
+    'kymo_refused_streams_total',
+    'streams that the database refuses',
+    () => writer.counters.refusedStreams,
+  );
+  counter(
+    'kymo_fragment_refusals_total',
+    'flushes of a stream with too many open gaps',
+    () => writer.counters.fragmentRefusals,
+  );
+  counter('kymo_flush_failures_total', 'failed flushes', () => writer.counters.failures, 'kind');
+  gauge('kymo_store_stalled', '1 while the database has failed and is tried again', () =>
+    Number(writer.isStalled),
+  );
+
+  gauge('kymo_viewers', 'connected viewers', () => hub.viewers);
+  gauge('kymo_viewer_subscriptions', 'channels that viewers follow', () => hub.subscriptions);
+  gauge('kymo_lagging_viewers', 'viewers that are skipped until they drain', () => hub.laggingViewers);
+  counter('kymo_viewer_messages_total', 'messages sent to viewers', () => hub.messagesSent);
+  counter('kymo_viewer_bytes_total', 'bytes sent to viewers', () => hub.bytesSent);
+  counter('kymo_viewer_skipped_ticks_total', 'ticks that slow viewers did not get', () => hub.ticksSkipped);
+  counter('kymo_viewer_errors_total', 'errors sent to viewers', () => hub.errorsByCode, 'code');
+  counter('kymo_viewer_closes_total', 'ended viewers', () => hub.closesByReason, 'reason');
+
+  counter('kymo_key_lookups_total', 'keys looked up in the database', () => identity.lookups);
+  counter('kymo_key_failures_total', 'keys that were refused', () => identity.failures);
+  for (const role of ['app', 'auth', 'writer'] as const) {
+    gauge(
+      `kymo_pool_${role}_connections`,
+      `connections of the ${role} pool`,
+      () => pools[role].stats.connections,
+    );
+    gauge(
+      `kymo_pool_${role}_waiting`,
+      `callers that wait for the ${role} pool`,
+      () => pools[role].stats.waiting,
+    );
+    counter(
+      `kymo_pool_${role}_refused_total`,
+      `callers sent away by the ${role} pool`,
+      () => pools[role].stats.refused,
+    );
+  }
+  return registry;
+}
+
+type Counts = Readonly<Partial<Record<string, number>>>;
+
+function namers(registry: Registry): {
+  counter(name: string, help: string, read: () => number | Counts, label?: string): void;
+  gauge(name: string, help: string, read: () => number): void;
+} {
+  const registers = [registry];
+  return {
+    counter(name, help, read, label) {
+      new Counter({
+        name,
+        help,
+        registers,
+        labelNames: label === undefined ? [] : [label],
+        collect() {
+          this.reset();
+          const value = read();
+          if (typeof value === 'number') this.inc(value);
+          else
+            for (const [key, count] of Object.entries(value))
+              this.inc({ [label ?? 'label']: key }, count ?? 0);
+        },
+      });
+    },
+    gauge(name, help, read) {
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read());
+        },
+      });
+    },
+  };
+}
