@@ -38,6 +38,8 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
+    // device-socket.ts answers pings within its bound.
+    autoPong: false,
     maxPayload: limits.messageBytes,
     handleProtocols: (offered) => (offered.has(DEVICE_SUBPROTOCOL) ? DEVICE_SUBPROTOCOL : false),
   });

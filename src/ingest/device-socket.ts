@@ -38,6 +38,10 @@ export function attachDevice(
     if (isBinary) connection.binary(message);
     else connection.text(message.toString('utf8'));
   });
+  // Pongs are bounded like everything else: a device that pings and never reads must not fill the queue.
+  socket.on('ping', (payload: Buffer) => {
+    if (socket.readyState === socket.OPEN && socket.bufferedAmount <= UNSENT_BYTES) socket.pong(payload);
+  });
   socket.on('close', () => connection.gone());
   // ws reports a broken frame here and closes with 1002 or 1009 by itself.
   socket.on('error', () => connection.gone());

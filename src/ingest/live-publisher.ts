@@ -1,7 +1,7 @@
 /**
  * Owns the way from ingest to live display: frames of one turn of the event loop leave as one bus message a session, and
- * so does what was committed. It encodes nothing while nobody listens. Bounds: what one turn brings; beyond that the
- * oldest frames of a session go, since live display shows the newest.
+ * so does what was committed. It encodes nothing while nobody listens. Bound: PUBLISH_BYTES a bus message; a turn that
+ * brings more leaves as several.
  */
 
 import type { Progress } from '#contract/live-messages.ts';
@@ -11,8 +11,8 @@ import type { EpochProgress, Frame, StreamHandle } from '#contract/readings.ts';
 import { encodeLiveFrames } from '#protocol/live-codec.ts';
 import { limits } from '#protocol/limits.ts';
 
-/** Frames of one session in one turn: 256 streams with four frames each. */
-const FRAMES_PER_TURN = 1_024;
+/** One device message at its limit; the hub takes twice as much. */
+const PUBLISH_BYTES = limits.messageBytes;
 
 export const readingsTopic = (sessionId: string): string => `session/${sessionId}/readings`;
 export const committedTopic = (sessionId: string): string => `session/${sessionId}/committed`;
@@ -20,14 +20,14 @@ export const committedTopic = (sessionId: string): string => `session/${sessionI
 export interface LivePublisher {
   frame(handle: StreamHandle, frame: Frame): void;
   committed(handle: StreamHandle, progress: EpochProgress): void;
-  readonly counters: { publishedFrames: number; droppedFrames: number };
+  readonly counters: { publishedFrames: number };
 }
 
 /** `soon` calls back once at the end of the current turn of the event loop. */
 export function createLivePublisher(bus: Bus, soon: (callback: () => void) => void): LivePublisher {
-  const frames = new Map<string, Frame[]>();
+  const gathered = new Map<string, { frames: Frame[]; bytes: number }>();
   const progress = new Map<string, Map<string, Progress>>();
-  const counters = { publishedFrames: 0, droppedFrames: 0 };
+  const counters = { publishedFrames: 0 };
   let isScheduled = false;
 
   function schedule(): void {
@@ -38,32 +38,35 @@ export function createLivePublisher(bus: Bus, soon: (callback: () => void) => vo
 
   function flush(): void {
     isScheduled = false;
-    for (const [session, list] of frames) {
-      counters.publishedFrames += list.length;
-      bus.publish(readingsTopic(session), encodeLiveFrames(list));
-    }
-    frames.clear();
+    for (const [session, { frames }] of gathered) publish(session, frames);
+    gathered.clear();
     for (const [session, streams] of progress)
       bus.publish(committedTopic(session), new TextEncoder().encode(JSON.stringify([...streams.values()])));
     progress.clear();
+  }
+
+  function publish(session: string, frames: readonly Frame[]): void {
+    counters.publishedFrames += frames.length;
+    bus.publish(readingsTopic(session), encodeLiveFrames(frames));
   }
 
   return {
     counters,
     frame(handle, frame) {
       const { session } = handle.definition;
-      const list = frames.get(session);
-      if (list === undefined) {
+      const size = frame.payload.length + (frame.deltasUs?.length ?? 0);
+      const waiting = gathered.get(session);
+      if (waiting === undefined) {
         if (!bus.hasListeners(readingsTopic(session))) return;
-        frames.set(session, [frame]);
+        gathered.set(session, { frames: [frame], bytes: size });
         schedule();
-        return;
+      } else if (waiting.bytes + size > PUBLISH_BYTES) {
+        publish(session, waiting.frames);
+        gathered.set(session, { frames: [frame], bytes: size });
+      } else {
+        waiting.frames.push(frame);
+        waiting.bytes += size;
       }
-      if (list.length >= FRAMES_PER_TURN) {
-        list.shift();
-        counters.droppedFrames++;
-      }
-      list.push(frame);
     },
     committed(handle, state) {
       const { session, stream } = handle.definition;
