@@ -76,14 +76,18 @@ export const SessionPage = Type.Object(
 );
 export type SessionPage = Static<typeof SessionPage>;
 
-/** Readings of one stream by device time, in (epoch, seq) order. Each row: [timeUs, axis 0, axis 1, ...]; NaN is null. */
+/**
+ * Readings of one stream by device time, in (epoch, seq) order; epochs in the order in which they were opened. Each
+ * row: [timeUs, axis 0, axis 1, ...]; what is not a finite number is null.
+ */
 export const ReadingPage = Type.Object(
   {
     stream: Id,
     axes: Type.Array(Type.Object({ name: Type.String(), unit: Type.String() })),
     rows: Type.Array(Type.Array(Nullable(Type.Number()))),
-    /** Device time to go on from, null at the end. */
-    nextFromUs: Nullable(Type.Integer()),
+    /** Which readings the rows are: the first `count` rows are `firstSeq`, `firstSeq + 1`, ... of `epoch`, and so on. */
+    runs: Type.Array(Type.Object({ epoch: Type.String(), firstSeq: Count, count: Count })),
+    next: Nullable(Type.String({ description: 'cursor of the next page; null at the end' })),
   },
   { $id: 'ReadingPage' },
 );
@@ -128,6 +132,12 @@ export const ReadingsAccepted = Type.Object(
 );
 export type ReadingsAccepted = Static<typeof ReadingsAccepted>;
 
+export const DeviceRequest = Type.Object(
+  { name: Type.String({ minLength: 1, maxLength: limits.nameCharacters }) },
+  { $id: 'DeviceRequest', additionalProperties: false },
+);
+export type DeviceRequest = Static<typeof DeviceRequest>;
+
 export const DeviceCreated = Type.Object(
   { id: Id, name: Type.String(), key: Type.String({ description: 'shown once; only its hash is kept' }) },
   { $id: 'DeviceCreated' },
@@ -145,6 +155,40 @@ export const DeviceSummary = Type.Object(
   { $id: 'DeviceSummary' },
 );
 export type DeviceSummary = Static<typeof DeviceSummary>;
+
+export const DevicePage = Type.Object(
+  {
+    devices: Type.Array(DeviceSummary),
+    next: Nullable(Type.String({ description: 'cursor of the next page; null at the end' })),
+  },
+  { $id: 'DevicePage' },
+);
+export type DevicePage = Static<typeof DevicePage>;
+
+/** What the server says about itself to anyone. */
+export const About = Type.Object(
+  {
+    name: Type.Literal('Kymo'),
+    version: Type.String(),
+    /** True when it runs demo sessions and lets a browser on this machine sign in to them. */
+    demo: Type.Boolean(),
+  },
+  { $id: 'About' },
+);
+export type About = Static<typeof About>;
+
+export const SignedIn = Type.Object({ key: Type.String() }, { $id: 'SignedIn' });
+export type SignedIn = Static<typeof SignedIn>;
+
+/** Answer of `/healthz` and `/readyz`: what was looked at, and what is wrong. */
+export const Health = Type.Object(
+  {
+    ok: Type.Boolean(),
+    checks: Type.Record(Type.String(), Type.String({ description: '`ok`, or what is wrong' })),
+  },
+  { $id: 'Health' },
+);
+export type Health = Static<typeof Health>;
 
 /** A single-use pass for a WebSocket's query string (`?ticket=`), good for 30 seconds. */
 export const Ticket = Type.Object({ ticket: Type.String(), expiresAt: Instant }, { $id: 'Ticket' });

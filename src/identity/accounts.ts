@@ -8,7 +8,7 @@ import type pg from 'pg';
 import type { Clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
 import { uuidv7 } from '#base/uuid.ts';
-import type { DeviceCreated, DeviceSummary } from '#contract/rest.ts';
+import type { DeviceCreated, DevicePage, DeviceSummary } from '#contract/rest.ts';
 import type { Scope } from '#identity/access.ts';
 import { newKey } from '#identity/keys.ts';
 import { runAsOrg, type RolePool, type Statement } from '#store/pools.ts';
@@ -19,16 +19,10 @@ export interface AccessKeyCreated {
   readonly key: string;
 }
 
-export interface DevicePage {
-  readonly devices: readonly DeviceSummary[];
-  /** Id of the last device, to go on after it; null at the end. */
-  readonly next: string | null;
-}
-
 export interface Accounts {
   createDevice(orgId: string, name: string): Promise<DeviceCreated>;
-  /** Newest first. `after`: id of the last device of the page before. */
-  listDevices(orgId: string, page: { after: string | null; limit: number }): Promise<DevicePage>;
+  /** Newest first. `cursor`: `next` of the page before. Returns null when it is not one. */
+  listDevices(orgId: string, page: { cursor: string | null; limit: number }): Promise<DevicePage | null>;
   /** False when the organisation has no such device. Idempotent; what the device sent stays. */
   revokeDevice(orgId: string, deviceId: string): Promise<boolean>;
   createAccessKey(
@@ -64,7 +58,9 @@ export function createAccounts(options: { appPool: RolePool; clock: Clock }): Ac
       });
       return { id, name, key };
     },
-    async listDevices(orgId, { after, limit }) {
+    async listDevices(orgId, { cursor: after, limit }) {
+      // Devices are never deleted, so the id of the last one shown tells where to go on.
+      if (after !== null && !idPattern.test(after)) return null;
       const [result] = await runAsOrg(appPool, orgId, {
         statements: [pageStatement(after, limit)],
         mode: 'snapshot',
@@ -102,6 +98,8 @@ export function createAccounts(options: { appPool: RolePool; clock: Clock }): Ac
     },
   };
 }
+
+const idPattern = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 interface DeviceRow {
   readonly id: string;

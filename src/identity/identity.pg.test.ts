@@ -156,10 +156,10 @@ test('being seen is written at most once a minute', async () => {
 test('devices are listed newest first, page by page, to their own organisation only', async () => {
   const tenant = await createTenant(database.ownerUrl, pools, 'C');
   for (const name of ['one', 'two', 'three']) await accounts.createDevice(tenant.orgId, name);
-  const first = await accounts.listDevices(tenant.orgId, { after: null, limit: 3 });
-  expect(first.devices.map((device) => device.name)).toEqual(['three', 'two', 'one']);
-  const second = await accounts.listDevices(tenant.orgId, { after: first.next, limit: 3 });
+  const first = await accounts.listDevices(tenant.orgId, { cursor: null, limit: 3 });
+  expect(first!.devices.map((device) => device.name)).toEqual(['three', 'two', 'one']);
+  const second = await accounts.listDevices(tenant.orgId, { cursor: first!.next, limit: 3 });
   expect(second).toMatchObject({ devices: [{ name: 'C device' }], next: null });
-  const foreign = await accounts.listDevices(tenantB.orgId, { after: first.next, limit: 3 });
-  expect(foreign.devices).toEqual([]);
+  const foreign = await accounts.listDevices(tenantB.orgId, { cursor: first!.next, limit: 3 });
+  expect(foreign!.devices).toEqual([]);
 });

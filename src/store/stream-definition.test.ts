@@ -15,6 +15,8 @@ test('what the schema cannot say is refused with the field', () => {
     '/definition/axes/1/name': streamDefinition({ axes: [axis, axis] }),
     '/definition/axes/0/unit': streamDefinition({ axes: [{ name: 'x', unit: 'a\u0000' }] }),
     '/definition/segment': streamDefinition({ segment: '\ud800' }),
+    '/definition/axes/0/name': streamDefinition({ axes: [{ name: 'x'.repeat(65), unit: '1' }] }),
+    '/definition/sensor': streamDefinition({ sensor: '' }),
     '/definition/label': streamDefinition({ label: 'two\nlines' }),
   };
   for (const [field, definition] of Object.entries(cases))

@@ -7,6 +7,7 @@
 import { fail, ok, type Result } from '#base/result.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
 import type { WireError } from '#protocol/data-codec.ts';
+import { limits } from '#protocol/limits.ts';
 import type { Axis, StreamDefinition } from '#protocol/messages.ts';
 
 /** A row of kymo.stream with its session's mark. */
@@ -52,8 +53,12 @@ export function checkDefinition(definition: StreamDefinition): Result<null, Wire
       [`/axes/${i}/unit`, axis.unit],
     ]),
   ];
-  for (const [field, text] of texts)
+  for (const [field, text] of texts) {
     if (!isPlain(text)) return invalid(`/definition${field}`, 'a name has no control characters');
+    // Names of a map's keys reach this function unmeasured: JSON Schema's records have no length for them.
+    if (text.length > limits.nameCharacters || (text === '' && field !== '/label'))
+      return invalid(`/definition${field}`, `a name has 1 to ${limits.nameCharacters} characters`);
+  }
   return ok(null);
 }
 

@@ -1,0 +1,86 @@
+/**
+ * Owns who may call a route. Every route declares it (`config.access`); one that does not is refused at start, so no
+ * route is open by accident. Keys come in the Authorization header only, never in an address (DESIGN section 6).
+ */
+
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+
+import { assert } from '#base/assert.ts';
+import { AppError } from '#base/errors.ts';
+import type { DeviceIdentity } from '#contract/readings.ts';
+import type { AccessIdentity } from '#identity/access.ts';
+import type { Identity } from '#identity/identity.ts';
+import { kindOfKey } from '#identity/keys.ts';
+
+/**
+ * `public`: anyone. `read`: an access key. `admin`: one with that scope. `device`: a device key. `any`: either kind.
+ */
+export type Access = 'public' | 'read' | 'admin' | 'device' | 'any';
+
+export type Caller =
+  | { readonly kind: 'access'; readonly identity: AccessIdentity }
+  | { readonly kind: 'device'; readonly identity: DeviceIdentity };
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access?: Access;
+  }
+  interface FastifyRequest {
+    caller: Caller | null;
+  }
+}
+
+/** Authenticates every request of `app` before anything of it is read. */
+export function guardRoutes(app: FastifyInstance, identity: Identity): void {
+  app.decorateRequest('caller', null);
+  app.addHook('onRoute', (route) => {
+    assert(route.config?.access !== undefined, `the route ${route.url} says who may call it`);
+  });
+  app.addHook('onRequest', async (request) => {
+    // An unknown address has no route and nothing to protect.
+    const access = request.routeOptions.config.access;
+    if (access === undefined || access === 'public') return;
+    request.caller = await callerOf(request, identity);
+    refuseOthers(request.caller, access);
+  });
+}
+
+/** The access key's holder behind a request to a `read` or `admin` route. */
+export function readerOf(request: FastifyRequest): AccessIdentity {
+  assert(request.caller?.kind === 'access', 'the route demands an access key');
+  return request.caller.identity;
+}
+
+/** The device behind a request to a `device` route. */
+export function deviceOf(request: FastifyRequest): DeviceIdentity {
+  assert(request.caller?.kind === 'device', 'the route demands a device key');
+  return request.caller.identity;
+}
+
+async function callerOf(request: FastifyRequest, identity: Identity): Promise<Caller> {
+  const key = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  if (key === undefined)
+    throw new AppError(
+      'unauthenticated',
+      'send a key: Authorization: Bearer ka_... (or kd_... for a device)',
+    );
+  if (kindOfKey(key) === 'device') {
+    const device = await identity.authenticateDevice(key, request.ip);
+    if (device !== null) return { kind: 'device', identity: device };
+  } else {
+    const reader = await identity.authenticateAccess(key, request.ip);
+    if (reader !== null) return { kind: 'access', identity: reader };
+  }
+  throw new AppError('unauthenticated', 'the key is unknown, expired or revoked');
+}
+
+function refuseOthers(caller: Caller, access: Exclude<Access, 'public'>): void {
+  if (access === 'any') return;
+  if (access === 'device') {
+    if (caller.kind !== 'device') throw new AppError('forbidden', 'this needs a device key (kd_...)');
+    return;
+  }
+  if (caller.kind !== 'access') throw new AppError('forbidden', 'this needs an access key (ka_...)');
+  if (access === 'admin' && caller.identity.scope !== 'admin')
+    throw new AppError('forbidden', 'this needs an access key with scope admin');
+}

@@ -1,0 +1,67 @@
+/** Owns devices over HTTP: making one shows its key once, revoking one closes what it has open. */
+
+import { Type } from 'typebox';
+
+import { AppError } from '#base/errors.ts';
+import { DeviceCreated, DevicePage, DeviceRequest, Id } from '#contract/rest.ts';
+import { readerOf } from '#api/access.ts';
+import type { Api, ApiOptions } from '#api/api.ts';
+import { answers, NoContent, security } from '#api/route-schemas.ts';
+import { invalidCursor, pageLimits, pageQuery } from '#api/session-routes.ts';
+
+const config = { access: 'admin' } as const;
+const tags = ['devices'];
+
+export function addDeviceRoutes(api: Api, { accounts, identity, onDeviceRevoked }: ApiOptions): void {
+  api.post('/v1/devices', {
+    config,
+    schema: {
+      tags,
+      operationId: 'createDevice',
+      summary: 'A new device; its key is shown this once',
+      security: security('admin'),
+      body: DeviceRequest,
+      response: answers({ 201: DeviceCreated }, { ...config, refusals: [400, 413, 415] }),
+    },
+    handler: async (request, reply) =>
+      reply.code(201).send(await accounts.createDevice(readerOf(request).orgId, request.body.name)),
+  });
+
+  api.get('/v1/devices', {
+    config,
+    schema: {
+      tags,
+      operationId: 'listDevices',
+      summary: 'Devices, newest first',
+      security: security('admin'),
+      querystring: Type.Object(pageQuery, { additionalProperties: false }),
+      response: answers({ 200: DevicePage }, { ...config, refusals: [400] }),
+    },
+    handler: async (request) => {
+      const { limit = pageLimits.defaultItems, cursor = null } = request.query;
+      const page = await accounts.listDevices(readerOf(request).orgId, { limit, cursor });
+      if (page === null) throw invalidCursor();
+      return page;
+    },
+  });
+
+  api.delete('/v1/devices/:id', {
+    config,
+    schema: {
+      tags,
+      operationId: 'revokeDevice',
+      summary: 'Refuse a device from now on; what it sent stays',
+      security: security('admin'),
+      params: Type.Object({ id: Id }),
+      response: answers({ 204: NoContent }, { ...config, refusals: [400, 404] }),
+    },
+    handler: async (request, reply) => {
+      const { id } = request.params;
+      if (!(await accounts.revokeDevice(readerOf(request).orgId, id)))
+        throw new AppError('not-found', 'there is no such device');
+      identity.forget(id.toLowerCase());
+      onDeviceRevoked(id.toLowerCase());
+      return reply.code(204).send(null);
+    },
+  });
+}

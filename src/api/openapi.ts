@@ -1,0 +1,174 @@
+/**
+ * Owns the OpenAPI 3.1 document: made from the very schemas that requests are checked against, collected as routes are
+ * added, so it cannot say what the server does not do. Schemas with an `$id` become components and are referred to.
+ */
+
+import type { FastifyInstance, RouteOptions } from 'fastify';
+
+import { assert } from '#base/assert.ts';
+
+/** What a route's schema says beside what Fastify checks. */
+declare module 'fastify' {
+  interface FastifySchema {
+    readonly tags?: readonly string[];
+    readonly operationId?: string;
+    readonly summary?: string;
+    readonly description?: string;
+    readonly security?: readonly Readonly<Record<string, readonly string[]>>[];
+    /** Media types of the success, where it is not JSON alone. */
+    readonly produces?: readonly string[];
+  }
+}
+
+interface JsonSchema {
+  readonly [key: string]: unknown;
+}
+
+type Documented = RouteOptions & { readonly method: string };
+
+export interface OpenApi {
+  /** The document as it stands; whole once all routes are added. */
+  document(): JsonSchema;
+}
+
+/** Follows the routes that are added to `app` from now on. Routes without an operationId (the web page) are left out. */
+export function describeRoutes(app: FastifyInstance, version: string): OpenApi {
+  const routes: Documented[] = [];
+  app.addHook('onRoute', (route) => {
+    // Fastify adds a HEAD for every GET; it says nothing new.
+    if (
+      route.schema?.operationId !== undefined &&
+      typeof route.method === 'string' &&
+      route.method !== 'HEAD'
+    )
+      routes.push(route as Documented);
+  });
+  return { document: () => buildDocument(routes, version) };
+}
+
+const securitySchemes = {
+  accessKey: {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'A key of a person or program that reads (`ka_...`); scope `admin` also manages devices.',
+  },
+  deviceKey: { type: 'http', scheme: 'bearer', description: 'The key of a device (`kd_...`).' },
+};
+
+function buildDocument(routes: readonly Documented[], version: string): JsonSchema {
+  const schemas = new Map<string, JsonSchema>();
+  const paths: Record<string, Record<string, JsonSchema>> = {};
+  for (const route of routes.toSorted((a, b) => compareTexts(a.url, b.url))) {
+    const path = route.url.replaceAll(/:(\w+)/g, '{$1}');
+    const operations = (paths[path] ??= {});
+    operations[route.method.toLowerCase()] = describeOperation(route, (schema) => refer(schema, schemas));
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Kymo',
+      version,
+      description:
+        'Sessions, streams and readings over HTTP. Devices stream over the WebSocket /v1/device, viewers watch over ' +
+        '/v1/live (docs/protocol.md). Failures are problem details (RFC 9457) with a stable `code`.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    paths,
+    components: {
+      schemas: Object.fromEntries([...schemas].toSorted(([a], [b]) => compareTexts(a, b))),
+      securitySchemes,
+    },
+  };
+}
+
+function describeOperation(route: Documented, refer: (schema: JsonSchema) => JsonSchema): JsonSchema {
+  const { schema } = route;
+  assert(schema !== undefined, 'a documented route has a schema');
+  const parameters = [
+    ...describeParameters(schema.params as JsonSchema | undefined, 'path'),
+    ...describeParameters(schema.querystring as JsonSchema | undefined, 'query'),
+  ];
+  const responses = Object.entries(schema.response as Record<string, JsonSchema>).map(([status, answer]) => [
+    status,
+    describeAnswer(answer, { refer, types: typesOf(Number(status), schema.produces) }),
+  ]);
+  return {
+    tags: schema.tags,
+    operationId: schema.operationId,
+    summary: schema.summary,
+    ...(schema.description === undefined ? {} : { description: schema.description }),
+    security: schema.security ?? [],
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(schema.body === undefined
+      ? {}
+      : {
+          requestBody: {
+            required: true,
+            content: { 'application/json': { schema: refer(schema.body as JsonSchema) } },
+          },
+        }),
+    responses: Object.fromEntries(responses) as JsonSchema,
+  };
+}
+
+function typesOf(status: number, produces: readonly string[] | undefined): readonly string[] {
+  if (status >= 400) return ['application/problem+json'];
+  return produces ?? ['application/json'];
+}
+
+function describeAnswer(
+  answer: JsonSchema,
+  options: { refer: (schema: JsonSchema) => JsonSchema; types: readonly string[] },
+): JsonSchema {
+  const { description, ...schema } = answer;
+  if (schema['type'] === 'null') return { description };
+  const content = options.types.map((type) => [
+    type,
+    { schema: type === binaryType ? { type: 'string', format: 'binary' } : options.refer(schema) },
+  ]);
+  return { description: description ?? 'Success.', content: Object.fromEntries(content) as JsonSchema };
+}
+
+export const binaryType = 'application/octet-stream';
+
+function describeParameters(schema: JsonSchema | undefined, place: 'path' | 'query'): JsonSchema[] {
+  const required = (schema?.['required'] ?? []) as readonly string[];
+  return Object.entries((schema?.['properties'] ?? {}) as Record<string, JsonSchema>).map(
+    ([name, { description, ...property }]) => ({
+      name,
+      in: place,
+      required: required.includes(name),
+      ...(description === undefined ? {} : { description }),
+      schema: property,
+    }),
+  );
+}
+
+/** A copy of `schema` in which every part with an `$id` is a component. */
+function refer(schema: JsonSchema, schemas: Map<string, JsonSchema>): JsonSchema {
+  const { $id, ...rest } = schema;
+  const copied = Object.fromEntries(
+    Object.entries(rest).map(([key, value]) => [key, referValue(value, schemas)]),
+  ) as JsonSchema;
+  const whole = describeTuple(copied);
+  if (typeof $id !== 'string') return whole;
+  schemas.set($id, whole);
+  return { $ref: `#/components/schemas/${$id}` };
+}
+
+function referValue(value: unknown, schemas: Map<string, JsonSchema>): unknown {
+  if (Array.isArray(value)) return value.map((item: unknown) => referValue(item, schemas));
+  return typeof value === 'object' && value !== null ? refer(value as JsonSchema, schemas) : value;
+}
+
+/** TypeBox writes tuples as JSON Schema draft 7 did; OpenAPI 3.1 speaks 2020-12. */
+function describeTuple(schema: JsonSchema): JsonSchema {
+  const { items, additionalItems, ...rest } = schema;
+  if (!Array.isArray(items)) return schema;
+  assert(additionalItems === false, 'a tuple is closed');
+  return { ...rest, prefixItems: items as unknown, items: false };
+}
+
+function compareTexts(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,77 @@
+/** Owns the reading of sessions over HTTP. */
+
+import { Type } from 'typebox';
+
+import { AppError } from '#base/errors.ts';
+import { Id, SessionDetail, SessionPage } from '#contract/rest.ts';
+import { readerOf } from '#api/access.ts';
+import type { Api, ApiOptions } from '#api/api.ts';
+import { answers, security } from '#api/route-schemas.ts';
+
+const config = { access: 'read' } as const;
+const tags = ['sessions'];
+
+export const pageLimits = {
+  defaultItems: 20,
+  /** One answer of sessions with their counts stays under 50 kB. */
+  maxItems: 100,
+  /** Cursors are under 80 characters. */
+  cursorCharacters: 200,
+} as const;
+
+/** What every paged list takes. */
+export const pageQuery = {
+  limit: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: pageLimits.maxItems,
+      description: `default ${pageLimits.defaultItems}`,
+    }),
+  ),
+  cursor: Type.Optional(
+    Type.String({ maxLength: pageLimits.cursorCharacters, description: '`next` of the page before' }),
+  ),
+};
+
+export function addSessionRoutes(api: Api, { sessions }: ApiOptions): void {
+  api.get('/v1/sessions', {
+    config,
+    schema: {
+      tags,
+      operationId: 'listSessions',
+      summary: 'Sessions, newest first',
+      security: security('read'),
+      querystring: Type.Object(pageQuery, { additionalProperties: false }),
+      response: answers({ 200: SessionPage }, { ...config, refusals: [400] }),
+    },
+    handler: async (request) => {
+      const { limit = pageLimits.defaultItems, cursor = null } = request.query;
+      const page = await sessions.list(readerOf(request).orgId, { limit, cursor });
+      if (page === null) throw invalidCursor();
+      return page;
+    },
+  });
+
+  api.get('/v1/sessions/:id', {
+    config,
+    schema: {
+      tags,
+      operationId: 'getSession',
+      summary: 'One session with its streams, and what is stored, lost and missing of each',
+      security: security('read'),
+      params: Type.Object({ id: Id }),
+      response: answers({ 200: SessionDetail }, { ...config, refusals: [400, 404] }),
+    },
+    handler: async (request) => {
+      const detail = await sessions.detail(readerOf(request).orgId, request.params.id);
+      if (detail === null) throw new AppError('not-found', 'there is no such session');
+      return detail;
+    },
+  });
+}
+
+export function invalidCursor(): AppError {
+  return new AppError('invalid-field', 'querystring /cursor is not the `next` of a page of this list', {
+    field: '/cursor',
+  });
+}
