@@ -9,7 +9,8 @@ import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
-import { createApi, apiLimits, type Api, type ApiOptions } from '#api/api.ts';
+import { apiLimits, type Api, type ApiOptions } from '#api/api-options.ts';
+import { createApi } from '#api/api.ts';
 import { systemClock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
@@ -151,8 +152,8 @@ function call(
 }
 
 function bodyOf<T>(answer: Answer, status: number, schema: TSchema): T {
-  expect(answer.statusCode, answer.body).toBe(status);
   const body: unknown = answer.json();
+  expect({ status: answer.statusCode, body }).toEqual({ status, body });
   expect(Compile(schema).Errors(body)).toEqual([]);
   return body as T;
 }
@@ -195,7 +196,7 @@ test('every route but the listed asks for a key, and answers a problem without a
     publicOperations.includes(operation.operationId);
   expect(all.filter(isPublic)).toHaveLength(publicOperations.length);
   for (const { method, url, operation } of all.filter((route) => !isPublic(route))) {
-    expect(operation.security.length, operation.operationId).toBeGreaterThan(0);
+    expect(operation.security.length).toBeGreaterThan(0);
     for (const key of [undefined, 'ka_short', newKey('access').key, newKey('device').key]) {
       const answer = await call(method, url, { ...(key === undefined ? {} : { key }), body: {} });
       expect(problemOf(answer, 401).code).toBe('unauthenticated');
@@ -322,7 +323,7 @@ test('a fault in a body or query is named by its field, and nothing is handed on
   ];
   for (const [url, field] of queries) {
     const answer = await call('GET', url, { key: tenantA.adminKey });
-    expect(problemOf(answer, 400), url).toMatchObject({ code: 'invalid-field', field });
+    expect({ url, ...problemOf(answer, 400) }).toMatchObject({ url, code: 'invalid-field', field });
   }
 });
 
@@ -368,7 +369,7 @@ test('temporary failures say when to come back; unforeseen ones say nothing of t
     expect(answer.headers['retry-after']).toBe(retryAfter);
     expect(problem.field).toBe(failure instanceof AppError ? failure.field : undefined);
     expect(answer.body).not.toContain('secret');
-    if (status === 500) expect(logged.join()).toContain('the secret of the house');
+    expect(logged.join().includes('the secret of the house')).toBe(status === 500);
     await failing.close();
   }
 });
@@ -501,7 +502,7 @@ test('the page, its files and its views are served with their caching and policy
     'content-type': 'application/javascript; charset=utf-8',
   });
   for (const url of ['/assets/gone.js', '/v1/nothing', '/../package.json', '/%2e%2e/package.json', '/assets'])
-    expect((await call('GET', url)).statusCode, url).toBe(404);
+    expect(`${url} ${(await call('GET', url)).statusCode}`).toBe(`${url} 404`);
   expect((await call('GET', '/v1/nothing', { headers: html })).statusCode).toBe(404);
   const odd = await call('GET', '/', { headers: { host: "x; script-src 'unsafe-inline'" } });
   expect(odd.headers['content-security-policy']).not.toContain('unsafe-inline; script');
@@ -522,6 +523,6 @@ test('the OpenAPI document names every route, its answers and its schemas', asyn
   for (const { operation } of await operations()) {
     expect(Object.keys(operation.responses).some((status) => status.startsWith('2'))).toBe(true);
     expect(operation.responses).toHaveProperty('500');
-    if (operation.security.length > 0) expect(operation.responses).toHaveProperty('401');
+    expect('401' in operation.responses).toBe(operation.security.length > 0);
   }
 });

@@ -4,26 +4,11 @@
  * given and knows neither sockets of devices nor how readings are stored.
  */
 
-import type { Server } from 'node:http';
-
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type RawReplyDefaultExpression,
-  type RawRequestDefaultExpression,
-} from 'fastify';
-import type { Registry } from 'prom-client';
+import Fastify from 'fastify';
 
-import type { Clock } from '#base/clock.ts';
-import type { Log } from '#base/log.ts';
-import type { DeviceIdentity } from '#contract/readings.ts';
-import type { ReadingsAccepted, ReadingsRequest } from '#contract/rest.ts';
-import type { Accounts } from '#identity/accounts.ts';
-import type { Identity } from '#identity/identity.ts';
-import type { ReadingQueries } from '#store/reading-queries.ts';
-import type { SessionQueries } from '#store/session-queries.ts';
 import { guardRoutes } from '#api/access.ts';
+import { apiLimits, type Api, type ApiOptions } from '#api/api-options.ts';
 import { addDeviceRoutes } from '#api/device-routes.ts';
 import { describeRoutes } from '#api/openapi.ts';
 import { answerWithProblems } from '#api/problems.ts';
@@ -35,53 +20,6 @@ import { addSignInRoutes } from '#api/sign-in-routes.ts';
 import { addSystemRoutes } from '#api/system-routes.ts';
 import { compileValidator } from '#api/validation.ts';
 import { addWebPage } from '#api/web-page.ts';
-
-export const apiLimits = {
-  /** Bodies of all routes but readings: names and options. */
-  bodyBytes: 64 * 1024,
-  /** 500 readings of 32 axes with names of usual length. */
-  readingsBodyBytes: 1024 * 1024,
-  /** A request that has not arrived whole by then is cut off (slow loris). */
-  requestMs: 30_000,
-  /** Longer than the minute after which proxies drop idle connections. */
-  keepAliveMs: 72_000,
-} as const;
-
-/** `ok`, or what is wrong, by the name of what was looked at. */
-export type HealthChecks = Readonly<Record<string, string>>;
-
-export interface ApiOptions {
-  readonly about: { readonly version: string; readonly demo: boolean };
-  readonly identity: Identity;
-  readonly accounts: Accounts;
-  readonly sessions: SessionQueries;
-  readonly readings: ReadingQueries;
-  /** Stores readings that come by HTTP; resolves after COMMIT. */
-  readonly submitReadings: (identity: DeviceIdentity, request: ReadingsRequest) => Promise<ReadingsAccepted>;
-  /** Closes what a device that was just revoked has open. */
-  readonly onDeviceRevoked: (deviceId: string) => void;
-  /** A key with scope read for the demo's organisation; null unless a demo runs and the server is bound to loopback. */
-  readonly demoKey: (() => Promise<string>) | null;
-  /** Whether the server can do its work now. */
-  readonly checkReadiness: () => Promise<HealthChecks>;
-  readonly metrics: Registry;
-  /** The built web page; null: none is served. */
-  readonly webDirectory: string | null;
-  /** Answers are sent over TLS, by this process or by the proxy before it. */
-  readonly tls: boolean;
-  /** The proxy whose X-Forwarded-For is believed; null: none. */
-  readonly trustedProxy: string | null;
-  readonly log: Log;
-  readonly clock: Clock;
-}
-
-export type Api = FastifyInstance<
-  Server,
-  RawRequestDefaultExpression,
-  RawReplyDefaultExpression,
-  FastifyBaseLogger,
-  TypeBoxTypeProvider
->;
 
 /** The server, ready to listen. `api.server` is the one to attach WebSockets to; `api.close()` ends it. */
 export async function createApi(options: ApiOptions): Promise<Api> {

@@ -5,7 +5,7 @@ import { Type } from 'typebox';
 import { AppError } from '#base/errors.ts';
 import { DeviceCreated, DevicePage, DeviceRequest, Id } from '#contract/rest.ts';
 import { readerOf } from '#api/access.ts';
-import type { Api, ApiOptions } from '#api/api.ts';
+import type { Api, ApiOptions } from '#api/api-options.ts';
 import { answers, NoContent, security } from '#api/route-schemas.ts';
 import { invalidCursor, pageLimits, pageQuery } from '#api/session-routes.ts';
 

@@ -81,7 +81,7 @@ function buildDocument(routes: readonly Documented[], version: string): JsonSche
   };
 }
 
-function describeOperation(route: Documented, refer: (schema: JsonSchema) => JsonSchema): JsonSchema {
+function describeOperation(route: Documented, byName: (schema: JsonSchema) => JsonSchema): JsonSchema {
   const { schema } = route;
   assert(schema !== undefined, 'a documented route has a schema');
   const parameters = [
@@ -90,7 +90,7 @@ function describeOperation(route: Documented, refer: (schema: JsonSchema) => Jso
   ];
   const responses = Object.entries(schema.response as Record<string, JsonSchema>).map(([status, answer]) => [
     status,
-    describeAnswer(answer, { refer, types: typesOf(Number(status), schema.produces) }),
+    describeAnswer(answer, { byName, types: typesOf(Number(status), schema.produces) }),
   ]);
   return {
     tags: schema.tags,
@@ -104,7 +104,7 @@ function describeOperation(route: Documented, refer: (schema: JsonSchema) => Jso
       : {
           requestBody: {
             required: true,
-            content: { 'application/json': { schema: refer(schema.body as JsonSchema) } },
+            content: { 'application/json': { schema: byName(schema.body as JsonSchema) } },
           },
         }),
     responses: Object.fromEntries(responses) as JsonSchema,
@@ -118,13 +118,13 @@ function typesOf(status: number, produces: readonly string[] | undefined): reado
 
 function describeAnswer(
   answer: JsonSchema,
-  options: { refer: (schema: JsonSchema) => JsonSchema; types: readonly string[] },
+  options: { byName: (schema: JsonSchema) => JsonSchema; types: readonly string[] },
 ): JsonSchema {
   const { description, ...schema } = answer;
   if (schema['type'] === 'null') return { description };
   const content = options.types.map((type) => [
     type,
-    { schema: type === binaryType ? { type: 'string', format: 'binary' } : options.refer(schema) },
+    { schema: type === binaryType ? { type: 'string', format: 'binary' } : options.byName(schema) },
   ]);
   return { description: description ?? 'Success.', content: Object.fromEntries(content) as JsonSchema };
 }

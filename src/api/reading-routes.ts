@@ -7,7 +7,7 @@ import { Id, ReadingPage, ReadingsAccepted, ReadingsRequest } from '#contract/re
 import { limits } from '#protocol/limits.ts';
 import { readingLimits, type Readings } from '#store/reading-queries.ts';
 import { deviceOf, readerOf } from '#api/access.ts';
-import { apiLimits, type Api, type ApiOptions } from '#api/api.ts';
+import { apiLimits, type Api, type ApiOptions } from '#api/api-options.ts';
 import { binaryType } from '#api/openapi.ts';
 import { answers, described, security } from '#api/route-schemas.ts';
 import { invalidCursor, pageLimits } from '#api/session-routes.ts';

@@ -5,7 +5,7 @@ import { Type } from 'typebox';
 import { AppError } from '#base/errors.ts';
 import { Id, SessionDetail, SessionPage } from '#contract/rest.ts';
 import { readerOf } from '#api/access.ts';
-import type { Api, ApiOptions } from '#api/api.ts';
+import type { Api, ApiOptions } from '#api/api-options.ts';
 import { answers, security } from '#api/route-schemas.ts';
 
 const config = { access: 'read' } as const;

@@ -5,7 +5,7 @@ import { assert } from '#base/assert.ts';
 import { SignedIn, Ticket } from '#contract/rest.ts';
 import type { TicketHolder } from '#identity/tickets.ts';
 import type { Caller } from '#api/access.ts';
-import type { Api, ApiOptions } from '#api/api.ts';
+import type { Api, ApiOptions } from '#api/api-options.ts';
 import { isOwnMachine } from '#api/loopback.ts';
 import { answers, security } from '#api/route-schemas.ts';
 

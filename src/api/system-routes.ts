@@ -3,7 +3,7 @@
 import { Type } from 'typebox';
 
 import { About, Health } from '#contract/rest.ts';
-import type { Api, ApiOptions, HealthChecks } from '#api/api.ts';
+import type { Api, ApiOptions, HealthChecks } from '#api/api-options.ts';
 import type { OpenApi } from '#api/openapi.ts';
 import { answers, described } from '#api/route-schemas.ts';
 

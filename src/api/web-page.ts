@@ -10,7 +10,7 @@ import { join, relative, sep } from 'node:path';
 import fastifyStatic from '@fastify/static';
 
 import { assert } from '#base/assert.ts';
-import type { Api } from '#api/api.ts';
+import type { Api } from '#api/api-options.ts';
 import { sendNotFound } from '#api/problems.ts';
 import { pagePolicy } from '#api/security-headers.ts';
 

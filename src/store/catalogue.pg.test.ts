@@ -117,7 +117,7 @@ test('a difference to the stored definition is refused and named', async () => {
   for (const [field, difference] of Object.entries(differences)) {
     const changed = { ...definition, ...difference } as typeof definition;
     const result = await catalogue.openStream(tenantA.device, { definition: changed, epoch: randomEpoch() });
-    expect(result, field).toMatchObject({ ok: false, error: { code: 'stream-mismatch', field } });
+    expect(result).toMatchObject({ ok: false, error: { code: 'stream-mismatch', field } });
   }
 });
 

@@ -49,7 +49,7 @@ test('without an organisation the application reads no row of any table with an 
   expect(setting[0]!.rows[0]).not.toMatchObject({ org: tenantA.orgId });
   for (const { name } of tables) {
     const [result] = await pools.app.run([{ text: `select * from kymo.${name} limit 1` }]);
-    expect(result!.rows, `kymo.${name} without an organisation`).toEqual([]);
+    expect({ name, rows: result!.rows }).toEqual({ name, rows: [] });
   }
 });
 
