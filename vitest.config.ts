@@ -17,6 +17,7 @@ export default defineConfig({
           name: 'unit',
           include: [
             'src/**/*.test.{ts,tsx}',
+            'scripts/**/*.test.mjs',
             'test/tidy/**/*.test.ts',
             'test/simulation/**/*.test.ts',
             'test/fuzz/**/*.test.ts',
