@@ -51,12 +51,18 @@ export interface ApiOptions {
   readonly metrics: Registry;
   /** The built web page; null: none is served. */
   readonly webDirectory: string | null;
-  /** Answers are sent over TLS, by this process or by the proxy before it. */
-  readonly tls: boolean;
+  /** TLS by this process, by the proxy before it, or none (loopback). */
+  readonly tls: TlsFiles | 'proxy' | null;
   /** The proxy whose X-Forwarded-For is believed; null: none. */
   readonly trustedProxy: string | null;
   readonly log: Log;
   readonly clock: Clock;
+}
+
+/** Contents of a certificate chain and its private key, PEM. */
+export interface TlsFiles {
+  readonly cert: Buffer;
+  readonly key: Buffer;
 }
 
 export type Api = FastifyInstance<

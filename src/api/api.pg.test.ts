@@ -125,7 +125,7 @@ async function makeApi(changes: Partial<ApiOptions>): Promise<Api> {
     checkReadiness: () => readiness(),
     metrics: new Registry(),
     webDirectory,
-    tls: false,
+    tls: null,
     trustedProxy: null,
     log,
     clock: systemClock,

@@ -4,8 +4,11 @@
  * given and knows neither sockets of devices nor how readings are stored.
  */
 
+import type { Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify from 'fastify';
+import Fastify, { type FastifyHttpOptions } from 'fastify';
 
 import { guardRoutes } from '#api/access.ts';
 import { apiLimits, type Api, type ApiOptions } from '#api/api-options.ts';
@@ -32,6 +35,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     // WebSockets are closed by those who hold them.
     forceCloseConnections: 'idle',
     logger: false,
+    ...serverOf(options.tls),
   }).withTypeProvider<TypeBoxTypeProvider>();
   api.setValidatorCompiler(compileValidator);
   api.setSerializerCompiler(() => JSON.stringify);
@@ -50,4 +54,21 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   if (options.webDirectory !== null) await addWebPage(api, options.webDirectory);
   await api.ready();
   return api;
+}
+
+/** A server of our own making where TLS ends here: Fastify's types know one kind of server at a time. */
+function serverOf(tls: ApiOptions['tls']): Pick<FastifyHttpOptions<Server>, 'serverFactory'> {
+  if (tls === null || tls === 'proxy') return {};
+  return {
+    serverFactory: (handler) =>
+      createTlsServer(
+        {
+          ...tls,
+          requestTimeout: apiLimits.requestMs,
+          keepAliveTimeout: apiLimits.keepAliveMs,
+          minVersion: 'TLSv1.2',
+        },
+        handler,
+      ) as unknown as Server,
+  };
 }

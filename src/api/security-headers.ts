@@ -5,6 +5,8 @@
 
 import type { FastifyInstance } from 'fastify';
 
+import type { ApiOptions } from '#api/api-options.ts';
+
 const common = {
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
@@ -38,11 +40,11 @@ export function pagePolicy(host: string | undefined): string {
 }
 
 /** Sets the headers of every answer; a route may set its own policy and caching before. */
-export function setSecurityHeaders(app: FastifyInstance, options: { tls: boolean }): void {
+export function setSecurityHeaders(app: FastifyInstance, options: Pick<ApiOptions, 'tls'>): void {
   app.addHook('onSend', async (_request, reply) => {
     reply.headers(common);
     if (!reply.hasHeader('content-security-policy')) reply.header('content-security-policy', apiPolicy);
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
-    if (options.tls) reply.header('strict-transport-security', 'max-age=31536000');
+    if (options.tls !== null) reply.header('strict-transport-security', 'max-age=31536000');
   });
 }

@@ -176,14 +176,17 @@ export function processSources(args: readonly string[]): ConfigSources {
   return { args, env: process.env };
 }
 
+/** True for addresses that only this machine can reach. */
+export function isLoopbackHost(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
 /** Health data must not travel in clear: throws unless the address is loopback or TLS is arranged (DESIGN section 6). */
 export function assertSafeBinding(config: Config): void {
-  const isLoopback =
-    config.host === 'localhost' || config.host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(config.host);
   const hasTls = config['tls-cert'] !== '' && config['tls-key'] !== '';
   if ((config['tls-cert'] === '') !== (config['tls-key'] === ''))
     throw invalid(config['tls-cert'] === '' ? 'tls-cert' : 'tls-key', 'is missing', 'TLS needs both files');
-  if (isLoopback || hasTls || config['trusted-proxy'] !== '' || config.insecure) return;
+  if (isLoopbackHost(config.host) || hasTls || config['trusted-proxy'] !== '' || config.insecure) return;
   throw invalid(
     'host',
     `is ${config.host}, which other machines can reach`,

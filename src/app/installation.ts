@@ -7,6 +7,7 @@ import pg from 'pg';
 
 import type { Clock } from '#base/clock.ts';
 import { createOrganisation, type Accounts } from '#identity/accounts.ts';
+import type { Scope } from '#identity/access.ts';
 import type { Identity } from '#identity/identity.ts';
 import type { Credentials } from '#app/credentials.ts';
 
@@ -16,6 +17,8 @@ export interface Installation {
   readonly orgId: string;
   /** The key of the printed address. */
   accessKey(): Promise<string>;
+  /** A key that may only read, for a browser that opens the demo. */
+  demoKey(): Promise<string>;
   /** The key of the device of this name, which is made when there is none. */
   deviceKey(name: string): Promise<string>;
 }
@@ -29,14 +32,15 @@ export async function createInstallation(options: {
   const { credentials, clock } = options;
   const { identity, accounts } = options.server;
   const orgId = await firstOrganisation(options.ownerUrl, clock);
+  const keepAccessKey = (slot: string, made: { name: string; scope: Scope }): Promise<string> =>
+    credentials.keep(slot, {
+      isValid: async (key) => (await identity.authenticateAccess(key)) !== null,
+      make: async () => (await accounts.createAccessKey(orgId, made)).key,
+    });
   return {
     orgId,
-    accessKey: () =>
-      credentials.keep('access', {
-        isValid: async (key) => (await identity.authenticateAccess(key)) !== null,
-        make: async () =>
-          (await accounts.createAccessKey(orgId, { name: 'printed address', scope: 'admin' })).key,
-      }),
+    accessKey: () => keepAccessKey('access', { name: 'printed address', scope: 'admin' }),
+    demoKey: () => keepAccessKey('demo', { name: 'demo', scope: 'read' }),
     deviceKey: (name) =>
       credentials.keep(`device ${name}`, {
         isValid: async (key) => (await identity.authenticateDevice(key)) !== null,

@@ -4,31 +4,42 @@
  * viewers are told first, what they sent is committed, connections to the database end last.
  */
 
-import { createServer, type Server } from 'node:http';
+import { existsSync, readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
 
+import { createApi } from '#api/api.ts';
+import type { Api, ApiOptions } from '#api/api-options.ts';
 import type { Clock } from '#base/clock.ts';
-import { messageOf } from '#base/errors.ts';
+import { AppError, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
-import { ok } from '#base/result.ts';
+import { fail, ok, type Result } from '#base/result.ts';
 import { createMemoryBus } from '#bus/memory-bus.ts';
 import type { AccessIdentity } from '#identity/access.ts';
 import { createAccounts, type Accounts } from '#identity/accounts.ts';
 import { createIdentity, type Identity } from '#identity/identity.ts';
 import { createGateway, defaultGatewayConfig } from '#ingest/gateway.ts';
+import { createHttpReadings } from '#ingest/http-readings.ts';
 import { createHub } from '#live/hub.ts';
+import type { WireError } from '#protocol/data-codec.ts';
 import { createCatalogue } from '#store/catalogue.ts';
 import { openPools, type Pools } from '#store/pools.ts';
+import { createReadingQueries } from '#store/reading-queries.ts';
+import { createSessionQueries, type SessionQueries } from '#store/session-queries.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { createBackend } from '#app/backend.ts';
-import type { Config } from '#app/config.ts';
+import { isLoopbackHost, type Config } from '#app/config.ts';
 import type { Lifecycle } from '#app/lifecycle.ts';
+import { createMetrics } from '#app/metrics.ts';
 import { answerUpgrades } from '#app/upgrades.ts';
 
 /** Partitions exist two days ahead, so an hour's delay does no harm. */
 const PARTITION_CHECK_MS = 60 * 60_000;
+
+const webDirectory = fileURLToPath(new URL('../../dist/web', import.meta.url));
+const manifest = new URL('../../package.json', import.meta.url);
 
 export interface RunningServer {
   readonly url: string;
@@ -43,6 +54,8 @@ export interface ServerOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly lifecycle: Lifecycle;
+  /** A reading key for the demo's organisation; null when no demo runs. */
+  readonly demoKey: (() => Promise<string>) | null;
 }
 
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
@@ -68,17 +81,42 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       heartbeatMs: config['heartbeat-ms'],
     },
   });
+  const sessions = createSessionQueries(pools.app);
   const hub = createHub<AccessIdentity>({
     bus,
     clock,
     limits: { heartbeatMs: config['heartbeat-ms'] },
-    authorize: async () => ok(undefined),
+    authorize: (channel, viewer) => authorizeChannel(sessions, channel, viewer),
     onFailure: (cause) => log.error('a viewer could not be served', { error: messageOf(cause) }),
   });
-  const http = createServer();
-  const refuseUpgrades = answerUpgrades(http, { identity, gateway, hub });
-  const url = await listen(http, config);
-  lifecycle.add('listener', () => new Promise((resolve) => http.close(() => resolve())));
+  const api = await createApi({
+    about: { version: versionOf(), demo: options.demoKey !== null },
+    identity,
+    accounts,
+    sessions,
+    readings: createReadingQueries(pools.app),
+    submitReadings: createHttpReadings({ gateway, store: writer, clock }),
+    onDeviceRevoked: (deviceId) => gateway.disconnect(deviceId),
+    demoKey: isLoopbackHost(config.host) ? options.demoKey : null,
+    checkReadiness: async () => ({
+      store: writer.isStalled ? 'the database does not take readings' : await ping(pools),
+    }),
+    metrics: createMetrics({
+      gateway: gateway.statistics,
+      writer,
+      hub: hub.counters,
+      pools,
+      identity: identity.counters,
+    }),
+    webDirectory: existsSync(webDirectory) ? webDirectory : null,
+    tls: tlsOf(config),
+    trustedProxy: config['trusted-proxy'] === '' ? null : config['trusted-proxy'],
+    log,
+    clock,
+  });
+  const refuseUpgrades = answerUpgrades(api.server, { identity, gateway, hub });
+  const url = await listen(api, config);
+  lifecycle.add('listener', () => api.close());
   lifecycle.add(
     'devices',
     async () => {
@@ -92,6 +130,36 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   lifecycle.add('viewers', () => hub.drain());
   lifecycle.add('handshakes', refuseUpgrades);
   return { url, pools, identity, accounts };
+}
+
+/** A viewer may follow the sessions of its organisation; any other does not exist for it. */
+async function authorizeChannel(
+  sessions: SessionQueries,
+  channel: string,
+  viewer: AccessIdentity,
+): Promise<Result<null, WireError>> {
+  const id = /^session\/([0-9a-f-]{36})\/readings$/.exec(channel)?.[1];
+  const found = id === undefined ? null : await sessions.detail(viewer.orgId, id);
+  return found === null ? fail({ code: 'not-found', message: 'there is no such channel' }) : ok(null);
+}
+
+function tlsOf(config: Config): ApiOptions['tls'] {
+  if (config['tls-cert'] !== '')
+    return { cert: readFileSync(config['tls-cert']), key: readFileSync(config['tls-key']) };
+  return config['trusted-proxy'] === '' ? null : 'proxy';
+}
+
+async function ping(pools: Pools): Promise<string> {
+  try {
+    await pools.app.run([{ text: 'select 1' }]);
+    return 'ok';
+  } catch (error) {
+    return error instanceof AppError ? error.message : 'the database cannot be reached';
+  }
+}
+
+function versionOf(): string {
+  return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
 }
 
 async function startWriter({ config, clock, log, lifecycle }: ServerOptions, pools: Pools): Promise<Writer> {
@@ -119,14 +187,9 @@ async function startWriter({ config, clock, log, lifecycle }: ServerOptions, poo
   return writer;
 }
 
-function listen(server: Server, config: Config): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(config.port, config.host, () => {
-      server.off('error', reject);
-      const { port } = server.address() as AddressInfo;
-      const host = config.host.includes(':') ? `[${config.host}]` : config.host;
-      resolve(`http://${host}:${port}`);
-    });
-  });
+async function listen(api: Api, config: Config): Promise<string> {
+  await api.listen({ host: config.host, port: config.port });
+  const { port } = api.server.address() as AddressInfo;
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+  return `${config['tls-cert'] === '' ? 'http' : 'https'}://${host}:${port}`;
 }

@@ -10,7 +10,7 @@ import { openDatabase } from '#app/database.ts';
 import { startDemo } from '#app/demo.ts';
 import { createLifecycle } from '#app/lifecycle.ts';
 import { createLog } from '#app/log.ts';
-import { createInstallation } from '#app/installation.ts';
+import { createInstallation, type Installation } from '#app/installation.ts';
 import { startServer } from '#app/server.ts';
 import { printStep } from '#app/terminal.ts';
 
@@ -25,15 +25,24 @@ export async function startCommand(args: readonly string[], options: { demo: boo
     const database = await openDatabase(config, { clock, log, onStep: printStep });
     lifecycle.add('database', () => database.stop(), 60_000);
     const startedMs = clock.monotonicMs();
-    const server = await startServer({ config, ownerUrl: database.ownerUrl, clock, log, lifecycle });
+    const wantsDemo = config.demo || (options.demo && database.isEmbedded);
+    const installed = Promise.withResolvers<Installation>();
+    const server = await startServer({
+      config,
+      ownerUrl: database.ownerUrl,
+      clock,
+      log,
+      lifecycle,
+      demoKey: wantsDemo ? async () => (await installed.promise).demoKey() : null,
+    });
     const installation = await createInstallation({
       ownerUrl: database.ownerUrl,
       server,
       credentials: createCredentials(join(database.stateDir, 'credentials.json')),
       clock,
     });
+    installed.resolve(installation);
     printStep('Server listening', clock.monotonicMs() - startedMs);
-    const wantsDemo = config.demo || (options.demo && database.isEmbedded);
     if (wantsDemo) {
       const demo = await startDemo({
         url: server.url,

@@ -113,6 +113,8 @@ export interface Gateway {
   createLedger(): CreditLedger;
   readonly live: LivePublisher;
   readonly statistics: GatewayStatistics;
+  /** Closes the connection of a device that was just revoked. */
+  disconnect(deviceId: string): void;
   /** Asks every device to come back later; new connections are refused from now on. */
   drain(): void;
   /** Closes what is left. */
@@ -337,6 +339,12 @@ export function createGateway(options: GatewayOptions): Gateway {
         return buffers.size;
       },
       credit: pool,
+    },
+    disconnect(deviceId) {
+      const member = newest.get(deviceId);
+      if (member === undefined) return;
+      member.transport.close('unauthenticated');
+      member.leave();
     },
     drain() {
       isDraining = true;
