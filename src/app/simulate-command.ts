@@ -7,6 +7,7 @@ import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { systemClock as clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
 import { createFleetAccounts } from '#simulator/fleet-accounts.ts';
 import type { FleetPlan, FleetReport } from '#simulator/fleet.ts';
@@ -58,7 +59,7 @@ export const simulateCommand = {
 /** Runs the plans side by side; true when all of them were acknowledged to the last reading. */
 async function runProcesses(plans: readonly FleetPlan[], signal: AbortSignal): Promise<boolean> {
   const reports: FleetReport[] = [];
-  const startedMs = performance.now();
+  const startedMs = clock.monotonicMs();
   const runs = plans.map(
     (plan, i) =>
       new Promise<boolean>((resolve) => {
@@ -67,7 +68,7 @@ async function runProcesses(plans: readonly FleetPlan[], signal: AbortSignal): P
         child.on('message', ({ report }: { report: FleetReport }) => {
           reports[i] = report;
           printProgress({
-            done: (performance.now() - startedMs) / 1000,
+            done: (clock.monotonicMs() - startedMs) / 1000,
             of: plan.seconds,
             text: summaryOf(reports),
           });
