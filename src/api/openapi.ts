@@ -90,7 +90,10 @@ function describeOperation(route: Documented, byName: (schema: JsonSchema) => Js
   ];
   const responses = Object.entries(schema.response as Record<string, JsonSchema>).map(([status, answer]) => [
     status,
-    describeAnswer(answer, { byName, types: typesOf(Number(status), schema.produces) }),
+    describeAnswer(answer, {
+      byName,
+      types: typesOf(answer, Number(status) < 400 ? schema.produces : undefined),
+    }),
   ]);
   return {
     tags: schema.tags,
@@ -111,9 +114,8 @@ function describeOperation(route: Documented, byName: (schema: JsonSchema) => Js
   };
 }
 
-function typesOf(status: number, produces: readonly string[] | undefined): readonly string[] {
-  if (status >= 400) return ['application/problem+json'];
-  return produces ?? ['application/json'];
+function typesOf(answer: JsonSchema, produces: readonly string[] | undefined): readonly string[] {
+  return produces ?? [answer['$id'] === 'Problem' ? 'application/problem+json' : 'application/json'];
 }
 
 function describeAnswer(

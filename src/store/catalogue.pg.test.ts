@@ -5,10 +5,10 @@ import { systemClock } from '#base/clock.ts';
 import { randomEpoch, uuidv7 } from '#base/uuid.ts';
 import { crc32 } from '#protocol/crc32.ts';
 import { catalogueLimits, createCatalogue, type Catalogue, type OpenedStream } from '#store/catalogue.ts';
-import { epochToInt8 } from '#store/epoch.ts';
 import { ensurePartitions } from '#store/partitions.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
+import { storeChunk } from '#test/support/stored-chunks.ts';
 import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
 import { openTestPool } from '#test/support/test-pool.ts';
 
@@ -202,10 +202,17 @@ test('the checksum of a reading is that of its packed bytes', async () => {
   await opened(tenantA.device, { definition, epoch });
   const data = crypto.getRandomValues(Buffer.alloc(12 * 10));
   for (const firstSeq of [100, 110])
-    await writer.query(
-      `insert into kymo.chunk values ($1, $2, $3, $4, 0, 1, 10, (now() at time zone 'utc')::date, 0, $5, null, $6)`,
-      [tenantA.orgId, definition.stream, epochToInt8(epoch), firstSeq, Buffer.alloc(24), data],
-    );
+    await storeChunk(writer, {
+      orgId: tenantA.orgId,
+      streamId: definition.stream,
+      epoch,
+      firstSeq,
+      firstUs: 0,
+      lastUs: 9,
+      segments: [{ firstUs: 0, periodNs: 1000, arrivalUs: 0, count: 10 }],
+      deltas: null,
+      data,
+    });
   const key = { streamId: definition.stream, epoch };
   const at = (i: number): number => crc32(data.subarray(i * 12, (i + 1) * 12));
   expect(await catalogue.checksumOf(tenantA.device, key, 100)).toBe(at(0));

@@ -239,15 +239,20 @@ function openEpochStatement(row: StreamRow, epoch: string, previousStoreLost: bo
   };
 }
 
-// Chunks of one epoch do not overlap, so only the last one that starts at or before `seq` can hold it.
+// Chunks of one epoch do not overlap, so only the last one that starts at or before `seq` can hold it. The lateral form
+// lets PostgreSQL leave out all partitions but the epoch's commit days.
 function checksumStatement(key: EpochKey, seq: number): Statement {
   return {
-    text: `select substring(data from (($3::bigint - first_seq) * (length(data) / n) + 1)::integer
-                            for length(data) / n) as packed
-      from (select first_seq, n, data from kymo.chunk
-             where stream_id = $1 and epoch = $2 and first_seq <= $3::bigint
-             order by first_seq desc limit 1) c
-      where first_seq + n > $3::bigint`,
+    name: 'checksum',
+    text: `select substring(c.data from (($3::bigint - c.first_seq) * (length(c.data) / c.n) + 1)::integer
+                            for length(c.data) / c.n) as packed
+      from kymo.stream_epoch e
+     cross join lateral (
+       select first_seq, n, data from kymo.chunk
+        where stream_id = $1 and epoch = $2 and first_seq <= $3::bigint
+          and commit_day between e.first_commit_day and e.last_commit_day
+        order by first_seq desc limit 1) c
+      where e.stream_id = $1 and e.epoch = $2 and c.first_seq + c.n > $3::bigint`,
     values: [key.streamId, epochToInt8(key.epoch), seq],
   };
 }

@@ -67,8 +67,8 @@ export function createReadingQueries(app: RolePool): ReadingQueries {
       const page = createPage(stream, query);
       let position = start ?? (epochNames[0] === undefined ? null : { epoch: epochNames[0], seq: 0 });
       while (position !== null && !page.isFull) {
-        const statements = [chunkStatement(query, position)];
-        const [result] = await runAsOrg(app, orgId, { statements, mode: 'snapshot' });
+        const statements = [orderedScan, chunkStatement(query, position)];
+        const [, result] = await runAsOrg(app, orgId, { statements, mode: 'snapshot' });
         const chunks = (result?.rows ?? []) as ChunkRow[];
         position = page.add(chunks, position) ?? nextPosition({ chunks, position, epochNames });
       }
@@ -173,22 +173,35 @@ function streamStatements(query: ReadingQuery): Statement[] {
   ];
 }
 
-// The epoch's commit days leave out all other partitions. Chunks of an epoch do not overlap, so the last one that starts
-// at or before the position is the first that can hold it.
+// The index on time (BRIN, which only bitmaps read) finds the chunks of all streams at a time; this wants one stream's,
+// in order, which the index on seq gives without sorting: 30 ms against 500 for the end of an hour of one stream of ten.
+const orderedScan: Statement = {
+  name: 'ordered-scan',
+  text: `select set_config('enable_bitmapscan', 'off', true)`,
+};
+
+// The lateral form lets PostgreSQL leave out all partitions but the epoch's commit days. Chunks of an epoch do not
+// overlap, so the last one that starts at or before the position is the first that can hold it.
 function chunkStatement(query: ReadingQuery, position: Position): Statement {
   return {
     name: 'chunks',
     text: `select c.first_seq, c.n, c.segments, c.deltas, c.data
-      from kymo.stream_epoch e join kymo.chunk c
-        on c.stream_id = e.stream_id and c.epoch = e.epoch
-       and c.commit_day between e.first_commit_day and e.last_commit_day
-      where e.stream_id = $1 and e.epoch = $2 and c.stream_id = $1 and c.epoch = $2
-        and c.first_seq >= coalesce(
-          (select f.first_seq from kymo.chunk f
-            where f.stream_id = $1 and f.epoch = $2 and f.first_seq <= $3::bigint
-            order by f.first_seq desc limit 1), 0)
-        and c.first_seq + c.n > $3::bigint and c.last_us >= $4 and c.first_us < $5
-      order by c.first_seq limit ${readingLimits.chunksPerFetch}`,
+      from kymo.stream_epoch e
+     cross join lateral (
+       select coalesce(max(f.first_seq), 0) as first_seq
+         from (select b.first_seq from kymo.chunk b
+                where b.stream_id = $1 and b.epoch = $2 and b.first_seq <= $3::bigint
+                  and b.commit_day between e.first_commit_day and e.last_commit_day
+                order by b.first_seq desc limit 1) f) start
+     cross join lateral (
+       select c.first_seq, c.n, c.segments, c.deltas, c.data
+         from kymo.chunk c
+        where c.stream_id = $1 and c.epoch = $2 and c.first_seq >= start.first_seq
+          and c.commit_day between e.first_commit_day and e.last_commit_day
+          and c.first_seq + c.n > $3::bigint and c.last_us >= $4 and c.first_us < $5
+        order by c.first_seq limit ${readingLimits.chunksPerFetch}) c
+      where e.stream_id = $1 and e.epoch = $2
+      order by c.first_seq`,
     values: [query.streamId, epochToInt8(position.epoch), position.seq, query.fromUs, query.toUs],
   };
 }

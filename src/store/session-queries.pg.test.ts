@@ -168,6 +168,9 @@ test('an organisation sees its own sessions only', async () => {
     next: null,
   });
   expect(await sessions.detail(tenantA.orgId, definition.session)).not.toBeNull();
+  expect(await sessions.exists(tenantA.orgId, definition.session)).toBe(true);
+  expect(await sessions.exists(tenantB.orgId, definition.session)).toBe(false);
+  expect(await sessions.exists(tenantA.orgId, '-'.repeat(36))).toBe(false);
 });
 
 test('what is not a cursor is said so', async () => {

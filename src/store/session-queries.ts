@@ -29,7 +29,11 @@ export interface SessionQueries {
   list(orgId: string, page: { limit: number; cursor: string | null }): Promise<SessionPage | null>;
   /** Null when the organisation has no such session. */
   detail(orgId: string, sessionId: string): Promise<SessionDetail | null>;
+  /** Whether the organisation has this session. False for what is no id. */
+  exists(orgId: string, sessionId: string): Promise<boolean>;
 }
+
+const idPattern = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export function createSessionQueries(app: RolePool): SessionQueries {
   return {
@@ -64,6 +68,16 @@ export function createSessionQueries(app: RolePool): SessionQueries {
           ),
         ),
       };
+    },
+    async exists(orgId, sessionId) {
+      if (!idPattern.test(sessionId)) return false;
+      const statement = {
+        name: 'session-exists',
+        text: 'select 1 from kymo.session where id = $1',
+        values: [sessionId],
+      };
+      const [result] = await runAsOrg(app, orgId, { statements: [statement], mode: 'snapshot' });
+      return result?.rowCount === 1;
     },
   };
 }

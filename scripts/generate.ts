@@ -1,0 +1,86 @@
+/**
+ * Owns the files in generated/: what follows from the code and is committed so that a review shows how it changes.
+ *   node scripts/generate.ts           writes them
+ *   node scripts/generate.ts --check   fails when one is not current
+ */
+
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { Registry } from 'prom-client';
+
+import { createApi } from '#api/api.ts';
+import { systemClock } from '#base/clock.ts';
+import { silentLog } from '#base/log.ts';
+import { createAccounts } from '#identity/accounts.ts';
+import { createIdentity } from '#identity/identity.ts';
+import type { RolePool } from '#store/pools.ts';
+import { createReadingQueries } from '#store/reading-queries.ts';
+import { createSessionQueries } from '#store/session-queries.ts';
+
+const root = new URL('../', import.meta.url);
+
+export interface GeneratedFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** Every generated file as it should be, paths relative to the repository. */
+export async function generateFiles(): Promise<readonly GeneratedFile[]> {
+  const manifest = JSON.parse(await readFile(new URL('package.json', root), 'utf8')) as { version: string };
+  const document = await describeApi(manifest.version);
+  return [{ path: 'generated/openapi.json', text: `${JSON.stringify(document, null, 2)}\n` }];
+}
+
+/** The committed text; empty when there is none yet. */
+export async function readGenerated(path: string): Promise<string> {
+  return readFile(new URL(path, root), 'utf8').catch(() => '');
+}
+
+// The document comes from the server's own route, which needs no database.
+async function describeApi(version: string): Promise<unknown> {
+  const unreachable: RolePool = {
+    run: () => Promise.reject(new Error('a description reads no data')),
+    stats: { connections: 0, idle: 0, waiting: 0, refused: 0 },
+  };
+  const api = await createApi({
+    about: { version, demo: false },
+    identity: createIdentity({ authPool: unreachable, clock: systemClock }),
+    accounts: createAccounts({ appPool: unreachable, clock: systemClock }),
+    sessions: createSessionQueries(unreachable),
+    readings: createReadingQueries(unreachable),
+    submitReadings: () => Promise.reject(new Error('a description stores no data')),
+    onDeviceRevoked: () => undefined,
+    demoKey: null,
+    checkReadiness: async () => ({}),
+    metrics: new Registry(),
+    webDirectory: null,
+    tls: false,
+    trustedProxy: null,
+    log: silentLog,
+    clock: systemClock,
+  });
+  const answer = await api.inject('/openapi.json');
+  await api.close();
+  return answer.json();
+}
+
+async function run(isCheck: boolean): Promise<number> {
+  let stale = 0;
+  for (const { path, text } of await generateFiles()) {
+    if ((await readGenerated(path)) === text) continue;
+    stale++;
+    if (isCheck) {
+      console.error(`${path} is not current: run node scripts/generate.ts`);
+      continue;
+    }
+    const file = new URL(path, root);
+    await mkdir(dirname(fileURLToPath(file)), { recursive: true });
+    await writeFile(file, text);
+    console.log(`wrote ${path}`);
+  }
+  return isCheck && stale > 0 ? 1 : 0;
+}
+
+if (import.meta.main) process.exitCode = await run(process.argv.includes('--check'));
