@@ -56,7 +56,7 @@ async function describeApi(version: string): Promise<unknown> {
     checkReadiness: async () => ({}),
     metrics: new Registry(),
     webDirectory: null,
-    tls: false,
+    tls: null,
     trustedProxy: null,
     log: silentLog,
     clock: systemClock,

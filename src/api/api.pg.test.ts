@@ -174,9 +174,9 @@ interface Operation {
 }
 
 async function operations(): Promise<{ method: Method; url: string; operation: Operation }[]> {
-  const document = (await call('GET', '/openapi.json')).json() as {
+  const document = (await call('GET', '/openapi.json')).json<{
     paths: Record<string, Record<string, Operation>>;
-  };
+  }>();
   return Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({
       method: method.toUpperCase() as Method,
@@ -260,7 +260,7 @@ test('the list, a session and its readings, to the organisation that owns them',
 
 test("another organisation's sessions, streams and devices do not exist", async () => {
   const key = tenantB.adminKey;
-  const page = (await call('GET', '/v1/sessions', { key })).json() as SessionPage;
+  const page = (await call('GET', '/v1/sessions', { key })).json<SessionPage>();
   expect(page.sessions).toEqual([]);
   for (const url of [`/v1/sessions/${stored.session}`, `/v1/streams/${stored.stream}/readings`])
     expect(problemOf(await call('GET', url, { key }), 404).code).toBe('not-found');
@@ -268,7 +268,7 @@ test("another organisation's sessions, streams and devices do not exist", async 
     'not-found',
   );
   expect(revoked).toEqual([]);
-  const devices = (await call('GET', '/v1/devices', { key })).json() as DevicePage;
+  const devices = (await call('GET', '/v1/devices', { key })).json<DevicePage>();
   expect(devices.devices.map((device) => device.name)).toEqual(['B device']);
 });
 
@@ -510,10 +510,10 @@ test('the page, its files and its views are served with their caching and policy
 });
 
 test('the OpenAPI document names every route, its answers and its schemas', async () => {
-  const document = (await call('GET', '/openapi.json')).json() as {
+  const document = (await call('GET', '/openapi.json')).json<{
     openapi: string;
     components: { schemas: Record<string, unknown> };
-  };
+  }>();
   expect(document.openapi).toBe('3.1.0');
   const text = JSON.stringify(document);
   const references = [...text.matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)].map((match) => match[1]!);

@@ -69,6 +69,6 @@ function serverOf(tls: ApiOptions['tls']): Pick<FastifyHttpOptions<Server>, 'ser
           minVersion: 'TLSv1.2',
         },
         handler,
-      ) as unknown as Server,
+      ),
   };
 }

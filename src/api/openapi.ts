@@ -149,10 +149,8 @@ function describeParameters(schema: JsonSchema | undefined, place: 'path' | 'que
 /** A copy of `schema` in which every part with an `$id` is a component. */
 function refer(schema: JsonSchema, schemas: Map<string, JsonSchema>): JsonSchema {
   const { $id, ...rest } = schema;
-  const copied = Object.fromEntries(
-    Object.entries(rest).map(([key, value]) => [key, referValue(value, schemas)]),
-  ) as JsonSchema;
-  const whole = describeTuple(copied);
+  const copied = Object.entries(rest).map(([key, value]) => [key, referValue(value, schemas)]);
+  const whole = describeTuple(Object.fromEntries(copied));
   if (typeof $id !== 'string') return whole;
   schemas.set($id, whole);
   return { $ref: `#/components/schemas/${$id}` };

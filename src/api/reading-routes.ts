@@ -85,7 +85,7 @@ export function addReadingRoutes(api: Api, options: ApiOptions): void {
       reply.header('vary', 'accept');
       if (request.headers.accept === binaryType) {
         if (answer.next !== null) reply.header('kymo-next', answer.next);
-        return reply.type(binaryType).send(asBytes(answer.rows) as never);
+        return reply.type(binaryType).send(asBytes(answer.rows));
       }
       return reply.send(pageOf(streamId, answer));
     },

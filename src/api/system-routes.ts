@@ -72,7 +72,7 @@ export function addSystemRoutes(api: Api, options: ApiOptions & { openApi: OpenA
     },
     handler: async (_request, reply) => {
       document ??= JSON.stringify(options.openApi.document());
-      return reply.type('application/json').send(document as never);
+      return reply.type('application/json').send(document);
     },
   });
 }
