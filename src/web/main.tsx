@@ -8,6 +8,8 @@ import '@mantine/core/styles/Button.css';
 import '@mantine/core/styles/ActionIcon.css';
 import '@mantine/core/styles/Loader.css';
 import '@mantine/core/styles/Skeleton.css';
+import '@mantine/core/styles/FloatingIndicator.css';
+import '@mantine/core/styles/SegmentedControl.css';
 import '#web/look.css';
 
 import { localStorageColorSchemeManager, MantineProvider } from '@mantine/core';
@@ -18,10 +20,12 @@ import { createRoot } from 'react-dom/client';
 
 import { assert } from '#base/assert.ts';
 import { takeKeyFromAddress } from '#web/access-key.ts';
+import { installInspection } from '#web/inspection.ts';
 import { createPageRouter } from '#web/routes.tsx';
 import { queryClient } from '#web/server.ts';
 
 takeKeyFromAddress();
+installInspection();
 const root = document.getElementById('root');
 assert(root !== null, 'index.html has an element with the id root');
 const colorScheme = localStorageColorSchemeManager({ key: 'kymo-colour-scheme' });

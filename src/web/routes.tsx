@@ -4,8 +4,9 @@ import { createRootRoute, createRoute, createRouter } from '@tanstack/react-rout
 
 import { NotFound } from '#web/page-states.tsx';
 import { PageShell } from '#web/page-shell.tsx';
-import { SessionPage } from '#web/session-page.tsx';
 import { SessionList } from '#web/session-list.tsx';
+import { SessionPage } from '#web/session/session-page.tsx';
+import { DEFAULT_WINDOW, parseViewSearch, type ViewSearch } from '#web/session/view-search.ts';
 
 const rootRoute = createRootRoute({ component: PageShell, notFoundComponent: NotFound });
 
@@ -14,10 +15,25 @@ const listRoute = createRoute({ getParentRoute: () => rootRoute, path: '/', comp
 const sessionRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/sessions/$id',
-  component: function SessionRoute() {
-    return <SessionPage id={sessionRoute.useParams().id} />;
-  },
+  validateSearch: parseViewSearch,
+  component: SessionRoute,
 });
+
+function SessionRoute() {
+  const { id } = sessionRoute.useParams();
+  const search = sessionRoute.useSearch();
+  const navigate = sessionRoute.useNavigate();
+  const setSearch = (change: Partial<ViewSearch>): void => {
+    const { window = DEFAULT_WINDOW, ...rest } = { ...search, ...change };
+    // Choices of a view are no steps that the back button should undo one by one.
+    void navigate({
+      search: window === DEFAULT_WINDOW ? rest : { ...rest, window },
+      replace: true,
+      resetScroll: false,
+    });
+  };
+  return <SessionPage id={id} search={search} setSearch={setSearch} />;
+}
 
 export function createPageRouter() {
   return createRouter({ routeTree: rootRoute.addChildren([listRoute, sessionRoute]), defaultPreload: false });

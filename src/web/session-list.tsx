@@ -97,9 +97,7 @@ function SessionRow({ session }: { session: SessionSummary }) {
   return (
     <tr>
       <td>
-        <span className="state" data-state={session.state}>
-          {stateWords[session.state]}
-        </span>
+        <StateMark state={session.state} />
       </td>
       <td>
         <span className="session-name">
@@ -123,6 +121,15 @@ function SessionRow({ session }: { session: SessionSummary }) {
         <ShortId id={session.id} />
       </td>
     </tr>
+  );
+}
+
+/** Green is for recording and for nothing else. */
+export function StateMark({ state }: { state: SessionSummary['state'] }) {
+  return (
+    <span className="state" data-state={state}>
+      <span className="state-word">{stateWords[state]}</span>
+    </span>
   );
 }
 

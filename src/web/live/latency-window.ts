@@ -1,0 +1,105 @@
+/**
+ * Owns the latency of the last seconds by part, as quantiles. Samples older than the window do not count. Bound:
+ * MAX_SAMPLES per window; past it the oldest go, which only shortens the window.
+ */
+
+/** The parts of the way of a frame's oldest reading, from sampling to screen; milliseconds; NaN for not known. */
+export interface LatencySample {
+  /** Sampling to sending: the device fills a frame. */
+  readonly batching: number;
+  /** Sending to arrival. Needs the device's clock. */
+  readonly network: number;
+  /** Arrival to publishing. */
+  readonly server: number;
+  /** Publishing to receipt in the browser. Needs the probed server clock. */
+  readonly delivery: number;
+  /** Receipt to the drawn frame: waiting for its turn in the sweep, and painting. */
+  readonly paint: number;
+}
+
+export type LatencyPart = keyof LatencySample;
+
+export const latencyParts: readonly LatencyPart[] = ['batching', 'network', 'server', 'delivery', 'paint'];
+
+export interface Quantiles {
+  readonly p50: number;
+  readonly p99: number;
+}
+
+export type LatencySummary = Readonly<Record<LatencyPart | 'total', Quantiles | null>>;
+
+export interface LatencyWindow {
+  /** Samples pushed out by newer ones before their time. */
+  readonly dropped: number;
+  add(atMs: number, sample: LatencySample): void;
+  /** Null where no sample of the last WINDOW_MS knows the part. */
+  summarise(nowMs: number): LatencySummary;
+}
+
+/** Long enough for a p99 of some meaning at 20 frames a second, short enough to show what is now. */
+export const WINDOW_MS = 10_000;
+/** 100 frames a second for the whole window. */
+export const MAX_SAMPLES = 1024;
+
+const FIELDS = 1 + latencyParts.length;
+
+export function createLatencyWindow(): LatencyWindow {
+  const rows = new Float64Array(MAX_SAMPLES * FIELDS);
+  const scratch = new Float64Array(MAX_SAMPLES);
+  let head = 0;
+  let size = 0;
+  let dropped = 0;
+
+  const expire = (nowMs: number): void => {
+    while (size > 0 && rows[head * FIELDS]! < nowMs - WINDOW_MS) {
+      head = (head + 1) % MAX_SAMPLES;
+      size--;
+    }
+  };
+  const quantiles = (read: (row: number) => number): Quantiles | null => {
+    let count = 0;
+    for (let i = 0; i < size; i++) {
+      const value = read(((head + i) % MAX_SAMPLES) * FIELDS);
+      if (!Number.isNaN(value)) scratch[count++] = value;
+    }
+    if (count === 0) return null;
+    const sorted = scratch.subarray(0, count).sort();
+    return { p50: quantile(sorted, 0.5), p99: quantile(sorted, 0.99) };
+  };
+  return {
+    get dropped() {
+      return dropped;
+    },
+    add(atMs, sample) {
+      expire(atMs);
+      if (size === MAX_SAMPLES) {
+        head = (head + 1) % MAX_SAMPLES;
+        size--;
+        dropped++;
+      }
+      const row = ((head + size) % MAX_SAMPLES) * FIELDS;
+      rows[row] = atMs;
+      latencyParts.forEach((part, i) => (rows[row + 1 + i] = sample[part]));
+      size++;
+    },
+    summarise(nowMs) {
+      expire(nowMs);
+      const part = (name: LatencyPart): Quantiles | null =>
+        quantiles((row) => rows[row + 1 + latencyParts.indexOf(name)]!);
+      return {
+        batching: part('batching'),
+        network: part('network'),
+        server: part('server'),
+        delivery: part('delivery'),
+        paint: part('paint'),
+        // The sum of a frame's parts; where one is not known the whole is not.
+        total: quantiles((row) => latencyParts.reduce((sum, _, i) => sum + rows[row + 1 + i]!, 0)),
+      };
+    },
+  };
+}
+
+/** The smallest value that at least `share` of the values do not exceed (nearest rank). */
+export function quantile(sorted: ArrayLike<number>, share: number): number {
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)]!;
+}

@@ -1,0 +1,159 @@
+/** Owns the live view of a session: health, controls, traces and numbers. The drawing itself is the worker's. */
+
+import { useComputedColorScheme } from '@mantine/core';
+import { useEffect, useMemo, useRef, useState, type CSSProperties } from 'react';
+
+import type { SessionDetail } from '#contract/rest.ts';
+import { accessKey } from '#web/access-key.ts';
+import { formatSegment } from '#web/format.ts';
+import { provideInspection } from '#web/inspection.ts';
+import { groupAxes } from '#web/live/axis-groups.ts';
+import { canDrawLive, createLiveController, type LiveController } from '#web/live/live-controller.ts';
+import { MAX_STREAMS } from '#web/live/live-limits.ts';
+import type { LiveReport } from '#web/live/worker-messages.ts';
+import { signInAgain } from '#web/server.ts';
+import { bodyRows } from '#web/session/body-rows.ts';
+import { HealthLine } from '#web/session/health-line.tsx';
+import { healthOf } from '#web/session/health.ts';
+import { NumbersTable } from '#web/session/numbers-table.tsx';
+import { SessionHead } from '#web/session/session-head.tsx';
+import { StreamCard } from '#web/session/stream-card.tsx';
+import { useSessionKeys } from '#web/session/session-keys.ts';
+import { ViewControls } from '#web/session/view-controls.tsx';
+import { DEFAULT_WINDOW, stepWindow, type ViewSearch } from '#web/session/view-search.ts';
+
+export interface LiveSessionProps {
+  readonly detail: SessionDetail;
+  readonly search: ViewSearch;
+  readonly setSearch: (change: Partial<ViewSearch>) => void;
+  readonly refresh: () => void;
+}
+
+export function LiveSession({ detail, search, setSearch, refresh }: LiveSessionProps) {
+  const { controller, report } = useLiveController(detail.session.id, refresh);
+  const [frozen, setFrozen] = useState(false);
+  const [helpOpen, setHelpOpen] = useState(false);
+  const scheme = useComputedColorScheme('dark', { getInitialValueInEffect: false });
+  const seconds = search.window ?? DEFAULT_WINDOW;
+  const rows = useMemo(() => bodyRows(detail.streams.slice(0, MAX_STREAMS)), [detail.streams]);
+  const ordered = rows.flat().map((cell) => cell.stream);
+
+  useEffect(() => controller?.setStreams(detail.streams), [controller, detail.streams]);
+  useEffect(
+    () => controller?.setView({ windowMs: seconds * 1000, scheme, frozen }),
+    [controller, seconds, scheme, frozen],
+  );
+  const select = (stream: string): void => setSearch({ stream });
+  const step = (by: 1 | -1): void => {
+    const at = ordered.findIndex(({ definition }) => definition.stream === search.stream);
+    const next = ordered[at < 0 ? 0 : Math.min(ordered.length - 1, Math.max(0, at + by))];
+    if (next !== undefined) select(next.definition.stream);
+  };
+  useSessionKeys({
+    freeze: () => setFrozen((was) => !was),
+    step,
+    window: (by) => setSearch({ window: stepWindow(seconds, by) }),
+    help: () => setHelpOpen((was) => !was),
+  });
+
+  const nameOf = (stream: string): string => {
+    const found = detail.streams.find(({ definition }) => definition.stream === stream);
+    return found === undefined ? 'A' : formatSegment(found.definition.segment);
+  };
+  if (!canDrawLive()) return <CannotDraw />;
+  const reports = new Map(report?.streams.map((stream) => [stream.stream, stream]));
+  const panels = Math.max(1, ...ordered.map(({ definition }) => groupAxes(definition.axes).length));
+  return (
+    <>
+      <SessionHead session={detail.session}>
+        <ViewControls
+          seconds={seconds}
+          setSeconds={(window) => setSearch({ window })}
+          frozen={frozen}
+          setFrozen={setFrozen}
+          helpOpen={helpOpen}
+          setHelpOpen={setHelpOpen}
+        />
+      </SessionHead>
+      <HealthLine health={healthOf(report, { nameOf, isFrozen: frozen })} report={report} />
+      {detail.streams.length === 0 && (
+        <p className="muted">No stream yet. It appears here when a device opens one.</p>
+      )}
+      <div
+        className="traces"
+        data-frozen={frozen}
+        style={{ '--rows': rows.length, '--panels': panels } as CSSProperties}
+      >
+        {rows.flatMap((row) =>
+          row.map(({ stream, side }) => (
+            <StreamCard
+              key={stream.definition.stream}
+              stream={stream}
+              side={row.length === 1 && side === 'centre' ? 'centre' : side}
+              isAlone={rows.every((other) => other.length === 1)}
+              report={reports.get(stream.definition.stream)}
+              controller={controller}
+              scheme={scheme}
+              isSelected={search.stream === stream.definition.stream}
+              select={select}
+            />
+          )),
+        )}
+      </div>
+      {detail.streams.length > MAX_STREAMS && (
+        <p className="muted">
+          The first {MAX_STREAMS} of {detail.streams.length} streams are drawn; all are recorded.
+        </p>
+      )}
+      {ordered.length > 0 && <NumbersTable streams={ordered} reports={reports} selected={search.stream} />}
+    </>
+  );
+}
+
+/** One worker for one session, from the first view of it to the last. */
+function useLiveController(
+  session: string,
+  refresh: () => void,
+): { controller: LiveController | null; report: LiveReport | null } {
+  const [controller, setController] = useState<LiveController | null>(null);
+  const [report, setReport] = useState<LiveReport | null>(null);
+  const latestRefresh = useRef(refresh);
+  useEffect(() => {
+    latestRefresh.current = refresh;
+  });
+  useEffect(() => {
+    const key = accessKey();
+    if (key === null || !canDrawLive()) return;
+    const created = createLiveController({
+      session,
+      key,
+      onReport: (next) => {
+        setReport(next);
+        if (next.connection.name === 'closed' && next.connection.code === 'unauthenticated') signInAgain();
+      },
+      onUnknownStream: () => latestRefresh.current(),
+    });
+    setController(created);
+    const withdraw = provideInspection(() => created.inspect());
+    return () => {
+      withdraw();
+      created.stop();
+      setController(null);
+      setReport(null);
+    };
+  }, [session]);
+  return { controller, report };
+}
+
+function CannotDraw() {
+  return (
+    <div className="statement" role="alert">
+      <h2>This browser cannot draw live signals</h2>
+      <p>
+        It lacks drawing in the background (OffscreenCanvas). Chrome and Edge 69, Firefox 105 and Safari 17 or
+        newer have it.
+      </p>
+      <p>The session is recorded all the same.</p>
+    </div>
+  );
+}

@@ -1,0 +1,35 @@
+/** Owns the head of a session's page: what it is, and room for the controls of its view. */
+
+import { Link } from '@tanstack/react-router';
+import type { ReactNode } from 'react';
+
+import type { SessionSummary } from '#contract/rest.ts';
+import { formatLocal, formatUtc } from '#web/format.ts';
+import { ShortId, StateMark } from '#web/session-list.tsx';
+
+export function SessionHead({ session, children }: { session: SessionSummary; children?: ReactNode }) {
+  const started = new Date(session.startedAt);
+  return (
+    <div className="page-head">
+      <h1>
+        <Link to="/" className="crumb">
+          Sessions
+        </Link>
+        <span className="muted" aria-hidden="true">
+          {' / '}
+        </span>
+        {session.label === '' ? 'No label' : session.label}
+      </h1>
+      <StateMark state={session.state} />
+      {session.synthetic && <span className="tag">synthetic</span>}
+      <span className="muted">
+        started{' '}
+        <time dateTime={session.startedAt} title={formatUtc(started)}>
+          {formatLocal(started, new Date())}
+        </time>
+      </span>
+      <ShortId id={session.id} />
+      {children}
+    </div>
+  );
+}

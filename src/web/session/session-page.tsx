@@ -1,0 +1,103 @@
+/** Owns the page of one session: what it is, then its live signals, or its recording when it has ended. */
+
+import { useQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
+import { useState } from 'react';
+
+import { AppError } from '#base/errors.ts';
+import type { SessionDetail } from '#contract/rest.ts';
+import { NotFound, ProblemState } from '#web/page-states.tsx';
+import { usePageTitle } from '#web/page-title.ts';
+import { server } from '#web/server.ts';
+import { SessionHead } from '#web/session/session-head.tsx';
+import { LiveSession } from '#web/session/live-session.tsx';
+import { RecordedSession } from '#web/session/recorded-session.tsx';
+import type { ViewSearch } from '#web/session/view-search.ts';
+
+/** A stream that a device opens later, or a declared loss, is seen within this time. */
+const REFRESH_MS = 2000;
+
+export interface SessionPageProps {
+  readonly id: string;
+  readonly search: ViewSearch;
+  /** Puts a choice into the address. */
+  readonly setSearch: (change: Partial<ViewSearch>) => void;
+}
+
+export function SessionPage({ id, search, setSearch }: SessionPageProps) {
+  const detail = useQuery({
+    queryKey: ['session', id],
+    queryFn: ({ signal }) => server.session(id, signal),
+    refetchInterval: REFRESH_MS,
+  });
+  usePageTitle(titleOf(detail.data));
+  // Who watched a session live goes on looking at it when it ends, until they ask for the recording.
+  const [wasLive, setWasLive] = useState<string | null>(null);
+  if (detail.isLoadingError) {
+    const isMissing = detail.error instanceof AppError && isNotThere(detail.error.code);
+    return isMissing ? (
+      <NotFound />
+    ) : (
+      <ProblemState error={detail.error} retry={() => void detail.refetch()} />
+    );
+  }
+  if (detail.data === undefined) return <SessionSkeleton />;
+  const { session } = detail.data;
+  const isEnded = session.state === 'ended';
+  if (!isEnded && wasLive !== id) setWasLive(id);
+  return (
+    <div className="page session">
+      {isEnded && wasLive === id && (
+        <div className="notice" role="status">
+          <strong>This session has ended.</strong>
+          <span>What was recorded is kept.</span>
+          <button type="button" className="text-button" onClick={() => setWasLive(null)}>
+            Show the recording
+          </button>
+        </div>
+      )}
+      {isEnded && wasLive !== id ? (
+        <>
+          <SessionHead session={session} />
+          <RecordedSession detail={detail.data} />
+        </>
+      ) : (
+        <LiveSession
+          key={id}
+          detail={detail.data}
+          search={search}
+          setSearch={setSearch}
+          refresh={() => void detail.refetch()}
+        />
+      )}
+    </div>
+  );
+}
+
+function titleOf(detail: SessionDetail | undefined): string {
+  if (detail === undefined) return 'Session';
+  const { label, state } = detail.session;
+  const name = label === '' ? 'Session without a label' : label;
+  return state === 'ended' ? `${name}, recording` : `${name}, live`;
+}
+
+/** An id that is no UUID was never a session either. */
+function isNotThere(code: string): boolean {
+  return code === 'not-found' || code === 'invalid-field';
+}
+
+/** Keeps the place of what comes: nothing moves when it does. */
+function SessionSkeleton() {
+  return (
+    <div className="page session" aria-busy="true">
+      <div className="page-head">
+        <h1>
+          <Link to="/" className="crumb">
+            Sessions
+          </Link>
+        </h1>
+      </div>
+      <div className="health" />
+    </div>
+  );
+}
