@@ -5,27 +5,24 @@
 
 import { AppError, messageOf } from '#base/errors.ts';
 import type {
+  About,
   DeviceCreated,
   Problem,
   ReadingPage,
   SessionDetail,
   SessionPage,
+  SignedIn,
   Ticket,
 } from '#contract/rest.ts';
 
-/** What the server says about itself. */
-export interface About {
-  readonly name: string;
-  readonly version: string;
-  readonly demo: boolean;
-}
-
 export interface ReadingQuery {
   readonly streamId: string;
-  /** Device time, microseconds, half-open. */
-  readonly fromUs: number;
-  readonly toUs: number;
+  /** Device time, microseconds, half-open; null for the beginning and the end. */
+  readonly fromUs: number | null;
+  readonly toUs: number | null;
   readonly limit: number;
+  /** `next` of the page before. */
+  readonly cursor: string | null;
 }
 
 /** Every call rejects with AppError: the server's code, or `unreachable` (temporary) when there was no answer. */
@@ -40,7 +37,7 @@ export interface HttpClient {
   createDevice(name: string): Promise<DeviceCreated>;
   revokeDevice(id: string): Promise<void>;
   /** A key for the demo; refused unless the server runs one on loopback. */
-  demoSignIn(): Promise<{ readonly key: string }>;
+  demoSignIn(): Promise<SignedIn>;
 }
 
 export interface HttpClientOptions {

@@ -4,11 +4,29 @@ import { AppError } from '#base/errors.ts';
 import { seededRandom } from '#base/random.ts';
 import { connectLive, type LiveOptions } from '#sdk/live-client.ts';
 
+class FakeSocket extends EventTarget {
+  readonly url: string;
+  readonly readyState = 1;
+  readonly sent: string[] = [];
+  closedWith: number | null = null;
+
+  constructor(url: string) {
+    super();
+    this.url = url;
+  }
+  send(text: string): void {
+    this.sent.push(text);
+  }
+  close(code: number): void {
+    this.closedWith = code;
+  }
+}
+
 /** A socket and a clock that do what the test says. */
 function bench(ticket: LiveOptions['ticket']) {
   let nowMs = 0;
   const timers = new Set<{ atMs: number; callback: () => void }>();
-  const sockets: { url: string; sent: string[]; closedWith: number | null; socket: WebSocket }[] = [];
+  const sockets: FakeSocket[] = [];
   const states: string[] = [];
   const client = connectLive({
     url: 'ws://test/v1/live',
@@ -25,15 +43,9 @@ function bench(ticket: LiveOptions['ticket']) {
       },
     },
     openSocket: (url) => {
-      const record = { url, sent: [] as string[], closedWith: null as number | null };
-      const socket = {
-        readyState: 1,
-        send: (text: string) => record.sent.push(text),
-        close: (code: number) => (record.closedWith = code),
-      } as unknown as WebSocket;
-      sockets.push({ ...record, socket, sent: record.sent });
-      Object.defineProperty(sockets.at(-1), 'closedWith', { get: () => record.closedWith });
-      return socket;
+      const socket = new FakeSocket(url);
+      sockets.push(socket);
+      return socket as unknown as WebSocket;
     },
   });
   return {
@@ -41,13 +53,10 @@ function bench(ticket: LiveOptions['ticket']) {
     sockets,
     states,
     timers,
-    say: (data: unknown) => {
-      const { socket } = sockets.at(-1)!;
-      socket.onmessage?.({ data } as never);
-    },
+    say: (data: unknown) => sockets.at(-1)!.dispatchEvent(Object.assign(new Event('message'), { data })),
     advance(byMs: number) {
       nowMs += byMs;
-      for (const timer of [...timers])
+      for (const timer of timers)
         if (timer.atMs <= nowMs) {
           timers.delete(timer);
           timer.callback();
@@ -65,7 +74,7 @@ test('every attempt uses a new ticket, and a lost socket is replaced', async () 
   expect(b.sockets[0]?.url).toBe('ws://test/v1/live?ticket=ticket%201');
   b.say('{"type":"welcome","serverUs":0,"heartbeatMs":1000}');
   expect(b.client.state.name).toBe('open');
-  b.sockets[0]!.socket.onclose?.({ code: 1006, reason: '' } as never);
+  b.sockets[0]!.dispatchEvent(Object.assign(new Event('close'), { code: 1006, reason: '' }));
   b.advance(600);
   await settle();
   expect(b.sockets[1]?.url).toBe('ws://test/v1/live?ticket=ticket%202');

@@ -10,7 +10,8 @@ import type { Progress } from '#contract/live-messages.ts';
 import type { LiveMessage } from '#protocol/live-codec.ts';
 import { LIVE_SUBPROTOCOL } from '#protocol/version.ts';
 import type { ClockEstimate } from '#sdk/live-clock.ts';
-import { createLiveMachine, type LiveEffect, type LiveEvent, type LiveState } from '#sdk/live-machine.ts';
+import type { LiveEffect, LiveEvent, LiveState } from '#sdk/live-events.ts';
+import { createLiveMachine, type LiveMachine } from '#sdk/live-machine.ts';
 
 export interface LiveOptions {
   /** Address of the endpoint, e.g. `wss://kymo.example/v1/live`. */
@@ -45,113 +46,126 @@ export interface LiveClient {
   close(): void;
 }
 
+interface Run {
+  readonly options: LiveOptions;
+  readonly clock: Clock;
+  readonly machine: LiveMachine;
+  socket: WebSocket | null;
+  cancelTimer: () => void;
+  timerAtMs: number;
+}
+
 /** Connects and stays connected until closed or refused. */
 export function connectLive(options: LiveOptions): LiveClient {
-  const clock = options.clock ?? systemClock;
-  const machine = createLiveMachine(options.random ?? systemRandom);
-  const openSocket = options.openSocket ?? ((url, protocol) => new WebSocket(url, protocol));
-  let socket: WebSocket | null = null;
-  let cancelTimer = (): void => {};
-  let timerAtMs = Number.POSITIVE_INFINITY;
-
-  const handle = (event: LiveEvent): void => {
-    const now = { ms: clock.monotonicMs(), us: clock.nowUs() };
-    for (const effect of machine.handle(event, now)) perform(effect);
-    schedule();
+  const run: Run = {
+    options,
+    clock: options.clock ?? systemClock,
+    machine: createLiveMachine(options.random ?? systemRandom),
+    socket: null,
+    cancelTimer: () => {},
+    timerAtMs: Number.POSITIVE_INFINITY,
   };
-  const schedule = (): void => {
-    const atMs = machine.wakeAtMs;
-    // A deadline that only moved later is met when the old timer fires: one timer a heartbeat, not one a message.
-    if (atMs >= timerAtMs && atMs !== Number.POSITIVE_INFINITY) return;
-    cancelTimer();
-    timerAtMs = atMs;
-    if (atMs === Number.POSITIVE_INFINITY) return;
-    cancelTimer = clock.after(Math.max(0, atMs - clock.monotonicMs()), () => {
-      timerAtMs = Number.POSITIVE_INFINITY;
-      handle({ type: 'wake' });
-    });
-  };
-  const perform = (effect: LiveEffect): void => {
-    switch (effect.type) {
-      case 'fetchTicket':
-        void fetchTicket(effect.connection);
-        return;
-      case 'connect':
-        connect(effect.connection, effect.ticket);
-        return;
-      case 'send':
-        if (socket?.readyState === 1) socket.send(effect.text);
-        return;
-      case 'disconnect':
-        socket?.close(effect.code);
-        socket = null;
-        return;
-      case 'state':
-        options.onState?.(effect.state);
-        return;
-      case 'subscribed':
-        options.onSubscribed?.(effect.channel);
-        return;
-      case 'readings':
-        options.onReadings?.(effect.channel, effect.message, effect.skipped);
-        return;
-      case 'committed':
-        options.onCommitted?.(effect.channel, effect.streams);
-        return;
-      case 'clock':
-        options.onClock?.(effect.estimate);
-        return;
-      case 'refused':
-        options.onRefused?.(effect.channel, effect.code, effect.message);
-        return;
-      case 'problem':
-        options.onProblem?.(effect.code, effect.message);
-    }
-  };
-  const fetchTicket = async (connection: number): Promise<void> => {
-    try {
-      handle({ type: 'ticket', connection, ticket: await options.ticket() });
-    } catch (thrown) {
-      const error = thrown instanceof AppError ? thrown : null;
-      handle({
-        type: 'ticketFailed',
-        connection,
-        code: error?.code ?? 'unreachable',
-        message: messageOf(thrown),
-        temporary: error?.temporary ?? true,
-      });
-    }
-  };
-  const connect = (connection: number, ticket: string): void => {
-    const opened = openSocket(`${options.url}?ticket=${encodeURIComponent(ticket)}`, LIVE_SUBPROTOCOL);
-    socket = opened;
-    opened.binaryType = 'arraybuffer';
-    opened.onmessage = ({ data }: { data: unknown }) => {
-      if (typeof data === 'string') handle({ type: 'text', connection, text: data });
-      else if (data instanceof ArrayBuffer)
-        handle({ type: 'binary', connection, bytes: new Uint8Array(data) });
-    };
-    opened.onclose = ({ code, reason }) => {
-      if (socket === opened) socket = null;
-      handle({ type: 'closed', connection, code, reason });
-    };
-    // A failed handshake is also followed by close (WHATWG WebSockets, "fail the WebSocket connection").
-    opened.onerror = null;
-  };
-
-  handle({ type: 'start' });
+  handle(run, { type: 'start' });
   return {
     get state() {
-      return machine.state;
+      return run.machine.state;
     },
     get serverClock() {
-      return machine.clock.estimate;
+      return run.machine.clock.estimate;
     },
-    subscribe: (channel) => handle({ type: 'subscribe', channel }),
-    unsubscribe: (channel) => handle({ type: 'unsubscribe', channel }),
-    close() {
-      handle({ type: 'stop' });
-      cancelTimer();
-    },
+    subscribe: (channel) => handle(run, { type: 'subscribe', channel }),
+    unsubscribe: (channel) => handle(run, { type: 'unsubscribe', channel }),
+    close: () => handle(run, { type: 'stop' }),
   };
+}
+
+function handle(run: Run, event: LiveEvent): void {
+  const now = { ms: run.clock.monotonicMs(), us: run.clock.nowUs() };
+  for (const effect of run.machine.handle(event, now)) perform(run, effect);
+  schedule(run);
+}
+
+/** Keeps the one timer that wakes the machine. */
+function schedule(run: Run): void {
+  const { clock, machine } = run;
+  const atMs = machine.wakeAtMs;
+  const isNever = atMs === Number.POSITIVE_INFINITY;
+  // A deadline that only moved later is met when the old timer fires: one timer a heartbeat, not one a message.
+  if (atMs >= run.timerAtMs && !isNever) return;
+  run.cancelTimer();
+  run.timerAtMs = atMs;
+  if (isNever) return;
+  run.cancelTimer = clock.after(Math.max(0, atMs - clock.monotonicMs()), () => {
+    run.timerAtMs = Number.POSITIVE_INFINITY;
+    handle(run, { type: 'wake' });
+  });
+}
+
+function perform(run: Run, effect: LiveEffect): void {
+  const { options } = run;
+  switch (effect.type) {
+    case 'fetchTicket':
+      void fetchTicket(run, effect.connection);
+      return;
+    case 'connect':
+      connect(run, effect.connection, effect.ticket);
+      return;
+    case 'send':
+      if (run.socket?.readyState === 1) run.socket.send(effect.text);
+      return;
+    case 'disconnect':
+      run.socket?.close(effect.code);
+      run.socket = null;
+      return;
+    case 'state':
+      options.onState?.(effect.state);
+      return;
+    case 'subscribed':
+      options.onSubscribed?.(effect.channel);
+      return;
+    case 'readings':
+      options.onReadings?.(effect.channel, effect.message, effect.skipped);
+      return;
+    case 'committed':
+      options.onCommitted?.(effect.channel, effect.streams);
+      return;
+    case 'clock':
+      options.onClock?.(effect.estimate);
+      return;
+    case 'refused':
+      options.onRefused?.(effect.channel, effect.code, effect.message);
+      return;
+    case 'problem':
+      options.onProblem?.(effect.code, effect.message);
+  }
+}
+
+async function fetchTicket(run: Run, connection: number): Promise<void> {
+  let ticket: string;
+  try {
+    ticket = await run.options.ticket();
+  } catch (thrown) {
+    const error = thrown instanceof AppError ? thrown : null;
+    const { code = 'unreachable', temporary = true } = error ?? {};
+    handle(run, { type: 'ticketFailed', connection, code, message: messageOf(thrown), temporary });
+    return;
+  }
+  handle(run, { type: 'ticket', connection, ticket });
+}
+
+function connect(run: Run, connection: number, ticket: string): void {
+  const { url, openSocket = (address, protocol) => new WebSocket(address, protocol) } = run.options;
+  const socket = openSocket(`${url}?ticket=${encodeURIComponent(ticket)}`, LIVE_SUBPROTOCOL);
+  run.socket = socket;
+  socket.binaryType = 'arraybuffer';
+  socket.addEventListener('message', ({ data }: { data: unknown }) => {
+    if (typeof data === 'string') handle(run, { type: 'text', connection, text: data });
+    else if (data instanceof ArrayBuffer)
+      handle(run, { type: 'binary', connection, bytes: new Uint8Array(data) });
+  });
+  // A failed handshake is followed by close as well (WHATWG WebSockets, "fail the WebSocket connection").
+  socket.addEventListener('close', ({ code, reason }) => {
+    if (run.socket === socket) run.socket = null;
+    handle(run, { type: 'closed', connection, code, reason });
+  });
 }

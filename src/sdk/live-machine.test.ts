@@ -4,7 +4,8 @@ import { seededRandom } from '#base/random.ts';
 import type { HubMessage } from '#contract/live-messages.ts';
 import { closeCodes } from '#protocol/codes.ts';
 import { encodeLiveFrames, LIVE_HEADER_BYTES, writeLiveHeader } from '#protocol/live-codec.ts';
-import { createLiveMachine, MAX_CHANNELS, type LiveEffect, type LiveEvent } from '#sdk/live-machine.ts';
+import type { LiveEffect, LiveEvent } from '#sdk/live-events.ts';
+import { createLiveMachine, MAX_CHANNELS } from '#sdk/live-machine.ts';
 
 const CHANNEL = 'session/a/readings';
 
@@ -34,6 +35,8 @@ function bench() {
     hear,
     sent,
     advance,
+    /** Time passes, no timer fires. */
+    pass: (byMs: number) => (ms += byMs),
     get connection() {
       return connection;
     },
@@ -237,6 +240,15 @@ test('a heartbeat or a probe leaves within every heartbeat interval', () => {
     silentMs = b.sent().length === 0 ? silentMs + stepMs : 0;
     expect(silentMs).toBeLessThanOrEqual(1000);
   }
+});
+
+test('a heartbeat is answered by one even when no timer runs, as in a hidden page', () => {
+  const b = bench();
+  b.handle({ type: 'start' });
+  b.open();
+  b.pass(1500);
+  b.hear({ type: 'heartbeat' });
+  expect(b.sent()).toEqual([{ type: 'heartbeat' }]);
 });
 
 test('probes give the offset of the server clock', () => {

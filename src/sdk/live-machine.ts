@@ -6,10 +6,11 @@
  */
 
 import type { Random } from '#base/random.ts';
-import type { HubMessage, Progress, ViewerMessage } from '#contract/live-messages.ts';
+import type { HubMessage, ViewerMessage } from '#contract/live-messages.ts';
 import { closeCodes, errorCodes, mayReconnect, type ErrorCode } from '#protocol/codes.ts';
-import { decodeLive, type LiveMessage } from '#protocol/live-codec.ts';
-import { createLiveClock, type ClockEstimate, type LiveClock } from '#sdk/live-clock.ts';
+import { decodeLive } from '#protocol/live-codec.ts';
+import { createLiveClock, type LiveClock } from '#sdk/live-clock.ts';
+import type { LiveEffect, LiveEvent, LiveState, LiveTime } from '#sdk/live-events.ts';
 import { parseHubMessage } from '#sdk/live-parse.ts';
 
 /** Channels of one connection (DESIGN section 4: a cursor names at most 64). */
@@ -34,76 +35,6 @@ const PROBE_MS = 2_000;
 const MAX_REFUSED_TICKETS = 3;
 /** A subscription that failed for a passing reason is tried again after this. */
 const RESUBSCRIBE_MS = 2_000;
-
-export type LiveState =
-  /** Waiting for a ticket, the socket or the welcome. */
-  | { readonly name: 'connecting' }
-  | { readonly name: 'open' }
-  /** Between attempts; `retryAtMs` is on the monotonic clock, `code` what ended the last connection. */
-  | {
-      readonly name: 'waiting';
-      readonly retryAtMs: number;
-      readonly attempt: number;
-      readonly code: number | string;
-    }
-  /** For good: stopped by the caller, or refused in a way that trying again does not change. */
-  | { readonly name: 'closed'; readonly code: number | string; readonly message: string };
-
-export type LiveEvent =
-  | { readonly type: 'start' }
-  | { readonly type: 'ticket'; readonly connection: number; readonly ticket: string }
-  | {
-      readonly type: 'ticketFailed';
-      readonly connection: number;
-      readonly code: string;
-      readonly message: string;
-      readonly temporary: boolean;
-    }
-  | { readonly type: 'text'; readonly connection: number; readonly text: string }
-  | { readonly type: 'binary'; readonly connection: number; readonly bytes: Uint8Array }
-  | {
-      readonly type: 'closed';
-      readonly connection: number;
-      readonly code: number;
-      readonly reason: string;
-    }
-  | { readonly type: 'subscribe'; readonly channel: string }
-  | { readonly type: 'unsubscribe'; readonly channel: string }
-  | { readonly type: 'wake' }
-  | { readonly type: 'stop' };
-
-export type LiveEffect =
-  | { readonly type: 'fetchTicket'; readonly connection: number }
-  | { readonly type: 'connect'; readonly connection: number; readonly ticket: string }
-  | { readonly type: 'send'; readonly text: string }
-  /** Close the socket and forget it; nothing it still says will be heard. */
-  | { readonly type: 'disconnect'; readonly code: number }
-  | { readonly type: 'state'; readonly state: LiveState }
-  | { readonly type: 'subscribed'; readonly channel: string }
-  | {
-      readonly type: 'readings';
-      readonly channel: string;
-      readonly message: LiveMessage;
-      /** Ticks left out for this viewer since the message before (newest wins; the recording is not touched). */
-      readonly skipped: number;
-    }
-  | { readonly type: 'committed'; readonly channel: string; readonly streams: readonly Progress[] }
-  | { readonly type: 'clock'; readonly estimate: ClockEstimate }
-  /** The channel will not be subscribed again. */
-  | {
-      readonly type: 'refused';
-      readonly channel: string;
-      readonly code: string;
-      readonly message: string;
-    }
-  /** Something the server sent could not be used, or an error that answers no request. */
-  | { readonly type: 'problem'; readonly code: string; readonly message: string };
-
-/** The time of an event: monotonic for durations, wall for probes. */
-export interface LiveTime {
-  readonly ms: number;
-  readonly us: number;
-}
 
 export interface LiveMachine {
   readonly state: LiveState;
@@ -198,10 +129,12 @@ function dispatch(m: Model, event: LiveEvent, now: LiveTime): void {
     case 'text':
       m.heardAtMs = now.ms;
       onText(m, event.text, now);
+      beat(m, now);
       return;
     case 'binary':
       m.heardAtMs = now.ms;
       onBinary(m, event.bytes);
+      beat(m, now);
       return;
     case 'closed':
       onClosed(m, event.code, event.reason, now);
@@ -423,5 +356,10 @@ function onWake(m: Model, now: LiveTime): void {
     m.probeAtMs = now.ms + (m.probesSent < FIRST_PROBES ? FIRST_PROBE_MS : PROBE_MS);
     send(m, { type: 'probe', id: m.probesSent, t0Us: now.us }, now);
   }
-  if (now.ms - m.sentAtMs >= m.heartbeatMs) send(m, { type: 'heartbeat' }, now);
+  beat(m, now);
+}
+
+/** Also called on receipt: a browser slows the timers of a hidden page, but not its messages. */
+function beat(m: Model, now: LiveTime): void {
+  if (m.state.name === 'open' && now.ms - m.sentAtMs >= m.heartbeatMs) send(m, { type: 'heartbeat' }, now);
 }

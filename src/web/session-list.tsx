@@ -40,7 +40,7 @@ export function SessionList() {
         <h1>Sessions</h1>
         <Summary sessions={sessions} />
       </div>
-      {list.isRefetchError && <StaleNotice error={list.error} updatedAt={list.dataUpdatedAt} />}
+      {list.isRefetchError && <StaleNotice error={list.error} updatedAtMs={list.dataUpdatedAt} />}
       <table className="sessions" aria-busy={list.isPending}>
         <thead>
           <tr>
@@ -64,7 +64,9 @@ export function SessionList() {
         <tbody>
           {sessions === undefined
             ? Array.from({ length: SKELETON_ROWS }, (_, i) => <SkeletonRow key={i} />)
-            : sessions.map((session) => <SessionRow key={session.id} session={session} />)}
+            : sessions.map((session) => (
+                <SessionRow key={session.id} session={session} nowMs={list.dataUpdatedAt} />
+              ))}
         </tbody>
       </table>
       {list.hasNextPage && (
@@ -92,7 +94,7 @@ function Summary({ sessions }: { sessions: readonly SessionSummary[] | undefined
   );
 }
 
-function SessionRow({ session }: { session: SessionSummary }) {
+function SessionRow({ session, nowMs }: { session: SessionSummary; nowMs: number }) {
   const started = new Date(session.startedAt);
   return (
     <tr>
@@ -109,7 +111,7 @@ function SessionRow({ session }: { session: SessionSummary }) {
       </td>
       <td>
         <time dateTime={session.startedAt} title={formatUtc(started)}>
-          {formatLocal(started, new Date())}
+          {formatLocal(started, new Date(nowMs))}
         </time>
       </td>
       <td className="number wide-only">{formatCount(session.streamCount)}</td>
@@ -178,13 +180,14 @@ function SkeletonRow() {
   );
 }
 
-function StaleNotice({ error, updatedAt }: { error: unknown; updatedAt: number }) {
+function StaleNotice({ error, updatedAtMs }: { error: unknown; updatedAtMs: number }) {
+  const updatedAt = new Date(updatedAtMs);
   const { title, safe } = describeProblem(error);
   return (
     <div className="notice" role="status">
       <strong>{title}.</strong>
       <span>
-        This list is from {formatLocal(new Date(updatedAt), new Date())}. {safe}
+        This list is from {formatLocal(updatedAt, updatedAt)}. {safe}
       </span>
     </div>
   );
@@ -192,19 +195,18 @@ function StaleNotice({ error, updatedAt }: { error: unknown; updatedAt: number }
 
 function NoSessions() {
   const line =
-    `curl ${location.origin}/v1/readings -H "Authorization: Bearer $KYMO_DEVICE_KEY"` +
-    ` -H 'Content-Type: application/json'` +
+    `curl -X POST ${location.origin}/v1/readings -H "Authorization: Bearer kd_..."` +
+    ` -H "Content-Type: application/json"` +
     ` -d '{"segment":"left-foot","units":{"acc_x":"m/s2"},"readings":[{"values":{"acc_x":9.81}}]}'`;
   return (
     <div className="page">
       <div className="statement">
         <h1>No session yet</h1>
-        <p>A session begins with the first reading that a device sends. This line sends one:</p>
-        <CommandLine text={line} label="the command" />
-        <p className="muted">
-          The session appears here by itself within two seconds. <code>KYMO_DEVICE_KEY</code> stands for the
-          key of a device.
-        </p>
+        <p>A session begins with the first reading that a device sends. Make a device; its key is printed:</p>
+        <CommandLine text="npm run kymo -- device add mine" label="the command that makes a device" />
+        <p>Then send a reading, with that key in place of kd_...:</p>
+        <CommandLine text={line} label="the command that sends a reading" />
+        <p className="muted">The session appears here by itself within two seconds.</p>
       </div>
     </div>
   );

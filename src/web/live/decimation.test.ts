@@ -12,7 +12,11 @@ function ringOf(values: readonly number[], periodMs = 1) {
   return ring;
 }
 
-function choose(values: readonly number[], msPerColumn: number, isBreak = (_: number) => false) {
+function choose(
+  values: readonly number[],
+  msPerColumn: number,
+  isBreak: (index: number) => boolean = () => false,
+) {
   const ring = ringOf(values);
   const out = createPointBuffer(Math.ceil(values.length / msPerColumn));
   choosePoints({ ring, axis: 0, from: 0, to: values.length, msPerColumn, isBreak }, out);

@@ -42,7 +42,7 @@ export function createLiveController(options: LiveControllerOptions): LiveContro
   const send = (message: ToWorker, transfer: Transferable[] = []): void =>
     worker.postMessage(message, transfer);
 
-  worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+  worker.addEventListener('message', ({ data }: MessageEvent<FromWorker>) => {
     switch (data.type) {
       case 'report':
         options.onReport(data.report);
@@ -54,7 +54,7 @@ export function createLiveController(options: LiveControllerOptions): LiveContro
         inspections.get(data.id)?.(data.inspection);
         inspections.delete(data.id);
     }
-  };
+  });
   send({ type: 'start', origin: location.origin, key: options.key, session: options.session });
   return {
     setStreams: (streams) => send({ type: 'streams', streams }),

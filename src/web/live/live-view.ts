@@ -9,7 +9,7 @@ import type { StreamDetail } from '#contract/rest.ts';
 import type { LiveMessage } from '#protocol/live-codec.ts';
 import { createHttpClient } from '#sdk/http-client.ts';
 import { connectLive, type LiveClient } from '#sdk/live-client.ts';
-import type { LiveState } from '#sdk/live-machine.ts';
+import type { LiveState } from '#sdk/live-events.ts';
 import { createFrameMeter } from '#web/live/frame-meter.ts';
 import {
   attachCanvas,

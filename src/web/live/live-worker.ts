@@ -5,19 +5,21 @@ import type { FromWorker, ToWorker } from '#web/live/worker-messages.ts';
 
 /** The part of DedicatedWorkerGlobalScope that is used; the DOM types of TypeScript describe windows only. */
 interface WorkerScope {
-  postMessage(message: FromWorker): void;
-  requestAnimationFrame(callback: () => void): number;
-  onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
+  postMessage: (message: FromWorker) => void;
+  requestAnimationFrame: (callback: () => void) => number;
+  addEventListener: (type: 'message', listener: (event: MessageEvent<ToWorker>) => void) => void;
 }
 
 const scope = globalThis as unknown as WorkerScope;
+// A worker's messages go to its page only: there is no target origin to name.
+const post = scope.postMessage.bind(scope);
 let view: LiveView | null = null;
 
-scope.onmessage = ({ data }) => {
+scope.addEventListener('message', ({ data }) => {
   if (data.type === 'start')
     view = createLiveView(data, {
-      post: (message) => scope.postMessage(message),
+      post: (message) => post(message),
       requestFrame: (callback) => scope.requestAnimationFrame(callback),
     });
   else view?.handle(data);
-};
+});

@@ -44,6 +44,13 @@ export const palettes: Readonly<Record<'dark' | 'light', Palette>> = {
   },
 };
 
+const FONT_PX = 11;
+
+/** The font of text on a canvas, the page's own; `scale` in device pixels a CSS pixel. */
+export function canvasFont(scale: number): string {
+  return `${FONT_PX * scale}px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", Arial, sans-serif`;
+}
+
 /** On and off lengths of each style along the time axis, in CSS pixels. Off is drawn faint: no peak is hidden. */
 export const dashes: Readonly<Record<LineStyle, readonly number[]>> = {
   solid: [],

@@ -6,9 +6,12 @@
 
 import type { AxisGroup } from '#web/live/axis-groups.ts';
 import { sideOf } from '#web/live/axis-groups.ts';
+import { dashPattern, hatchPattern } from '#web/live/canvas-patterns.ts';
 import { choosePoints, createPointBuffer, type PointBuffer } from '#web/live/decimation.ts';
 import { gapsIn, isBreakAt, type GapSource, type GapSpan } from '#web/live/gap-spans.ts';
-import { dashes, gapWords, isWorrying, type Palette } from '#web/live/palette.ts';
+import { hatchGap } from '#web/live/gap-painter.ts';
+import { drawLine } from '#web/live/line-painter.ts';
+import { canvasFont, dashes, type Palette } from '#web/live/palette.ts';
 import { takeDirty, type StreamTrace } from '#web/live/stream-trace.ts';
 import {
   columnOf,
@@ -72,14 +75,6 @@ interface Painter {
   isStale: boolean;
 }
 
-/** Widths in CSS pixels: a commit is seen as the line getting its weight. */
-const SETTLED_WIDTH_PX = 1.75;
-const PROVISIONAL_WIDTH_PX = 0.9;
-/** From this height on a stroke is drawn in full colour also where its dashes are faint: a peak is never faint. */
-const STEEP_PX = 10;
-const FAINT_ALPHA = 0.42;
-const FONT_PX = 11;
-const FONT_FAMILY = 'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", Arial, sans-serif';
 /** A full drawing may find a value beyond the range, which draws once more: a range grows at most so often a paint. */
 const MAX_PASSES = 3;
 
@@ -191,7 +186,7 @@ function paintGround(p: Painter): void {
   const { context, size, view } = p;
   context.fillStyle = view.palette.surface;
   context.fillRect(0, 0, size.width, size.height);
-  context.font = `${FONT_PX * size.scale}px ${FONT_FAMILY}`;
+  context.font = canvasFont(size.scale);
   context.fillStyle = view.palette.label;
   context.textAlign = 'right';
   for (const { plot, tracker } of p.panels) {
@@ -247,10 +242,8 @@ function paintSpan(p: Painter, span: SweepSpan, moment: PaintMoment): void {
     context.clip();
     paintGrid(p, panel, span);
     for (const gap of gaps) paintGap(p, panel, { gap, span });
-    context.lineJoin = 'round';
-    context.lineCap = 'round';
     for (let line = panel.group.axes.length - 1; line >= 0; line--)
-      paintLine(p, panel, { line, first, last, origin: span.origin, source });
+      paintLine(p, panel, { line, first, last, span, source });
     context.restore();
   }
 }
@@ -279,60 +272,32 @@ function paintGrid({ context, sweep, view, size }: Painter, { plot, tracker }: P
 }
 
 function paintGap(p: Painter, { plot }: Panel, { gap, span }: { gap: GapSpan; span: SweepSpan }): void {
-  const { context, sweep } = p;
+  const { sweep } = p;
   const x = (timeMs: number): number =>
     plot.x + Math.min(sweep.width, Math.max(0, timeMs / sweep.msPerColumn - span.origin));
   const left = x(gap.fromMs);
   const width = x(gap.toMs) - left;
   if (width <= 0) return;
-  context.fillStyle = isWorrying(gap.cause) ? p.hatches.worrying : p.hatches.calm;
-  context.fillRect(left, plot.y, width, plot.height);
-  paintGapWords(p, { gap, left, width, middle: plot.y + plot.height / 2 });
-}
-
-interface GapPlace {
-  readonly gap: GapSpan;
-  readonly left: number;
-  readonly width: number;
-  /** Vertical centre. */
-  readonly middle: number;
-}
-
-function paintGapWords({ context, size, view, silentSinceMs }: Painter, place: GapPlace): void {
-  const { gap, left, width, middle } = place;
-  const { scale } = size;
-  context.font = `${FONT_PX * scale}px ${FONT_FAMILY}`;
-  context.textAlign = 'left';
-  context.textBaseline = 'middle';
-  const choices = gapWords[gap.cause];
-  const widthOf = (words: string): number => context.measureText(words).width + 8 * scale;
-  const isGrowing = gap.fromMs === silentSinceMs;
-  const words = isGrowing ? choices.at(-1) : choices.find((choice) => widthOf(choice) + 8 * scale <= width);
-  if (words === undefined) return;
-  const at = left + 4 * scale;
-  const height = 18 * scale;
-  context.save();
-  context.beginPath();
-  context.rect(left, middle - height, width, height * 2);
-  context.clip();
-  context.fillStyle = view.palette.surface;
-  context.fillRect(at, middle - height / 2, widthOf(words), height);
-  context.fillStyle = isWorrying(gap.cause) ? view.palette.attention : view.palette.label;
-  context.fillText(words, at + 4 * scale, middle);
-  context.restore();
+  hatchGap(
+    { context: p.context, scale: p.size.scale, palette: p.view.palette, hatches: p.hatches },
+    { cause: gap.cause, left, top: plot.y, width, height: plot.height },
+    gap.fromMs === p.silentSinceMs,
+  );
 }
 
 interface LineJob {
   /** Place in the panel's list of axes. */
   readonly line: number;
+  /** Readings [first, last). */
   readonly first: number;
   readonly last: number;
-  readonly origin: number;
+  readonly span: SweepSpan;
   readonly source: GapSource;
 }
 
-function paintLine(p: Painter, panel: Panel, { line, first, last, origin, source }: LineJob): void {
-  const { context, trace, sweep, points, size } = p;
+function paintLine(p: Painter, panel: Panel, { line, first, last, span, source }: LineJob): void {
+  const { trace, sweep, points } = p;
+  const { plot, tracker } = panel;
   choosePoints(
     {
       ring: trace.ring,
@@ -345,102 +310,18 @@ function paintLine(p: Painter, panel: Panel, { line, first, last, origin, source
     points,
   );
   if (points.count === 0) return;
-  for (let i = 0; i < points.count; i++) if (panel.tracker.add(points.value[i]!)) p.isStale = true;
-  const { settlement } = trace;
-  const isFirstSettled = settlement.isSettled(points.index[0]!);
-  const isLastSettled = settlement.isSettled(points.index[points.count - 1]!);
-  const widthOf = (isSettled: boolean): number =>
-    (isSettled ? SETTLED_WIDTH_PX : PROVISIONAL_WIDTH_PX) * size.scale;
-  if (isFirstSettled === isLastSettled) {
-    context.lineWidth = widthOf(isLastSettled);
-    strokeAxis(p, panel, { line, origin, isWanted: () => true });
-    return;
-  }
-  for (const isSettled of [false, true]) {
-    context.lineWidth = widthOf(isSettled);
-    const isWanted = (i: number): boolean => settlement.isSettled(points.index[i]!) === isSettled;
-    strokeAxis(p, panel, { line, origin, isWanted });
-  }
-}
-
-interface StrokeJob {
-  readonly line: number;
-  readonly origin: number;
-  /** Whether the line that ends in a point is part of this stroke. */
-  readonly isWanted: (i: number) => boolean;
-}
-
-function strokeAxis(p: Painter, panel: Panel, { line, origin, isWanted }: StrokeJob): void {
-  const { context, points, size } = p;
-  const { plot, tracker } = panel;
-  context.strokeStyle = panel.strokes[line]!;
-  strokePoints(p, panel, { origin, isWanted });
-  if (panel.strokes[line] === panel.colours[line]) return;
-  const { low, high } = tracker.range;
-  const steep = (STEEP_PX * size.scale * (high - low)) / plot.height;
-  context.strokeStyle = panel.colours[line]!;
-  strokePoints(p, panel, {
-    origin,
-    isWanted: (i) =>
-      points.isStart[i] !== 1 && Math.abs(points.value[i]! - points.value[i - 1]!) > steep && isWanted(i),
-  });
-}
-
-/** Strokes the lines that end in a wanted point; a point without neighbours is a dot. */
-function strokePoints(
-  p: Painter,
-  { plot, tracker }: Panel,
-  { origin, isWanted }: Omit<StrokeJob, 'line'>,
-): void {
-  const { context, points, sweep } = p;
+  for (let i = 0; i < points.count; i++) if (tracker.add(points.value[i]!)) p.isStale = true;
   const { range } = tracker;
-  const x = (i: number): number => plot.x + points.timeMs[i]! / sweep.msPerColumn - origin;
-  const y = (i: number): number => yOf(plot, range, points.value[i]!);
-  let pen = -1;
-  context.beginPath();
-  for (let i = 0; i < points.count; i++) {
-    if (!isWanted(i)) continue;
-    if (points.isStart[i] === 1) {
-      context.moveTo(x(i), y(i));
-      if (i + 1 === points.count || points.isStart[i + 1] === 1) context.lineTo(x(i) + 0.5, y(i));
-    } else {
-      if (pen !== i - 1) context.moveTo(x(i - 1), y(i - 1));
-      context.lineTo(x(i), y(i));
-    }
-    pen = i;
-  }
-  context.stroke();
-}
-
-/** A colour that is full and faint in turn along x; columns keep their shade however often they are drawn anew. */
-function dashPattern(context: Context, colour: string, lengths: readonly number[]): string | CanvasPattern {
-  const period = lengths.reduce((sum, length) => sum + length, 0);
-  if (period === 0) return colour;
-  const tile = new OffscreenCanvas(period, 1).getContext('2d');
-  if (tile === null) return colour;
-  tile.fillStyle = colour;
-  let x = 0;
-  lengths.forEach((length, i) => {
-    tile.globalAlpha = i % 2 === 0 ? 1 : FAINT_ALPHA;
-    tile.fillRect(x, 0, length, 1);
-    x += length;
-  });
-  return context.createPattern(tile.canvas, 'repeat') ?? colour;
-}
-
-function hatchPattern(context: Context, colour: string, scale: number): string | CanvasPattern {
-  const size = Math.round(8 * scale);
-  const tile = new OffscreenCanvas(size, size).getContext('2d');
-  if (tile === null) return colour;
-  tile.strokeStyle = colour;
-  tile.globalAlpha = 0.45;
-  tile.lineWidth = scale;
-  tile.beginPath();
-  // The diagonal, and its continuation in the neighbouring tiles' corners.
-  for (const shift of [-size, 0, size]) {
-    tile.moveTo(shift - 1, size + 1);
-    tile.lineTo(shift + size + 1, -1);
-  }
-  tile.stroke();
-  return context.createPattern(tile.canvas, 'repeat') ?? colour;
+  drawLine(
+    {
+      context: p.context,
+      scale: p.size.scale,
+      colour: panel.colours[line]!,
+      stroke: panel.strokes[line]!,
+      xOf: (timeMs) => plot.x + timeMs / sweep.msPerColumn - span.origin,
+      yOf: (value) => yOf(plot, range, value),
+    },
+    points,
+    trace.settlement.isSettled,
+  );
 }

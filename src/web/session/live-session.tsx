@@ -1,35 +1,34 @@
 /** Owns the live view of a session: health, controls, traces and numbers. The drawing itself is the worker's. */
 
 import { useComputedColorScheme } from '@mantine/core';
-import { useEffect, useMemo, useRef, useState, type CSSProperties } from 'react';
+import { useEffect, useMemo, useState, type CSSProperties } from 'react';
 
 import type { SessionDetail } from '#contract/rest.ts';
-import { accessKey } from '#web/access-key.ts';
 import { formatSegment } from '#web/format.ts';
-import { provideInspection } from '#web/inspection.ts';
 import { groupAxes } from '#web/live/axis-groups.ts';
-import { canDrawLive, createLiveController, type LiveController } from '#web/live/live-controller.ts';
+import { canDrawLive } from '#web/live/live-controller.ts';
 import { MAX_STREAMS } from '#web/live/live-limits.ts';
-import type { LiveReport } from '#web/live/worker-messages.ts';
-import { signInAgain } from '#web/server.ts';
 import { bodyRows } from '#web/session/body-rows.ts';
 import { HealthLine } from '#web/session/health-line.tsx';
 import { healthOf } from '#web/session/health.ts';
 import { NumbersTable } from '#web/session/numbers-table.tsx';
 import { SessionHead } from '#web/session/session-head.tsx';
 import { StreamCard } from '#web/session/stream-card.tsx';
+import { useLiveController } from '#web/session/live-controller-hook.ts';
 import { useSessionKeys } from '#web/session/session-keys.ts';
 import { ViewControls } from '#web/session/view-controls.tsx';
 import { DEFAULT_WINDOW, stepWindow, type ViewSearch } from '#web/session/view-search.ts';
 
 export interface LiveSessionProps {
   readonly detail: SessionDetail;
+  /** When `detail` was asked for. */
+  readonly nowMs: number;
   readonly search: ViewSearch;
   readonly setSearch: (change: Partial<ViewSearch>) => void;
   readonly refresh: () => void;
 }
 
-export function LiveSession({ detail, search, setSearch, refresh }: LiveSessionProps) {
+export function LiveSession({ detail, nowMs, search, setSearch, refresh }: LiveSessionProps) {
   const { controller, report } = useLiveController(detail.session.id, refresh);
   const [frozen, setFrozen] = useState(false);
   const [helpOpen, setHelpOpen] = useState(false);
@@ -65,7 +64,7 @@ export function LiveSession({ detail, search, setSearch, refresh }: LiveSessionP
   const panels = Math.max(1, ...ordered.map(({ definition }) => groupAxes(definition.axes).length));
   return (
     <>
-      <SessionHead session={detail.session}>
+      <SessionHead session={detail.session} nowMs={nowMs}>
         <ViewControls
           seconds={seconds}
           setSeconds={(window) => setSearch({ window })}
@@ -108,41 +107,6 @@ export function LiveSession({ detail, search, setSearch, refresh }: LiveSessionP
       {ordered.length > 0 && <NumbersTable streams={ordered} reports={reports} selected={search.stream} />}
     </>
   );
-}
-
-/** One worker for one session, from the first view of it to the last. */
-function useLiveController(
-  session: string,
-  refresh: () => void,
-): { controller: LiveController | null; report: LiveReport | null } {
-  const [controller, setController] = useState<LiveController | null>(null);
-  const [report, setReport] = useState<LiveReport | null>(null);
-  const latestRefresh = useRef(refresh);
-  useEffect(() => {
-    latestRefresh.current = refresh;
-  });
-  useEffect(() => {
-    const key = accessKey();
-    if (key === null || !canDrawLive()) return;
-    const created = createLiveController({
-      session,
-      key,
-      onReport: (next) => {
-        setReport(next);
-        if (next.connection.name === 'closed' && next.connection.code === 'unauthenticated') signInAgain();
-      },
-      onUnknownStream: () => latestRefresh.current(),
-    });
-    setController(created);
-    const withdraw = provideInspection(() => created.inspect());
-    return () => {
-      withdraw();
-      created.stop();
-      setController(null);
-      setReport(null);
-    };
-  }, [session]);
-  return { controller, report };
 }
 
 function CannotDraw() {

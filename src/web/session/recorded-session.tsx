@@ -5,23 +5,22 @@
 
 import { useComputedColorScheme } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { useEffect, useRef, type CSSProperties } from 'react';
+import type { CSSProperties } from 'react';
 
 import type { ReadingPage, SessionDetail, StreamDetail } from '#contract/rest.ts';
-import { formatCount, formatSegment, formatUnit } from '#web/format.ts';
+import { formatCount, formatSegment } from '#web/format.ts';
 import { groupAxes } from '#web/live/axis-groups.ts';
-import { palettes } from '#web/live/palette.ts';
-import { createStreamTrace, type StreamTrace } from '#web/live/stream-trace.ts';
-import { createTracePainter } from '#web/live/trace-painter.ts';
 import { describeProblem } from '#web/page-states.tsx';
 import { server } from '#web/server.ts';
 import { bodyRows } from '#web/session/body-rows.ts';
-import { LineSample } from '#web/session/line-sample.tsx';
+import { Legend } from '#web/session/legend.tsx';
+import { StaticTrace } from '#web/session/static-trace.tsx';
 
 const SHOWN_US = 30_000_000;
-/** Ten seconds at 200 Hz a page; what is above MAX_PAGES (a sensor over 1 kHz) is cut at the end. */
-const PAGE_READINGS = 2_000;
-const MAX_PAGES = 16;
+/** The most that the server gives at once: half a minute of a 330 Hz sensor. */
+const PAGE_READINGS = 10_000;
+/** Half a minute of a 2.6 kHz sensor; what is above is cut at the end. */
+const MAX_PAGES = 8;
 
 export function RecordedSession({ detail }: { detail: SessionDetail }) {
   const rows = bodyRows(detail.streams);
@@ -51,11 +50,12 @@ interface Excerpt {
   readonly isEnd: boolean;
 }
 
+/** The readings around the end of the session, or where there are none, the first ones. */
 async function fetchExcerpt(stream: string, endUs: number, signal: AbortSignal): Promise<Excerpt> {
   const last = await fetchRange(stream, { fromUs: endUs - SHOWN_US, toUs: endUs + SHOWN_US }, signal);
   if (last.rows.length > 0) return { page: last, isEnd: true };
   const first = await server.readings(
-    { streamId: stream, fromUs: 0, toUs: Number.MAX_SAFE_INTEGER, limit: 1 },
+    { streamId: stream, fromUs: null, toUs: null, limit: 1, cursor: null },
     signal,
   );
   const startUs = first.rows[0]?.[0];
@@ -69,16 +69,15 @@ async function fetchRange(
   range: { fromUs: number; toUs: number },
   signal: AbortSignal,
 ): Promise<ReadingPage> {
-  let page = await server.readings({ streamId, ...range, limit: PAGE_READINGS }, signal);
+  let page = await server.readings({ streamId, ...range, limit: PAGE_READINGS, cursor: null }, signal);
   const rows = [...page.rows];
-  for (let i = 1; i < MAX_PAGES && page.nextFromUs !== null; i++) {
-    page = await server.readings(
-      { streamId, fromUs: page.nextFromUs, toUs: range.toUs, limit: PAGE_READINGS },
-      signal,
-    );
+  const runs = [...page.runs];
+  for (let i = 1; i < MAX_PAGES && page.next !== null; i++) {
+    page = await server.readings({ streamId, ...range, limit: PAGE_READINGS, cursor: page.next }, signal);
     rows.push(...page.rows);
+    runs.push(...page.runs);
   }
-  return { ...page, rows };
+  return { ...page, rows, runs };
 }
 
 function RecordedStream({
@@ -135,89 +134,10 @@ function RecordedStream({
         )}
         <div className="legends" aria-hidden="true">
           {groups.map((group) => (
-            <div className="legend" key={`${group.title} ${group.unit}`}>
-              <span className="legend-title">{group.title}</span>
-              <span className="muted">{formatUnit(group.unit)}</span>
-              <span className="shell-space" />
-              {group.axes.map(({ axis, label, style }) => (
-                <span key={axis} className="legend-axis">
-                  <LineSample side={side} style={style} scheme={scheme} />
-                  {label}
-                </span>
-              ))}
-            </div>
+            <Legend key={`${group.title} ${group.unit}`} {...{ group, side, scheme }} latest={null} />
           ))}
         </div>
       </div>
     </section>
   );
-}
-
-/** The same painter as the live view's, over a fixed stretch of time. */
-function StaticTrace({
-  stream,
-  name,
-  page,
-  scheme,
-}: {
-  stream: StreamDetail;
-  name: string;
-  page: ReadingPage;
-  scheme: 'dark' | 'light';
-}) {
-  const canvas = useRef<HTMLCanvasElement>(null);
-  useEffect(() => {
-    const element = canvas.current;
-    const context = element?.getContext('2d', { alpha: false });
-    if (element === null || context === null || context === undefined) return;
-    const trace = traceOf(stream, page);
-    const lastMs = trace.ring.timeOf(trace.ring.end - 1);
-    const painter = createTracePainter(
-      context,
-      { trace, groups: groupAxes(stream.definition.axes) },
-      { windowMs: Math.max(1000, lastMs), palette: palettes[scheme], hasEraseBar: false },
-    );
-    const draw = (): void => {
-      const box = element.getBoundingClientRect();
-      const scale = window.devicePixelRatio;
-      painter.resize({
-        width: Math.max(1, Math.round(box.width * scale)),
-        height: Math.max(1, Math.round(box.height * scale)),
-        scale,
-      });
-      painter.paint({ headMs: Math.max(1000, lastMs) - 1e-6, isOffline: () => false, silentSinceMs: null });
-    };
-    const resizes = new ResizeObserver(draw);
-    resizes.observe(element);
-    return () => resizes.disconnect();
-  }, [stream, page, scheme]);
-  return (
-    <div
-      className="trace-host"
-      role="img"
-      aria-label={`${name}: ${formatCount(page.rows.length)} stored readings as traces`}
-    >
-      <canvas ref={canvas} className="trace-canvas" />
-    </div>
-  );
-}
-
-/** Stored rows as a trace that begins at time zero; all of it is settled. */
-function traceOf({ definition }: StreamDetail, page: ReadingPage): StreamTrace {
-  const startUs = page.rows[0]?.[0] ?? 0;
-  const trace = createStreamTrace({ ...definition, rateHz: Math.max(definition.rateHz, 1) }, startUs);
-  trace.settlement.segmentFor('stored', 0, 0);
-  trace.settlement.takeProgress({
-    stream: definition.stream,
-    epoch: 'stored',
-    next: page.rows.length,
-    ranges: [],
-    lost: 0,
-  });
-  page.rows.forEach(([timeUs, ...values], i) => {
-    const slot = trace.ring.claim(i, ((timeUs ?? startUs) - startUs) / 1000);
-    if (slot < 0) return;
-    values.forEach((value, axis) => (trace.ring.values[axis]![slot] = value ?? Number.NaN));
-  });
-  return trace;
 }

@@ -7,7 +7,14 @@ import type { SessionSummary } from '#contract/rest.ts';
 import { formatLocal, formatUtc } from '#web/format.ts';
 import { ShortId, StateMark } from '#web/session-list.tsx';
 
-export function SessionHead({ session, children }: { session: SessionSummary; children?: ReactNode }) {
+export interface SessionHeadProps {
+  readonly session: SessionSummary;
+  /** When the session was asked for: whether it started today. */
+  readonly nowMs: number;
+  readonly children?: ReactNode;
+}
+
+export function SessionHead({ session, nowMs, children }: SessionHeadProps) {
   const started = new Date(session.startedAt);
   return (
     <div className="page-head">
@@ -25,7 +32,7 @@ export function SessionHead({ session, children }: { session: SessionSummary; ch
       <span className="muted">
         started{' '}
         <time dateTime={session.startedAt} title={formatUtc(started)}>
-          {formatLocal(started, new Date())}
+          {formatLocal(started, new Date(nowMs))}
         </time>
       </span>
       <ShortId id={session.id} />

@@ -58,13 +58,14 @@ export function SessionPage({ id, search, setSearch }: SessionPageProps) {
       )}
       {isEnded && wasLive !== id ? (
         <>
-          <SessionHead session={session} />
+          <SessionHead session={session} nowMs={detail.dataUpdatedAt} />
           <RecordedSession detail={detail.data} />
         </>
       ) : (
         <LiveSession
           key={id}
           detail={detail.data}
+          nowMs={detail.dataUpdatedAt}
           search={search}
           setSearch={setSearch}
           refresh={() => void detail.refetch()}

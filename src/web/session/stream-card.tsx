@@ -7,7 +7,7 @@ import { formatRate, formatSeconds, formatSegment, formatUnit, formatValue } fro
 import { groupAxes, type AxisGroup, type BodySide } from '#web/live/axis-groups.ts';
 import type { LiveController } from '#web/live/live-controller.ts';
 import type { StreamReport } from '#web/live/worker-messages.ts';
-import { LineSample } from '#web/session/line-sample.tsx';
+import { Legend } from '#web/session/legend.tsx';
 
 export interface StreamCardProps {
   readonly stream: StreamDetail;
@@ -59,7 +59,11 @@ export function StreamCard(props: StreamCardProps) {
         <TraceCanvas stream={definition.stream} name={name} groups={groups} controller={controller} />
         <div className="legends" aria-hidden="true">
           {groups.map((group) => (
-            <Legend key={`${group.title} ${group.unit}`} {...{ group, side, scheme, report }} />
+            <Legend
+              key={`${group.title} ${group.unit}`}
+              {...{ group, side, scheme }}
+              latest={report?.latest ?? []}
+            />
           ))}
         </div>
       </div>
@@ -105,33 +109,6 @@ function TraceCanvas({
       role="img"
       aria-label={`${name}: live traces of ${what}. The newest values follow as a table.`}
     />
-  );
-}
-
-function Legend({
-  group,
-  side,
-  scheme,
-  report,
-}: {
-  group: AxisGroup;
-  side: BodySide;
-  scheme: 'dark' | 'light';
-  report: StreamReport | undefined;
-}) {
-  return (
-    <div className="legend">
-      <span className="legend-title">{group.title}</span>
-      <span className="muted">{formatUnit(group.unit)}</span>
-      <span className="shell-space" />
-      {group.axes.map(({ axis, label, style }) => (
-        <span key={axis} className="legend-axis">
-          <LineSample side={side} style={style} scheme={scheme} />
-          {label}
-          <span className="legend-value">{formatValue(report?.latest[axis] ?? null)}</span>
-        </span>
-      ))}
-    </div>
   );
 }
 
