@@ -258,6 +258,28 @@ test('the list, a session and its readings, to the organisation that owns them',
   });
 });
 
+test('a large page of readings is whole', async () => {
+  const definition = streamDefinition({ axes: [{ name: 'count', unit: '1' }] });
+  const epoch = randomEpoch();
+  await createCatalogue(pools).openStream(tenantA.device, { definition, epoch });
+  const count = 1200;
+  await storeChunk(writer, {
+    orgId: tenantA.orgId,
+    streamId: definition.stream,
+    epoch,
+    firstSeq: 0,
+    firstUs: 0,
+    lastUs: count,
+    segments: [{ firstUs: 0, periodNs: 1000, arrivalUs: 0, count }],
+    deltas: null,
+    data: Buffer.from(Float32Array.from({ length: count }, (_, i) => i).buffer),
+  });
+  const url = `/v1/streams/${definition.stream}/readings?limit=10000`;
+  const page = bodyOf<ReadingPage>(await call('GET', url, { key: tenantA.readKey }), 200, ReadingPage);
+  expect(page.rows).toEqual(Array.from({ length: count }, (_, i) => [i, i]));
+  expect(page.runs).toEqual([{ epoch, firstSeq: 0, count }]);
+});
+
 test("another organisation's sessions, streams and devices do not exist", async () => {
   const key = tenantB.adminKey;
   const page = (await call('GET', '/v1/sessions', { key })).json<SessionPage>();

@@ -66,8 +66,8 @@ export function createReadingQueries(app: RolePool): ReadingQueries {
       const epochNames = ((epochs?.rows ?? []) as { epoch: string }[]).map((row) => int8ToEpoch(row.epoch));
       const page = createPage(stream, query);
       let position = start ?? (epochNames[0] === undefined ? null : { epoch: epochNames[0], seq: 0 });
-      while (position !== null && !page.isFull) {
-        const statements = [orderedScan, chunkStatement(query, position)];
+      while (position !== null && page.missing > 0) {
+        const statements = [orderedScan, chunkStatement(query, position, page.missing)];
         const [, result] = await runAsOrg(app, orgId, { statements, mode: 'snapshot' });
         const chunks = (result?.rows ?? []) as ChunkRow[];
         position = page.add(chunks, position) ?? nextPosition({ chunks, position, epochNames });
@@ -91,10 +91,13 @@ interface StreamRow {
 
 interface ChunkRow extends PackedChunk {
   readonly first_seq: number;
+  /** Where the next chunk of the epoch that may have readings in range starts; null at the last one. */
+  readonly following: number | null;
 }
 
 interface PageBuilder {
-  readonly isFull: boolean;
+  /** Rows that still fit. */
+  readonly missing: number;
   /** Takes the readings in range; returns where the page ended when it became full within these chunks. */
   add(chunks: readonly ChunkRow[], from: Position): Position | null;
   finish(position: Position | null): Readings;
@@ -115,8 +118,8 @@ function createPage(stream: StreamRow, query: ReadingQuery): PageBuilder {
   }
 
   return {
-    get isFull() {
-      return rowCount === query.limit;
+    get missing() {
+      return query.limit - rowCount;
     },
     add(chunks, from) {
       for (const chunk of chunks) {
@@ -149,9 +152,8 @@ function nextPosition(at: {
   position: Position;
   epochNames: readonly string[];
 }): Position | null {
-  const last = at.chunks.at(-1);
-  if (last !== undefined && at.chunks.length === readingLimits.chunksPerFetch)
-    return { epoch: at.position.epoch, seq: last.first_seq + last.n };
+  const following = at.chunks.at(-1)?.following ?? null;
+  if (following !== null) return { epoch: at.position.epoch, seq: following };
   const next = at.epochNames[at.epochNames.indexOf(at.position.epoch) + 1];
   return next === undefined ? null : { epoch: next, seq: 0 };
 }
@@ -181,11 +183,12 @@ const orderedScan: Statement = {
 };
 
 // The lateral form lets PostgreSQL leave out all partitions but the epoch's commit days. Chunks of an epoch do not
-// overlap, so the last one that starts at or before the position is the first that can hold it.
-function chunkStatement(query: ReadingQuery, position: Position): Statement {
+// overlap, so the last one that starts at or before the position is the first that can hold it. No more chunks come than
+// `rows` readings take when all of theirs are in range.
+function chunkStatement(query: ReadingQuery, position: Position, rows: number): Statement {
   return {
     name: 'chunks',
-    text: `select c.first_seq, c.n, c.segments, c.deltas, c.data
+    text: `select c.first_seq, c.n, c.segments, c.deltas, c.data, c.following
       from kymo.stream_epoch e
      cross join lateral (
        select coalesce(max(f.first_seq), 0) as first_seq
@@ -194,15 +197,19 @@ function chunkStatement(query: ReadingQuery, position: Position): Statement {
                   and b.commit_day between e.first_commit_day and e.last_commit_day
                 order by b.first_seq desc limit 1) f) start
      cross join lateral (
-       select c.first_seq, c.n, c.segments, c.deltas, c.data
-         from kymo.chunk c
-        where c.stream_id = $1 and c.epoch = $2 and c.first_seq >= start.first_seq
-          and c.commit_day between e.first_commit_day and e.last_commit_day
-          and c.first_seq + c.n > $3::bigint and c.last_us >= $4 and c.first_us < $5
-        order by c.first_seq limit ${readingLimits.chunksPerFetch}) c
+       select w.first_seq, w.n, w.segments, w.deltas, w.data, w.following from (
+         select c.first_seq, c.n, c.segments, c.deltas, c.data,
+                sum(c.n) over (order by c.first_seq) - c.n as before,
+                lead(c.first_seq) over (order by c.first_seq) as following
+           from kymo.chunk c
+          where c.stream_id = $1 and c.epoch = $2 and c.first_seq >= start.first_seq
+            and c.commit_day between e.first_commit_day and e.last_commit_day
+            and c.first_seq + c.n > $3::bigint and c.last_us >= $4 and c.first_us < $5
+          order by c.first_seq limit ${readingLimits.chunksPerFetch}) w
+        where w.before < $6) c
       where e.stream_id = $1 and e.epoch = $2
       order by c.first_seq`,
-    values: [query.streamId, epochToInt8(position.epoch), position.seq, query.fromUs, query.toUs],
+    values: [query.streamId, epochToInt8(position.epoch), position.seq, query.fromUs, query.toUs, rows],
   };
 }
 
