@@ -36,7 +36,7 @@ export const ingestOptions = {
   'warm-up-seconds': {
     kind: 'number',
     default: 4,
-    quick: 2,
+    quick: 1.5,
     min: 0,
     max: 600,
     doc: 'before each measured time',
@@ -44,7 +44,7 @@ export const ingestOptions = {
   'receive-seconds': {
     kind: 'number',
     default: 5,
-    quick: 2,
+    quick: 1.5,
     min: 1,
     max: 600,
     doc: 'measured time of each receiving side in a round',

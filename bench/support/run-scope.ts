@@ -26,7 +26,7 @@ export interface Child {
    * before it are dropped. Rejects when the child ends first or after `timeoutMs`.
    */
   waitForLine<T>(match: (line: string) => T | undefined, timeoutMs: number): Promise<T>;
-  /** SIGTERM, then SIGKILL after STOP_MS. Resolves when the process is gone. */
+  /** Closes its input, SIGTERM, then SIGKILL after STOP_MS. Resolves when the process is gone. */
   stop(): Promise<void>;
 }
 
@@ -164,6 +164,7 @@ function superviseChild(name: string, child: ChildProcessByStdio<Writable, Reada
       }),
     async stop() {
       if (ended === null) {
+        child.stdin.end();
         child.kill('SIGTERM');
         const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
         await exited;
