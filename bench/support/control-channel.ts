@@ -14,6 +14,8 @@ export function onCommand(handle: (command: { readonly type: string }) => void):
     rest = parts.pop() ?? '';
     for (const part of parts) if (part !== '') handle(JSON.parse(part) as { type: string });
   });
+  // Leaving by `exit` lets a profiler write what it has.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => process.exit(0));
   process.stdin.on('end', () => process.exit(0));
 }
 
