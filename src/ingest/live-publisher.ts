@@ -28,7 +28,18 @@ export function createLivePublisher(bus: Bus, soon: (callback: () => void) => vo
   const gathered = new Map<string, { frames: Frame[]; bytes: number }>();
   const progress = new Map<string, Map<string, Progress>>();
   const counters = { publishedFrames: 0 };
+  // Every frame asks whether anybody listens: a name made anew would be hashed anew each time.
+  const topics = new WeakMap<StreamHandle, string>();
   let isScheduled = false;
+
+  function topicOf(handle: StreamHandle): string {
+    let topic = topics.get(handle);
+    if (topic === undefined) {
+      topic = readingsTopic(handle.definition.session);
+      topics.set(handle, topic);
+    }
+    return topic;
+  }
 
   function schedule(): void {
     if (isScheduled) return;
@@ -57,7 +68,7 @@ export function createLivePublisher(bus: Bus, soon: (callback: () => void) => vo
       const size = frame.payload.length + (frame.deltasUs?.length ?? 0);
       const waiting = gathered.get(session);
       if (waiting === undefined) {
-        if (!bus.hasListeners(readingsTopic(session))) return;
+        if (!bus.hasListeners(topicOf(handle))) return;
         gathered.set(session, { frames: [frame], bytes: size });
         schedule();
       } else if (waiting.bytes + size > PUBLISH_BYTES) {
