@@ -33,13 +33,16 @@ export async function addWebPage(api: Api, directory: string): Promise<void> {
       const isView = !path.startsWith('v1/') && (request.headers.accept ?? '').includes('text/html');
       if (!isFile && !isView && path !== '') return sendNotFound(request, reply);
       const file = isFile ? path : indexFile;
-      if (file === indexFile) reply.header('content-security-policy', pagePolicy(request.headers.host));
-      return reply
-        .header(
-          'cache-control',
-          file.startsWith('assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
-        )
-        .sendFile(file);
+      return (
+        reply
+          // A worker obeys the policy its own script came with, so every file carries the page's.
+          .header('content-security-policy', pagePolicy(request.headers.host))
+          .header(
+            'cache-control',
+            file.startsWith('assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
+          )
+          .sendFile(file)
+      );
     },
   });
 }

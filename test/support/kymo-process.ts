@@ -23,16 +23,23 @@ export interface KymoProcess {
 }
 
 export interface KymoOptions {
+  /** `start` (default) or `demo`. */
+  readonly command?: 'start' | 'demo';
   readonly dataDir: string;
   readonly port: number;
   readonly args?: readonly string[];
 }
 
 /** Starts `kymo start` and resolves when it has printed its address. */
-export async function startKymo({ dataDir, port, args = [] }: KymoOptions): Promise<KymoProcess> {
+export async function startKymo({
+  command = 'start',
+  dataDir,
+  port,
+  args = [],
+}: KymoOptions): Promise<KymoProcess> {
   const child = spawn(
     process.execPath,
-    [main, 'start', '--data', dataDir, '--port', String(port), '--log-level', 'info', ...args],
+    [main, command, '--data', dataDir, '--port', String(port), '--log-level', 'info', ...args],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DATABASE_URL: '' } },
   );
   let output = '';
@@ -74,6 +81,15 @@ export async function runKymo(args: readonly string[]): Promise<string> {
     env: { ...process.env, DATABASE_URL: '' },
   });
   return stdout.trimEnd();
+}
+
+/** Starts a kymo command that goes on by itself, such as `replay`; ended by the returned function. */
+export function spawnKymo(args: readonly string[]): () => Promise<void> {
+  const child = spawn(process.execPath, [main, ...args], {
+    stdio: 'inherit',
+    env: { ...process.env, DATABASE_URL: '' },
+  });
+  return () => signal(child, 'SIGKILL');
 }
 
 /** A port that was free a moment ago, for a server that has to come back on the same one. */
