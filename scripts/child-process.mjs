@@ -12,6 +12,9 @@ const maxKeptCharacters = 64 * 1024;
 /** One key press reaches us twice: from the terminal, and again from npm, which passes signals on to its script. */
 const samePressMs = 400;
 
+/** How soon we notice that npm's shell has gone. */
+const parentCheckMs = 500;
+
 const passedSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 /** Thrown when a signal ended set-up: the program that ran was told, and has ended. */
@@ -69,7 +72,9 @@ export function runInForeground(command, args, { cwd, env = process.env } = {}) 
       child.kill(signal);
     };
     for (const signal of passedSignals) process.on(signal, pass);
+    const stopWatching = watchNpmShell(() => pass('SIGTERM'));
     const done = () => {
+      stopWatching();
       for (const signal of passedSignals) process.off(signal, pass);
     };
     child.once('error', (error) => {
@@ -81,6 +86,20 @@ export function runInForeground(command, args, { cwd, env = process.env } = {}) 
       resolve(exitCodeOf(code, signal));
     });
   });
+}
+
+// npm runs its scripts below a shell that dies of a signal without passing it on. When npm is told to end, all that
+// reaches us is that our parent is another one.
+function watchNpmShell(onGone) {
+  const shell = process.ppid;
+  const isBelowNpm = process.env.npm_lifecycle_event !== undefined && process.platform !== 'win32';
+  if (!isBelowNpm) return () => undefined;
+  const timer = setInterval(() => {
+    if (process.ppid === shell) return;
+    clearInterval(timer);
+    onGone();
+  }, parentCheckMs);
+  return () => clearInterval(timer);
 }
 
 /** The shell's convention: 128 plus the signal's number. */

@@ -9,6 +9,7 @@ import path from 'node:path';
 import { readJson, toolsDirectory } from './checkout.mjs';
 import { runQuietly } from './child-process.mjs';
 import { runNpm } from './npm-client.mjs';
+import { libc } from './platform.mjs';
 import { SetupError } from './progress.mjs';
 import { withSetUpLock } from './set-up-lock.mjs';
 
@@ -31,7 +32,8 @@ export async function ensureNode(progress) {
   const binary = path.join(home, 'node_modules', `node-${target}`, 'bin', 'node');
   if (existsSync(binary)) return binary;
 
-  const integrity = isMusl() ? undefined : pinnedIntegrity[target];
+  // The fetched binaries are linked against glibc; Alpine and its kin have musl.
+  const integrity = libc === 'musl' ? undefined : pinnedIntegrity[target];
   if (integrity === undefined) {
     throw new SetupError(
       `Kymo needs Node ${wantedMajor} or newer; this is Node ${process.versions.node}, and none can be fetched for ${target}.`,
@@ -81,11 +83,6 @@ async function fetchNode({ target, home, integrity }) {
   }
   rmSync(home, { recursive: true, force: true });
   renameSync(staging, home);
-}
-
-/** The fetched binaries are linked against glibc; Alpine and its kin have musl. */
-function isMusl() {
-  return process.platform === 'linux' && process.report.getReport().header.glibcVersionRuntime === undefined;
 }
 
 /** The environment for programs that should find this Node first when they start `node` themselves. */

@@ -9,6 +9,7 @@ import path from 'node:path';
 
 import { inCheckout, readJson, root } from './checkout.mjs';
 import { runNpm } from './npm-client.mjs';
+import { libc } from './platform.mjs';
 import { SetupError } from './progress.mjs';
 import { withSetUpLock } from './set-up-lock.mjs';
 
@@ -76,12 +77,7 @@ function isWanted(entry, set) {
   if (!entry.optional && !entry.devOptional) return true;
   if (entry.os === undefined || !entry.os.includes(process.platform)) return false;
   if (entry.cpu !== undefined && !entry.cpu.includes(process.arch)) return false;
-  return entry.libc === undefined || entry.libc.includes(libc());
-}
-
-function libc() {
-  if (process.platform !== 'linux') return undefined;
-  return process.report.getReport().header.glibcVersionRuntime === undefined ? 'musl' : 'glibc';
+  return entry.libc === undefined || entry.libc.includes(libc);
 }
 
 /** How many packages stand in node_modules by now, counted cheaply while npm works. */

@@ -49,6 +49,10 @@ const program = `
 const [command, ...args] = process.argv.slice(2);
 console.log(JSON.stringify({ command, args }));
 let signals = 0;
+process.on('SIGTERM', () => {
+  console.log('terminated');
+  process.exit(0);
+});
 process.on('SIGINT', () => {
   signals++;
   setTimeout(() => {
@@ -216,6 +220,24 @@ test('a signal that arrives twice for one key press is passed on once, and the e
   const outcome = await demo.ended;
   expect(outcome.out).toContain('signals 1\n');
   expect(outcome.exitCode).toBe(7);
+});
+
+test('when npm is ended, the command below it is told', async () => {
+  await run('kymo', 'report').ended;
+  // npm's shell, which dies of the signal and leaves its child without a word.
+  const command = `"${process.execPath}" scripts/bootstrap.mjs start; true`;
+  const shell = spawn('sh', ['-c', command], {
+    cwd: directory.path,
+    env: { PATH: `${inside('bin')}:/usr/bin:/bin`, npm_lifecycle_event: 'start' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  started.push(shell);
+  const lines: string[] = [];
+  shell.stdout.setEncoding('utf8').on('data', (text: string) => lines.push(text));
+  while (!lines.join('').includes('demo')) await once(shell.stdout, 'data');
+  shell.kill('SIGTERM');
+  await once(shell.stdout, 'close');
+  expect(lines.join('')).toContain('terminated');
 });
 
 test('a signal during set-up ends it, and what it started', async () => {
