@@ -519,6 +519,8 @@ test('the page, its files and its views are served with their caching and policy
     expect(policy).toContain("connect-src 'self' ws://localhost:7900 wss://localhost:7900;");
   }
   const script = await call('GET', '/assets/app-1a2b3c.js');
+  // A script may be a worker, which is bound by the policy it came with.
+  expect(String(script.headers['content-security-policy'])).toContain("connect-src 'self' ws:");
   expect(script.headers).toMatchObject({
     'cache-control': 'public, max-age=31536000, immutable',
     'content-type': 'application/javascript; charset=utf-8',
