@@ -61,11 +61,11 @@ test('when all is well one reads how old the picture is and how far it is stored
   });
 });
 
-test('a lost connection says that recording goes on, and when it tries again', () => {
+test('a lost connection says what is safe, and when it tries again', () => {
   const lost = health(report({ connection: { name: 'waiting', retryInMs: 2000, code: 1006 } }));
   expect(lost.tone).toBe('attention');
-  expect(lost.sentence).toContain('Trying again in 2.0\u202fs.');
-  expect(lost.sentence).toContain('devices keep every reading until it is stored');
+  expect(lost.sentence).toContain('next try in 2.0\u202fs.');
+  expect(lost.sentence).toContain('Devices keep every reading until it is stored.');
 });
 
 test('numbers that change never reach the announcement, so that a screen reader is not flooded', () => {
@@ -103,7 +103,7 @@ test('readings that have not arrived yet are told beside what is live', () => {
 
 test('a frozen picture does not claim to be live', () => {
   expect(health(report(), true).sentence).toMatch(/^Frozen picture; recording goes on\./);
-  expect(health(report({ connection: { name: 'waiting' } }), true).sentence).toMatch(/not connected/);
+  expect(health(report({ connection: { name: 'waiting' } }), true).sentence).toMatch(/^Reconnecting/);
 });
 
 test('what is not known is not said', () => {

@@ -24,7 +24,7 @@ const OLD_MS = 1_000;
 /** Short breaks heal unseen: a restart of the server takes about this long. */
 const SHORT_BREAK_MS = 1_500;
 
-const SAFE = 'Recording does not need this page: devices keep every reading until it is stored.';
+const SAFE = 'Devices keep every reading until it is stored.';
 
 export interface HealthContext {
   /** A stream's name as words, e.g. `Left foot`. */
@@ -59,14 +59,11 @@ function quiet(sentence: string): Health {
 function notConnected({ connection, streams }: LiveReport): Health {
   const hasShown = streams.some((stream) => stream.lastReadingAgeMs !== null);
   if (!hasShown && connection.sinceMs < SHORT_BREAK_MS) return quiet('Connecting.');
-  const retry =
-    connection.retryInMs === null
-      ? 'Connecting again now.'
-      : `Trying again in ${formatSeconds(connection.retryInMs / 1000)}.`;
+  const retry = connection.retryInMs === null ? 'now' : `in ${formatSeconds(connection.retryInMs / 1000)}`;
   return {
     tone: 'attention',
-    sentence: `This page is not connected. ${retry} ${SAFE}`,
-    announcement: `This page is not connected. ${SAFE}`,
+    sentence: `Reconnecting: the server does not answer this page; next try ${retry}. ${SAFE}`,
+    announcement: `Reconnecting. ${SAFE}`,
   };
 }
 
