@@ -26,6 +26,7 @@ test('what the schema cannot say is refused with the field', () => {
     });
   expect(checkDefinition(streamDefinition({ encoding: 'int16' })).ok).toBe(false);
   expect(checkDefinition(streamDefinition({ scale: [1, 1, 1] })).ok).toBe(false);
+  expect(checkDefinition(streamDefinition({ encoding: 'int16', scale: [1, 0, 1] })).ok).toBe(false);
 });
 
 test('a packed reading takes four or two bytes an axis', () => {

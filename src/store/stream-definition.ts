@@ -39,6 +39,8 @@ export function checkDefinition(definition: StreamDefinition): Result<null, Wire
     return invalid('/definition/scale', 'int16 needs one scale an axis');
   if (encoding === 'float32' && scale !== undefined)
     return invalid('/definition/scale', 'float32 readings have no scale');
+  if (scale?.some((value) => !Number.isFinite(value) || value === 0))
+    return invalid('/definition/scale', 'a scale is finite and not 0');
   const names = new Set<string>();
   for (const [i, axis] of axes.entries()) {
     if (names.has(axis.name)) return invalid(`/definition/axes/${i}/name`, 'axis names differ');
