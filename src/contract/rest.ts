@@ -107,7 +107,9 @@ export const ReadingsRequest = Type.Object(
       Type.Object(
         {
           /** Device time in microseconds since 1970; the server's arrival time where left out in all. */
-          timeUs: Type.Optional(Type.Integer()),
+          timeUs: Type.Optional(
+            Type.Integer({ minimum: 1 - limits.timeUsExclusive, maximum: limits.timeUsExclusive - 1 }),
+          ),
           values: Type.Record(
             Type.String({ minLength: 1, maxLength: limits.nameCharacters }),
             Type.Number(),
