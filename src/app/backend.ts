@@ -9,7 +9,7 @@ import type { Catalogue } from '#store/catalogue.ts';
 
 export function createBackend(identity: Identity, catalogue: Catalogue): IngestBackend {
   return {
-    authenticate: (key) => identity.authenticateDevice(key),
+    authenticate: (key, address) => identity.authenticateDevice(key, address),
     async greet(device) {
       const greeting = await identity.nextGeneration(device.deviceId);
       return greeting === null ? null : { identity: device, ...greeting };

@@ -61,6 +61,26 @@ export function createMetrics(measured: Measured): Registry {
     () => gateway.overwrittenFrames,
   );
   counter(
+    'kymo_dropped_losses_total',
+    'declared losses dropped from a full buffer, which devices repeat',
+    () => gateway.droppedLosses,
+  );
+  counter(
+    'kymo_late_frames_total',
+    'frames of streams that the server had just closed',
+    () => gateway.session.lateFrames,
+  );
+  counter(
+    'kymo_control_floods_total',
+    'connections closed for too many control messages',
+    () => gateway.session.controlFloods,
+  );
+  counter(
+    'kymo_skipped_clock_observations_total',
+    'clock observations that came too often to be kept',
+    () => gateway.session.skippedClocks,
+  );
+  counter(
     'kymo_superseded_total',
     'connections closed for a newer one of the same device',
     () => gateway.superseded,

@@ -13,12 +13,10 @@ import { AppError } from '#base/errors.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
 import type { AccessIdentity } from '#identity/access.ts';
 import type { Identity } from '#identity/identity.ts';
-import { attachDevice } from '#ingest/device-socket.ts';
+import { attachDevice, deviceServerOptions } from '#ingest/device-socket.ts';
 import type { Gateway } from '#ingest/gateway.ts';
 import type { Hub } from '#live/hub.ts';
 import { liveServerOptions } from '#live/live-socket.ts';
-import { limits } from '#protocol/limits.ts';
-import { DEVICE_SUBPROTOCOL } from '#protocol/version.ts';
 
 /** Looking up a key takes about a millisecond; beyond this many at once a client does better to come back. */
 const HANDSHAKES_UNDER_WAY = 4_096;
@@ -34,15 +32,7 @@ export interface UpgradeOptions {
 /** Starts answering upgrades of `server`. The returned function refuses them from then on. */
 export function answerUpgrades(server: Server, options: UpgradeOptions): () => void {
   const { identity, gateway, hub } = options;
-  const devices = new WebSocketServer({
-    noServer: true,
-    clientTracking: false,
-    perMessageDeflate: false,
-    // device-socket.ts answers pings within its bound.
-    autoPong: false,
-    maxPayload: limits.messageBytes,
-    handleProtocols: (offered) => (offered.has(DEVICE_SUBPROTOCOL) ? DEVICE_SUBPROTOCOL : false),
-  });
+  const devices = new WebSocketServer(deviceServerOptions);
   const viewers = new WebSocketServer(liveServerOptions);
   const unknown = new Map<string, number>();
   let underWay = 0;
@@ -58,7 +48,9 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
       if (known === 'refused') return refuse(socket, 401);
       const greeted = known === null ? countUnknown(address, socket) : () => undefined;
       if (greeted === null) return refuse(socket, 429);
-      devices.handleUpgrade(request, socket, head, (ws) => attachDevice(gateway, ws, { known, greeted }));
+      devices.handleUpgrade(request, socket, head, (ws) =>
+        attachDevice(gateway, ws, { address, known, greeted }),
+      );
     } else if (url.pathname === '/v1/live') {
       const viewer =
         key !== null

@@ -4,11 +4,30 @@
  * off, since everything it misses is told again when it resumes.
  */
 
-import type { WebSocket } from 'ws';
+import type { ServerOptions, WebSocket } from 'ws';
 
 import type { DeviceIdentity } from '#contract/readings.ts';
 import { closeCodes } from '#protocol/codes.ts';
+import { limits } from '#protocol/limits.ts';
+import { DEVICE_SUBPROTOCOL } from '#protocol/version.ts';
 import type { Gateway } from '#ingest/gateway.ts';
+
+/** RFC 6455 section 7.4.1. */
+const NORMAL_CLOSURE = 1000;
+
+/** What the WebSocketServer of the device endpoint must be made with. */
+export const deviceServerOptions = {
+  noServer: true,
+  clientTracking: false,
+  // Readings are noise to a compressor.
+  perMessageDeflate: false,
+  // Pongs are bounded in `attachDevice`.
+  autoPong: false,
+  maxPayload: limits.messageBytes,
+  /** How long a closing handshake may take before the socket is destroyed. */
+  closeTimeout: 2_000,
+  handleProtocols: (offered: Set<string>) => (offered.has(DEVICE_SUBPROTOCOL) ? DEVICE_SUBPROTOCOL : false),
+} satisfies ServerOptions & { closeTimeout: number };
 
 /** Acknowledgements are about 100 bytes: a device this far behind has not read for minutes. */
 const UNSENT_BYTES = 1024 * 1024;
@@ -17,25 +36,29 @@ const UNSENT_BYTES = 1024 * 1024;
 export function attachDevice(
   gateway: Gateway,
   socket: WebSocket,
-  { known, greeted }: { known: DeviceIdentity | null; greeted: () => void },
+  { address, known, greeted }: { address: string; known: DeviceIdentity | null; greeted: () => void },
 ): void {
   const connection = gateway.connect(
     {
+      address,
       sendText(text) {
         if (socket.readyState !== socket.OPEN) return;
         if (socket.bufferedAmount > UNSENT_BYTES) socket.terminate();
         else socket.send(text);
       },
       close(reason) {
-        // `terminate` follows when the peer does not answer the closing handshake (ws waits 30 s).
-        socket.close(closeCodes[reason], reason);
+        // A peer that does not answer the closing handshake is cut off by ws (deviceServerOptions.closeTimeout).
+        if (reason === null) socket.close(NORMAL_CLOSURE);
+        else socket.close(closeCodes[reason], reason);
       },
       greeted,
     },
     known,
   );
   socket.on('message', (message: Buffer, isBinary: boolean) => {
-    if (isBinary) connection.binary(message);
+    // Whoever was closed may go on sending until its close frame comes.
+    if (socket.readyState !== socket.OPEN) return;
+    if (isBinary) connection.binary(ownBytes(message));
     else connection.text(message.toString('utf8'));
   });
   // Pongs are bounded like everything else: a device that pings and never reads must not fill the queue.
@@ -45,4 +68,15 @@ export function attachDevice(
   socket.on('close', () => connection.gone());
   // ws reports a broken frame here and closes with 1002 or 1009 by itself.
   socket.on('error', () => connection.gone());
+}
+
+/** A message that is much smaller than what it is a view of: its frames may wait in memory for the store. */
+const WASTE_FACTOR = 4;
+
+/**
+ * The message in memory of about its own size. ws hands out views of what the socket read, up to 64 KiB, so that
+ * a small frame that waits would keep everything that came with it, unpaid by any credit.
+ */
+export function ownBytes(message: Buffer): Buffer {
+  return message.buffer.byteLength > WASTE_FACTOR * message.length ? Buffer.from(message) : message;
 }

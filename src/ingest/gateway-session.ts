@@ -1,75 +1,50 @@
 /**
  * Owns one device connection as a state machine without I/O: what arrives comes in as calls, what is to be done goes
  * out through `GatewayOutput`. It decodes, checks credit, stamps the arrival and hands frames to their stream's buffer;
- * it knows nothing of sockets and nothing of the database. Bounds: streams a connection, bytes by credit, and faults
- * before the connection is closed.
+ * it knows nothing of sockets and nothing of the database. Bounds: streams a connection, bytes by credit, control
+ * messages a second, and faults before the connection is closed.
  */
 
 import type { Result } from '#base/result.ts';
-import { union } from '#base/ranges.ts';
-import type { DeviceIdentity, EpochProgress, Frame } from '#contract/readings.ts';
-import type { CloseReason, ErrorCode } from '#protocol/codes.ts';
+import type { DeviceIdentity, Frame } from '#contract/readings.ts';
+import type { CloseReason } from '#protocol/codes.ts';
 import { decodeData, frameBytes, type DataFrame, type WireError } from '#protocol/data-codec.ts';
 import { limits } from '#protocol/limits.ts';
-import type { DeviceMessage, ServerMessage, Settled } from '#protocol/messages.ts';
+import type { DeviceMessage, ServerMessage } from '#protocol/messages.ts';
 import { PROTOCOL_VERSION } from '#protocol/version.ts';
+import { createAllowance } from '#ingest/allowance.ts';
 import type { CreditLedger } from '#ingest/credit.ts';
-import type { StreamBuffer, StreamListener } from '#ingest/stream-buffer.ts';
+import type { GatewayCounters, GatewayOutput, Greeting, Open, OpenAnswer } from '#ingest/gateway-output.ts';
+import { createOpenStreams, type OpenStream } from '#ingest/open-streams.ts';
+import type { StreamBuffer } from '#ingest/stream-buffer.ts';
 
-/** A peer that keeps sending what cannot be understood is cut off after this many errors. */
-const FAULTS_BEFORE_CLOSE = 100;
-/** Live bytes granted beyond what was received: two seconds of a seven-sensor device. */
-const LIVE_WINDOW_BYTES = 128 * 1024;
-
-type Open = Extract<DeviceMessage, { type: 'open' }>;
-type Close = Extract<DeviceMessage, { type: 'close' }>;
-
-export interface Greeting {
-  readonly identity: DeviceIdentity;
-  readonly generation: number;
-  readonly incarnation: string;
-}
-
-export interface OpenAnswer {
-  readonly buffer: StreamBuffer;
-  readonly progress: EpochProgress;
-}
-
-/** What a session asks for. Answers come back as calls: `authenticated`, `opened`, `streamEnded`. */
-export interface GatewayOutput {
-  send(message: ServerMessage): void;
-  close(reason: CloseReason): void;
-  authenticate(key: string): void;
-  openStream(request: Open): void;
-  endStream(buffer: StreamBuffer, close: Close): void;
-  recordClock(clock: { deviceUs: number; offsetUs: number; roundTripUs: number }): void;
-  commandResult(result: Extract<DeviceMessage, { type: 'commandResult' }>): void;
-  /** The buffer has something for the store. */
-  due(buffer: StreamBuffer): void;
-  /** A frame to be shown now. */
-  live(buffer: StreamBuffer, frame: Frame): void;
-  /** Streams have settled: call `sendAck` at the end of this turn. */
-  ackSoon(): void;
-}
-
-export interface GatewayCounters {
-  messages: number;
-  frames: number;
-  readings: number;
-  bytes: number;
-  liveOnlyFrames: number;
-  historicalFrames: number;
-  errors: Record<string, number>;
-}
+export const sessionLimits = {
+  /** A peer that keeps sending what cannot be understood is cut off after this many errors ... */
+  faults: 100,
+  /** ... of which one is forgotten every second, so that a connection of weeks survives now and then one. */
+  faultsForgivenPerSecond: 1,
+  /** Every stream of a full connection opened, two losses declared for each, and closed, all at once. */
+  controlBurst: 1_024,
+  /** Steady: a device sends a heartbeat every 5 s and a probe every 10 s; a drained store closes its streams. */
+  controlPerSecond: 128,
+  /** A device measures its clock in a burst after `welcome` and then every 10 s; each stored one is a row. */
+  clockBurst: 8,
+  clocksPerSecond: 0.2,
+  /** Live bytes granted beyond what was received: two seconds of a seven-sensor device. */
+  liveWindowBytes: 128 * 1024,
+} as const;
 
 export interface GatewaySession {
   readonly identity: DeviceIdentity | null;
   readonly isReady: boolean;
   control(message: Result<DeviceMessage, WireError>, nowUs: number, nowMs: number): void;
   data(bytes: Uint8Array, nowUs: number, nowMs: number): void;
+  /** Null: nobody has this key. */
   authenticated(greeting: Greeting | null, nowUs: number): void;
   opened(request: Open, answer: Result<OpenAnswer, WireError>): void;
   streamEnded(buffer: StreamBuffer): void;
+  /** The end could not be recorded now; it is asked for again. */
+  endFailed(buffer: StreamBuffer): void;
   sendAck(): void;
   /** About once a second: time-outs, heartbeats, and credit that became free. */
   tick(nowMs: number): void;
@@ -77,41 +52,56 @@ export interface GatewaySession {
   disconnected(): void;
 }
 
-interface OpenStream {
-  readonly ref: number;
-  readonly buffer: StreamBuffer;
-  closing: Close | null;
-  /** Set while the end is being recorded. */
-  isEnding: boolean;
-  progress: EpochProgress;
-}
-
 export interface SessionOptions {
   readonly output: GatewayOutput;
-  readonly ledger: CreditLedger;
+  /** Called once the device is known: a stranger holds no credit. */
+  readonly openLedger: () => CreditLedger;
   readonly counters: GatewayCounters;
   readonly startedMs: number;
   readonly heartbeatMs: number;
 }
 
+/** What is the same for all frames of a message. */
+interface Mark {
+  readonly liveOnly: boolean;
+  readonly historical: boolean;
+  readonly sentUs: number;
+  readonly nowUs: number;
+}
+
 export function createGatewaySession(options: SessionOptions): GatewaySession {
-  const { output, ledger, counters } = options;
-  const streams = new Map<number, OpenStream>();
-  const byBuffer = new Map<StreamBuffer, OpenStream>();
-  /** References whose `open` is being looked up. */
-  const opening = new Set<number>();
-  const unacknowledged = new Set<OpenStream>();
+  const { output, counters } = options;
+  const faults = createAllowance({
+    burst: sessionLimits.faults,
+    perSecond: sessionLimits.faultsForgivenPerSecond,
+  });
+  const controls = createAllowance({
+    burst: sessionLimits.controlBurst,
+    perSecond: sessionLimits.controlPerSecond,
+  });
+  const clocks = createAllowance({
+    burst: sessionLimits.clockBurst,
+    perSecond: sessionLimits.clocksPerSecond,
+  });
   let phase: 'hello' | 'authenticating' | 'ready' | 'closed' = 'hello';
   let identity: DeviceIdentity | null = null;
+  let ledger: CreditLedger | null = null;
   let lastHeardMs = options.startedMs;
   let lastSentMs = options.startedMs;
   let liveReceivedBytes = 0;
-  let liveGrantedBytes = LIVE_WINDOW_BYTES;
+  let liveGrantedBytes: number = sessionLimits.liveWindowBytes;
   let toldDurable = 0;
   let toldLive = 0;
   let offsetUs = 0;
-  let faults = 0;
   let nowMs = options.startedMs;
+
+  const streams = createOpenStreams({
+    send,
+    answerError,
+    endStream: (buffer, message) => output.endStream(buffer, message),
+    ackSoon: () => output.ackSoon(),
+    lostStream: () => close('internal'),
+  });
 
   function send(message: ServerMessage): void {
     if (phase === 'closed') return;
@@ -119,13 +109,13 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
     output.send(message);
   }
 
-  function close(reason: CloseReason): void {
+  function close(reason: CloseReason | null): void {
     if (phase === 'closed') return;
     output.close(reason);
     disconnected();
   }
 
-  function refuse(error: WireError, ref?: number): void {
+  function answerError(error: WireError, ref?: number): void {
     counters.errors[error.code] = (counters.errors[error.code] ?? 0) + 1;
     send({
       type: 'error',
@@ -134,159 +124,111 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
       ...(error.field === undefined ? {} : { field: error.field }),
       ...(ref === undefined ? {} : { ref }),
     });
-    faults++;
-    if (faults >= FAULTS_BEFORE_CLOSE) close('protocol');
+  }
+
+  /** Answers what the device did wrong, which it may do only so often. False when that closed the connection. */
+  function refuse(error: WireError, ref?: number): boolean {
+    answerError(error, ref);
+    if (faults.take(nowMs)) return true;
+    close('protocol');
+    return false;
   }
 
   function credit(): { durable: number; live: number } {
-    toldDurable = ledger.grantedBytes;
+    toldDurable = ledger?.grantedBytes ?? 0;
     toldLive = liveGrantedBytes;
     return { durable: toldDurable, live: toldLive };
   }
 
   function control(message: Result<DeviceMessage, WireError>, nowUs: number, atMs: number): void {
+    if (phase === 'closed') return;
     nowMs = atMs;
     lastHeardMs = atMs;
     counters.messages++;
-    if (phase === 'closed') return;
-    if (!message.ok) {
-      refuse(message.error);
-      return;
-    }
-    const { value } = message;
-    if (phase !== 'ready' && value.type !== 'hello') {
-      // A device may say bye at any time; anything else has to wait for `welcome`.
-      if (value.type === 'bye') disconnected();
-      else
-        refuse({ code: 'hello-required', message: 'wait for welcome before anything else', field: '/type' });
-      return;
-    }
-    handle(value, nowUs);
+    if (!controls.take(atMs)) {
+      counters.controlFloods++;
+      answerError({ code: 'limit-exceeded', message: 'too many control messages' });
+      close('protocol');
+    } else if (!message.ok) refuse(message.error);
+    else if (message.value.type === 'bye') close(null);
+    else if (phase !== 'ready' && message.value.type !== 'hello')
+      refuse({ code: 'hello-required', message: 'wait for welcome before anything else', field: '/type' });
+    else handle(message.value, nowUs);
   }
 
   function handle(message: DeviceMessage, nowUs: number): void {
     switch (message.type) {
       case 'hello':
-        if (phase !== 'hello') refuse({ code: 'already-greeted', message: 'hello comes once' });
-        else if (message.version !== PROTOCOL_VERSION) {
-          refuse({
-            code: 'unsupported-version',
-            message: `this server speaks version ${PROTOCOL_VERSION}`,
-            field: '/version',
-          });
-          close('version');
-        } else {
-          phase = 'authenticating';
-          output.authenticate(message.key ?? '');
-        }
+        hello(message);
         return;
-      case 'open':
-        open(message);
+      case 'open': {
+        const problem = streams.begin(message);
+        if (problem === null) output.openStream(message);
+        else refuse(problem, message.ref);
         return;
+      }
       case 'tombstone':
-        withStream(message.ref, (stream) => {
-          if (message.to <= message.from) {
-            refuse(
-              { code: 'invalid-field', message: 'a range is half-open and not empty', field: '/to' },
-              message.ref,
-            );
-            return;
-          }
-          stream.buffer.declareLost({ from: message.from, to: message.to, reason: message.reason });
-          output.due(stream.buffer);
-        });
+        withStream(message.ref, (stream) => tombstone(stream, message));
         return;
       case 'close':
-        withStream(message.ref, (stream) => {
-          stream.closing = message;
-          endIfSettled(stream);
-        });
+        withStream(message.ref, (stream) => streams.close(stream, message));
         return;
       case 'probe':
         // Both stamps are the same moment: nothing waits between receiving and answering.
         send({ type: 'probe', id: message.id, t0Us: message.t0Us, t1Us: nowUs, t2Us: nowUs });
         return;
-      case 'clock':
+      case 'clock': {
+        const { deviceUs, roundTripUs } = message;
         offsetUs = message.offsetUs;
-        output.recordClock({
-          deviceUs: message.deviceUs,
-          offsetUs: message.offsetUs,
-          roundTripUs: message.roundTripUs,
-        });
+        if (clocks.take(nowMs)) output.recordClock({ deviceUs, offsetUs, roundTripUs });
+        else counters.skippedClocks++;
         return;
+      }
       case 'commandResult':
         output.commandResult(message);
         return;
       case 'heartbeat':
-        return;
       case 'bye':
-        disconnected();
         return;
     }
   }
 
+  function hello(message: Extract<DeviceMessage, { type: 'hello' }>): void {
+    if (phase !== 'hello') {
+      refuse({ code: 'already-greeted', message: 'hello comes once' });
+    } else if (message.version === PROTOCOL_VERSION) {
+      phase = 'authenticating';
+      output.authenticate(message.key ?? '');
+    } else {
+      const text = `this server speaks version ${PROTOCOL_VERSION}`;
+      refuse({ code: 'unsupported-version', message: text, field: '/version' });
+      close('version');
+    }
+  }
+
+  function tombstone(stream: OpenStream, message: Extract<DeviceMessage, { type: 'tombstone' }>): void {
+    const { from, to, reason, ref } = message;
+    if (to <= from) {
+      refuse({ code: 'invalid-field', message: 'a range is half-open and not empty', field: '/to' }, ref);
+      return;
+    }
+    stream.buffer.declareLost({ from, to, reason });
+    output.due(stream.buffer);
+  }
+
+  /** What comes under a reference that the server has just given up was on its way: no fault of the device. */
   function withStream(ref: number, use: (stream: OpenStream) => void): void {
     const stream = streams.get(ref);
-    if (stream === undefined)
-      refuse(
-        { code: 'unknown-stream', message: 'no stream is open under this reference', field: '/ref' },
-        ref,
-      );
-    else use(stream);
-  }
-
-  function open(message: Open): void {
-    const problem = checkDefinition(message);
-    if (problem !== null) refuse(problem, message.ref);
-    else if (streams.has(message.ref) || opening.has(message.ref))
-      refuse(
-        { code: 'reference-in-use', message: 'close the stream under this reference first', field: '/ref' },
-        message.ref,
-      );
-    else if (streams.size + opening.size >= limits.streamsPerConnection)
-      refuse(
-        { code: 'limit-exceeded', message: `at most ${limits.streamsPerConnection} streams a connection` },
-        message.ref,
-      );
-    else {
-      opening.add(message.ref);
-      output.openStream(message);
-    }
-  }
-
-  function opened(request: Open, answer: Result<OpenAnswer, WireError>): void {
-    if (phase === 'closed') return;
-    opening.delete(request.ref);
-    if (!answer.ok) {
-      refuse(answer.error, request.ref);
-      return;
-    }
-    const { buffer, progress } = answer.value;
-    const twin = byBuffer.get(buffer);
-    if (twin !== undefined) {
-      refuse(
-        {
-          code: 'reference-in-use',
-          message: `this stream is open under reference ${twin.ref}`,
-          field: '/ref',
-        },
-        request.ref,
-      );
-      return;
-    }
-    const stream: OpenStream = { ref: request.ref, buffer, closing: null, isEnding: false, progress };
-    streams.set(request.ref, stream);
-    byBuffer.set(buffer, stream);
-    buffer.listener = listener;
-    send({ type: 'opened', ref: request.ref, settled: settledOf(progress) });
+    if (stream !== undefined) use(stream);
+    else if (!streams.wasReleased(ref)) refuse({ ...UNKNOWN_STREAM, field: '/ref' }, ref);
   }
 
   function data(bytes: Uint8Array, nowUs: number, atMs: number): void {
+    if (phase === 'closed') return;
     nowMs = atMs;
     lastHeardMs = atMs;
-    if (phase !== 'ready') {
-      if (phase !== 'closed')
-        refuse({ code: 'hello-required', message: 'wait for welcome before sending data' });
+    if (ledger === null) {
+      refuse({ code: 'hello-required', message: 'wait for welcome before sending data' });
       return;
     }
     counters.messages++;
@@ -297,54 +239,38 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
       return;
     }
     const { frames, liveOnly, historical, sentUs } = decoded.value;
+    const mark = { liveOnly, historical, sentUs, nowUs };
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i]!;
       const size = frameBytes(frame);
       if (!(liveOnly ? receiveLive(size) : ledger.receive(size))) {
-        refuse({ code: 'credit-exceeded', message: 'more bytes than granted' }, frame.ref);
+        answerError({ code: 'credit-exceeded', message: 'more bytes than granted' }, frame.ref);
         close('creditExceeded');
         return;
       }
       const stream = streams.get(frame.ref);
       const error = stream === undefined ? UNKNOWN_STREAM : checkFrame(stream.buffer, frame);
-      if (stream === undefined || error !== null) {
-        if (!liveOnly) ledger.settle(size);
-        refuse({ ...(error ?? UNKNOWN_STREAM), field: `/frames/${i}${error?.field ?? ''}` }, frame.ref);
+      if (stream !== undefined && error === null) {
+        accept(stream.buffer, frame, mark, ledger);
         continue;
       }
-      accept(stream.buffer, frame, { liveOnly, historical, sentUs, nowUs });
+      if (!liveOnly) ledger.settle(size);
+      if (stream === undefined && streams.wasReleased(frame.ref)) counters.lateFrames++;
+      else {
+        const problem = error ?? UNKNOWN_STREAM;
+        if (!refuse({ ...problem, field: `/frames/${i}${problem.field ?? ''}` }, frame.ref)) return;
+      }
     }
   }
 
-  function accept(
-    buffer: StreamBuffer,
-    frame: DataFrame,
-    mark: { liveOnly: boolean; historical: boolean; sentUs: number; nowUs: number },
-  ): void {
-    const { handle } = buffer;
-    const hasClock = handle.definition.clock === 'device';
-    const stamped: Frame = {
-      streamId: handle.definition.stream,
-      epoch: handle.epoch,
-      firstSeq: frame.firstSeq,
-      count: frame.count,
-      // A device without a clock is the one case in which arrival is the reading's time, and its stream says so.
-      firstUs: hasClock ? frame.firstUs : mark.nowUs,
-      periodNs: frame.periodNs,
-      deltasUs: hasClock ? frame.deltasUs : null,
-      payload: frame.payload,
-      liveOnly: mark.liveOnly,
-      historical: mark.historical,
-      sentUs: mark.sentUs,
-      arrivalUs: mark.nowUs,
-      offsetUs: hasClock ? offsetUs : 0,
-    };
+  function accept(buffer: StreamBuffer, frame: DataFrame, mark: Mark, payer: CreditLedger): void {
+    const stamped = stampFrame(buffer, frame, mark, offsetUs);
     counters.frames++;
     counters.readings += frame.count;
     if (mark.liveOnly) counters.liveOnlyFrames++;
     else {
       if (mark.historical) counters.historicalFrames++;
-      buffer.push(stamped, ledger);
+      buffer.push(stamped, payer);
       output.due(buffer);
     }
     if (!mark.historical) output.live(buffer, stamped);
@@ -355,69 +281,24 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
     return liveReceivedBytes <= liveGrantedBytes;
   }
 
-  const listener: StreamListener = {
-    settled(buffer, progress) {
-      const stream = byBuffer.get(buffer);
-      if (stream === undefined) return;
-      stream.progress = progress;
-      if (unacknowledged.size === 0) output.ackSoon();
-      unacknowledged.add(stream);
-    },
-    rewind(buffer, fromSeq) {
-      const stream = byBuffer.get(buffer);
-      if (stream !== undefined) send({ type: 'rewind', ref: stream.ref, fromSeq });
-    },
-    refused(buffer, message) {
-      const stream = byBuffer.get(buffer);
-      if (stream === undefined) return;
-      refuse({ code: 'stream-refused', message }, stream.ref);
-      release(stream);
-    },
-    unknown: () => close('internal'),
-  };
-
   function sendAck(): void {
-    if (unacknowledged.size === 0) return;
-    const acknowledged = [...unacknowledged];
-    unacknowledged.clear();
-    liveGrantedBytes = liveReceivedBytes + LIVE_WINDOW_BYTES;
-    send({
-      type: 'ack',
-      streams: acknowledged.map(({ ref, progress }) => ({ ref, ...settledOf(progress) })),
-      credit: credit(),
-    });
-    for (const stream of acknowledged) endIfSettled(stream);
-  }
-
-  function endIfSettled(stream: OpenStream): void {
-    const { closing } = stream;
-    if (closing === null || stream.isEnding || settledOf(stream.progress).next < closing.next) return;
-    stream.isEnding = true;
-    output.endStream(stream.buffer, closing);
-  }
-
-  function streamEnded(buffer: StreamBuffer): void {
-    const stream = byBuffer.get(buffer);
-    if (stream === undefined) return;
-    send({ type: 'closed', ref: stream.ref });
-    release(stream);
-  }
-
-  function release(stream: OpenStream): void {
-    streams.delete(stream.ref);
-    byBuffer.delete(stream.buffer);
-    unacknowledged.delete(stream);
-    if (stream.buffer.listener === listener) stream.buffer.listener = null;
+    const settled = streams.takeSettled();
+    if (settled.length > 0) {
+      liveGrantedBytes = liveReceivedBytes + sessionLimits.liveWindowBytes;
+      send({ type: 'ack', streams: settled, credit: credit() });
+    }
+    streams.afterAck();
   }
 
   function authenticated(greeting: Greeting | null, nowUs: number): void {
     if (phase !== 'authenticating') return;
     if (greeting === null) {
-      refuse({ code: 'unauthenticated', message: 'the device key is unknown or was revoked' });
+      answerError({ code: 'unauthenticated', message: 'the device key is unknown or was revoked' });
       close('unauthenticated');
       return;
     }
     identity = greeting.identity;
+    ledger = options.openLedger();
     phase = 'ready';
     send({
       type: 'welcome',
@@ -433,7 +314,7 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
   function tick(atMs: number): void {
     nowMs = atMs;
     if (phase === 'closed') return;
-    if (phase !== 'ready') {
+    if (ledger === null) {
       if (atMs - options.startedMs >= limits.helloMs) close('helloTimeout');
       return;
     }
@@ -441,9 +322,10 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
       close('silent');
       return;
     }
+    streams.retryEnds();
     ledger.topUp();
-    if (liveGrantedBytes - liveReceivedBytes < LIVE_WINDOW_BYTES / 2)
-      liveGrantedBytes = liveReceivedBytes + LIVE_WINDOW_BYTES;
+    if (liveGrantedBytes - liveReceivedBytes < sessionLimits.liveWindowBytes / 2)
+      liveGrantedBytes = liveReceivedBytes + sessionLimits.liveWindowBytes;
     if (ledger.grantedBytes !== toldDurable || liveGrantedBytes !== toldLive)
       send({ type: 'credit', credit: credit() });
     else if (atMs - lastSentMs >= options.heartbeatMs) send({ type: 'heartbeat' });
@@ -452,8 +334,8 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
   function disconnected(): void {
     if (phase === 'closed') return;
     phase = 'closed';
-    for (const stream of streams.values()) release(stream);
-    ledger.close();
+    streams.releaseAll();
+    ledger?.close();
   }
 
   return {
@@ -466,8 +348,11 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
     control,
     data,
     authenticated,
-    opened,
-    streamEnded,
+    opened(request, answer) {
+      if (phase === 'ready') streams.opened(request, answer);
+    },
+    streamEnded: (buffer) => streams.ended(buffer),
+    endFailed: (buffer) => streams.endFailed(buffer),
     sendAck,
     tick,
     disconnected,
@@ -479,41 +364,31 @@ const UNKNOWN_STREAM: WireError = {
   message: 'no stream is open under this reference',
 };
 
-/** What a device must know to stop sending: everything settled, in at most `limits.rangesPerAck` ranges. */
-export function settledOf(progress: EpochProgress): Settled {
-  const settled = progress.lost.length === 0 ? progress.committed : union(progress.committed, progress.lost);
-  const first = settled[0];
-  const startsAtZero = first !== undefined && first.from === 0;
-  const rest = startsAtZero
-    ? settled.slice(1, limits.rangesPerAck + 1)
-    : settled.slice(0, limits.rangesPerAck);
-  return { next: startsAtZero ? first.to : 0, ranges: rest.map((range) => [range.from, range.to]) };
-}
-
-/** What the schema cannot say about a stream definition. */
-function checkDefinition(open: Open): WireError | null {
-  const { axes, encoding, scale } = open.definition;
-  if (new Set(axes.map((axis) => axis.name)).size !== axes.length)
-    return invalid('/definition/axes', 'axis names must differ');
-  if (encoding === 'int16' && scale?.length !== axes.length)
-    return invalid('/definition/scale', 'int16 needs one scale an axis');
-  if (encoding === 'float32' && scale !== undefined)
-    return invalid('/definition/scale', 'only int16 has a scale');
-  if (scale?.some((value) => !Number.isFinite(value) || value === 0))
-    return invalid('/definition/scale', 'finite and not zero');
-  return null;
+/** A frame with what travels along through the server. */
+function stampFrame(buffer: StreamBuffer, frame: DataFrame, mark: Mark, offsetUs: number): Frame {
+  const { handle } = buffer;
+  // A device without a clock is the one case in which arrival is the reading's time, and its stream says so.
+  const hasClock = handle.definition.clock === 'device';
+  return {
+    streamId: handle.definition.stream,
+    epoch: handle.epoch,
+    firstSeq: frame.firstSeq,
+    count: frame.count,
+    firstUs: hasClock ? frame.firstUs : mark.nowUs,
+    periodNs: frame.periodNs,
+    deltasUs: hasClock ? frame.deltasUs : null,
+    payload: frame.payload,
+    liveOnly: mark.liveOnly,
+    historical: mark.historical,
+    sentUs: mark.sentUs,
+    arrivalUs: mark.nowUs,
+    offsetUs: hasClock ? offsetUs : 0,
+  };
 }
 
 function checkFrame(buffer: StreamBuffer, frame: DataFrame): WireError | null {
   const expected = frame.count * buffer.handle.readingBytes;
-  return frame.payload.length === expected
-    ? null
-    : invalid(
-        '/payload',
-        `${frame.count} readings of this stream are ${expected} bytes, not ${frame.payload.length}`,
-      );
-}
-
-function invalid(field: string, message: string): { code: ErrorCode; field: string; message: string } {
-  return { code: 'invalid-field', field, message };
+  if (frame.payload.length === expected) return null;
+  const message = `${frame.count} readings of this stream are ${expected} bytes, not ${frame.payload.length}`;
+  return { code: 'invalid-field', field: '/payload', message };
 }

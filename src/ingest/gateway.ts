@@ -21,24 +21,29 @@ import {
   type ServerMessage,
   type StreamDefinition,
 } from '#protocol/messages.ts';
-import { createCreditLedger, createCreditPool, type CreditLedger, type CreditPool } from '#ingest/credit.ts';
 import {
-  createGatewaySession,
+  createCreditLedger,
+  createCreditPool,
+  createSpotCredit,
+  type CreditPool,
+  type SpotCredit,
+} from '#ingest/credit.ts';
+import {
+  newGatewayCounters,
   type GatewayCounters,
   type GatewayOutput,
-  type GatewaySession,
   type Greeting,
+  type Open,
   type OpenAnswer,
-} from '#ingest/gateway-session.ts';
+} from '#ingest/gateway-output.ts';
+import { createGatewaySession, type GatewaySession } from '#ingest/gateway-session.ts';
 import { createLivePublisher, type LivePublisher } from '#ingest/live-publisher.ts';
 import { createStreamBuffer, type StreamBuffer, type StreamObserver } from '#ingest/stream-buffer.ts';
 
-type Open = Extract<DeviceMessage, { type: 'open' }>;
-
 /** What ingest needs from identity and store; app wires it. Every call may fail with a temporary AppError. */
 export interface IngestBackend {
-  /** Who holds this key, or null. Does not count as a connection. */
-  authenticate(key: string): Promise<DeviceIdentity | null>;
+  /** Who holds this key, or null. `address`: whose wrong keys are counted. Does not count as a connection. */
+  authenticate(key: string, address: string): Promise<DeviceIdentity | null>;
   /** Draws the next generation of the device; null when it was revoked meanwhile. */
   greet(identity: DeviceIdentity): Promise<Greeting | null>;
   openStream(
@@ -79,8 +84,11 @@ export const defaultGatewayConfig: GatewayConfig = {
 
 /** The socket as the gateway sees it. */
 export interface DeviceTransport {
+  /** Of the other end. */
+  readonly address: string;
   sendText(text: string): void;
-  close(reason: CloseReason): void;
+  /** Null: the device said bye. */
+  close(reason: CloseReason | null): void;
   /** The device has said who it is. */
   greeted(): void;
 }
@@ -96,6 +104,7 @@ export interface GatewayStatistics {
   readonly session: Readonly<GatewayCounters>;
   readonly live: LivePublisher['counters'];
   readonly overwrittenFrames: number;
+  readonly droppedLosses: number;
   readonly superseded: number;
   readonly connections: number;
   readonly buffers: number;
@@ -110,7 +119,8 @@ export interface Gateway {
     identity: DeviceIdentity,
     request: { definition: StreamDefinition; epoch: string },
   ): Promise<Result<OpenAnswer, WireError>>;
-  createLedger(): CreditLedger;
+  /** Credit of a stream of that path: what it may have here unsettled. */
+  createSpotCredit(maxBytes: number): SpotCredit;
   readonly live: LivePublisher;
   readonly statistics: GatewayStatistics;
   /** Closes the connection of a device that was just revoked. */
@@ -136,32 +146,31 @@ const parseDeviceMessage = createMessageParser<DeviceMessage>(deviceMessageSchem
 export function createGateway(options: GatewayOptions): Gateway {
   const { backend, store, clock, log, config } = options;
   const pool = createCreditPool(config.creditPoolBytes);
-  const counters: GatewayCounters = {
-    messages: 0,
-    frames: 0,
-    readings: 0,
-    bytes: 0,
-    liveOnlyFrames: 0,
-    historicalFrames: 0,
-    errors: {},
-  };
-  const bufferCounters = { overwrittenFrames: 0 };
+  const counters = newGatewayCounters();
+  const bufferCounters = { overwrittenFrames: 0, droppedLosses: 0 };
+  /** Heartbeats must not wait longer than half of their time. */
+  const tickMs = Math.min(1_000, config.heartbeatMs / 2);
   const live = createLivePublisher(options.bus, (callback) => void setImmediate(callback));
   const buffers = new Map<string, StreamBuffer>();
   const observer: StreamObserver = {
     committed: (handle, progress) => live.committed(handle, progress),
-    dead: (handle) => void buffers.delete(handle.key),
+    dead(handle) {
+      // Opened again meanwhile, the stream may have another buffer.
+      if (buffers.get(handle.key)?.handle === handle) buffers.delete(handle.key);
+    },
   };
   const members = new Set<Member>();
   const newest = new Map<string, Member>();
   let superseded = 0;
   let isDraining = false;
   let ackers: GatewaySession[] = [];
-  let cancelTick = clock.after(1_000, tick);
+  let cancelTick = clock.after(tickMs, tick);
 
   interface Member {
     readonly session: GatewaySession;
     readonly transport: DeviceTransport;
+    /** 0 until the device is greeted. */
+    generation: number;
     leave(): void;
   }
 
@@ -169,7 +178,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const nowMs = clock.monotonicMs();
     for (const member of members) member.session.tick(nowMs);
     for (const [key, buffer] of buffers) if (buffer.listener === null && buffer.isEmpty) buffers.delete(key);
-    cancelTick = clock.after(1_000, tick);
+    cancelTick = clock.after(tickMs, tick);
   }
 
   function sendAcks(): void {
@@ -178,48 +187,40 @@ export function createGateway(options: GatewayOptions): Gateway {
     for (const session of due) session.sendAck();
   }
 
-  async function openBuffer(
-    identity: DeviceIdentity,
-    request: { definition: StreamDefinition; epoch: string; previousStoreLost?: boolean },
-  ): Promise<Result<OpenAnswer, WireError>> {
-    if (buffers.size >= config.maxBuffers)
-      return fail({ code: 'overloaded', message: 'too many open streams' });
-    const found = await backend.openStream(identity, { previousStoreLost: false, ...request });
-    if (!found.ok) return found;
-    const { handle, progress } = found.value;
+  /** Makes the buffer only when nothing is awaited any more before it gets its listener: an idle one is removed. */
+  function bufferOf(handle: StreamHandle): StreamBuffer {
     let buffer = buffers.get(handle.key);
     if (buffer === undefined) {
       buffer = createStreamBuffer(handle, bufferCounters, observer);
       buffers.set(handle.key, buffer);
     }
-    return ok({ buffer, progress });
+    return buffer;
   }
 
   /** Opens a stream and, on resume, compares the device's newest acknowledged reading with what is stored. */
-  async function openFor(identity: DeviceIdentity, request: Open): Promise<Result<OpenAnswer, WireError>> {
-    const { definition, epoch, newest: proof } = request;
-    const answer = await openBuffer(identity, {
-      definition,
-      epoch,
-      previousStoreLost: request.previousStoreLost ?? false,
-    });
-    if (!answer.ok || proof === undefined) return answer;
-    const { buffer, progress } = answer.value;
-    if (!covers(progress.committed, { from: proof.seq, to: proof.seq + 1 })) return answer;
-    const stored = await backend.checksumOf(buffer.handle, proof.seq);
-    if (stored === null || stored === proof.crc32) return answer;
-    return fail({
-      code: 'new-epoch-required',
-      message: `reading ${proof.seq} is not the one that was acknowledged: this store is a copy or was restored`,
-      field: '/newest/crc32',
-    });
+  async function openBuffer(
+    identity: DeviceIdentity,
+    request: Pick<Open, 'definition' | 'epoch' | 'newest' | 'previousStoreLost'>,
+  ): Promise<Result<OpenAnswer, WireError>> {
+    const { definition, epoch, newest: proof, previousStoreLost = false } = request;
+    if (buffers.size >= config.maxBuffers)
+      return fail({ code: 'overloaded', message: 'too many open streams' });
+    const found = await backend.openStream(identity, { definition, epoch, previousStoreLost });
+    if (!found.ok) return found;
+    const { handle, progress } = found.value;
+    if (proof !== undefined && covers(progress.committed, { from: proof.seq, to: proof.seq + 1 })) {
+      const stored = await backend.checksumOf(handle, proof.seq);
+      if (stored !== null && stored !== proof.crc32)
+        return fail({
+          code: 'new-epoch-required',
+          message: `reading ${proof.seq} is not the one that was acknowledged: this store is a copy or was restored`,
+          field: '/newest/crc32',
+        });
+    }
+    return ok({ buffer: bufferOf(handle), progress });
   }
 
   function connect(transport: DeviceTransport, known: DeviceIdentity | null): DeviceConnection {
-    const ledger = createCreditLedger(pool, {
-      initialBytes: config.windowInitialBytes,
-      maxBytes: config.windowMaxBytes,
-    });
     const output: GatewayOutput = {
       send: (message: ServerMessage) => transport.sendText(JSON.stringify(message)),
       close(reason) {
@@ -243,7 +244,11 @@ export function createGateway(options: GatewayOptions): Gateway {
     };
     const session = createGatewaySession({
       output,
-      ledger,
+      openLedger: () =>
+        createCreditLedger(pool, {
+          initialBytes: config.windowInitialBytes,
+          maxBytes: config.windowMaxBytes,
+        }),
       counters,
       startedMs: clock.monotonicMs(),
       heartbeatMs: config.heartbeatMs,
@@ -251,6 +256,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const member: Member = {
       session,
       transport,
+      generation: 0,
       leave() {
         session.disconnected();
         members.delete(member);
@@ -261,10 +267,14 @@ export function createGateway(options: GatewayOptions): Gateway {
 
     async function authenticate(key: string): Promise<void> {
       try {
-        const identity = known ?? (key === '' ? null : await backend.authenticate(key));
+        const identity = known ?? (key === '' ? null : await backend.authenticate(key, transport.address));
         const greeting = identity === null ? null : await backend.greet(identity);
-        if (greeting !== null) transport.greeted();
-        if (greeting !== null && members.has(member)) supersede(greeting.identity.deviceId, member);
+        if (!members.has(member)) return;
+        if (greeting !== null) {
+          transport.greeted();
+          member.generation = greeting.generation;
+          if (!isNewest(greeting.identity.deviceId, member)) return;
+        }
         session.authenticated(greeting, clock.nowUs());
       } catch (error) {
         log.warn('a device could not be authenticated', { error: messageOf(error) });
@@ -276,7 +286,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       const { identity } = session;
       if (identity === null) return;
       try {
-        session.opened(request, await openFor(identity, request));
+        session.opened(request, await openBuffer(identity, request));
       } catch (error) {
         session.opened(request, fail(wireErrorOf(error, log)));
       }
@@ -287,8 +297,8 @@ export function createGateway(options: GatewayOptions): Gateway {
         await backend.endStream(buffer.handle, ended);
         session.streamEnded(buffer);
       } catch (error) {
-        log.warn('the end of a stream could not be recorded', { error: messageOf(error) });
-        output.close('overloaded');
+        log.warn('the end of a stream could not be recorded and is tried again', { error: messageOf(error) });
+        session.endFailed(buffer);
       }
     }
 
@@ -303,14 +313,20 @@ export function createGateway(options: GatewayOptions): Gateway {
     };
   }
 
-  function supersede(deviceId: string, member: Member): void {
-    const older = newest.get(deviceId);
-    newest.set(deviceId, member);
-    if (older === undefined || older === member) return;
-    superseded++;
-    older.transport.close('superseded');
-    older.session.disconnected();
-    members.delete(older);
+  /**
+   * Closes the older connection of the device. Answers of the database may come in another order than the generations
+   * were drawn, so it may be this one.
+   */
+  function isNewest(deviceId: string, member: Member): boolean {
+    const other = newest.get(deviceId);
+    const older = other !== undefined && other.generation > member.generation ? member : other;
+    if (older !== member) newest.set(deviceId, member);
+    if (older !== undefined) {
+      superseded++;
+      older.transport.close('superseded');
+      older.leave();
+    }
+    return older !== member;
   }
 
   function quietly(what: string, work: Promise<void>): void {
@@ -320,14 +336,16 @@ export function createGateway(options: GatewayOptions): Gateway {
   return {
     connect,
     openBuffer,
-    createLedger: () =>
-      createCreditLedger(pool, { initialBytes: config.windowInitialBytes, maxBytes: config.windowMaxBytes }),
+    createSpotCredit: (maxBytes) => createSpotCredit(pool, maxBytes),
     live,
     statistics: {
       session: counters,
       live: live.counters,
       get overwrittenFrames() {
         return bufferCounters.overwrittenFrames;
+      },
+      get droppedLosses() {
+        return bufferCounters.droppedLosses;
       },
       get superseded() {
         return superseded;

@@ -1,8 +1,9 @@
 /**
  * Owns readings that come by HTTP, for curl and programs without a device store. The server numbers them itself, under
  * an epoch of its own, and answers after COMMIT. Without numbers of its own a client that repeats a request after a
- * time-out stores its readings twice: what must be exactly once uses the SDK. Bound: `MAX_STREAMS` streams, the one
- * longest unused goes first.
+ * time-out stores its readings twice: what must be exactly once uses the SDK. Bounds: `MAX_STREAMS` streams, the one
+ * longest unused goes first; `STREAM_BYTES` and `STREAM_REQUESTS` of a stream that wait for their commit, so that its
+ * buffer never has to drop any.
  */
 
 import { LRUCache } from 'lru-cache';
@@ -16,11 +17,14 @@ import type { ReadingsAccepted, ReadingsRequest } from '#contract/rest.ts';
 import { frameBytes } from '#protocol/data-codec.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
 import type { StoreSink } from '#contract/readings.ts';
-import type { CreditLedger } from '#ingest/credit.ts';
+import type { SpotCredit } from '#ingest/credit.ts';
 import type { Gateway } from '#ingest/gateway.ts';
-import type { StreamBuffer } from '#ingest/stream-buffer.ts';
+import { bufferLimits, type StreamBuffer } from '#ingest/stream-buffer.ts';
 
 const MAX_STREAMS = 10_000;
+/** Half of what the buffer keeps of either. */
+const STREAM_BYTES = bufferLimits.ringBytes / 2;
+const STREAM_REQUESTS = bufferLimits.ringFrames / 2;
 /** A pause this long starts a new session. */
 const SESSION_IDLE_MS = 10 * 60_000;
 /** Longer than a database restart takes; after it the client hears that nothing was acknowledged. */
@@ -32,9 +36,11 @@ interface HttpStream {
   readonly session: string;
   readonly epoch: string;
   readonly buffer: StreamBuffer;
-  readonly ledger: CreditLedger;
+  readonly credit: SpotCredit;
   readonly waiting: Set<{ seq: number; done: (error: AppError | null) => void }>;
   nextSeq: number;
+  /** Out of the cache: the buffer goes with the last that waits. */
+  isForgotten: boolean;
 }
 
 export type SubmitReadings = (
@@ -57,11 +63,7 @@ export function createHttpReadings(options: {
     max: MAX_STREAMS,
     ttl: SESSION_IDLE_MS,
     updateAgeOnGet: true,
-    dispose: (stream) =>
-      void stream.then(
-        ({ ledger }) => ledger.close(),
-        () => undefined,
-      ),
+    dispose: (opening) => void opening.then(forget, () => undefined),
   });
 
   function streamFor(identity: DeviceIdentity, request: ReadingsRequest): Promise<HttpStream> {
@@ -132,25 +134,27 @@ export function createHttpReadings(options: {
       session: definition.session,
       epoch,
       buffer,
-      ledger: gateway.createLedger(),
+      credit: gateway.createSpotCredit(STREAM_BYTES),
       waiting,
       nextSeq: 0,
+      isForgotten: false,
     };
   }
 
   return async (identity, request) => {
     const times = timesOf(request);
+    checkValues(request);
     const stream = await streamFor(identity, request);
-    const { buffer, ledger } = stream;
+    const { buffer, credit } = stream;
     const count = request.readings.length;
     const frame = frameOf(request, { times, buffer, firstSeq: stream.nextSeq, nowUs: clock.nowUs() });
-    if (!ledger.receive(frameBytes(frame)))
+    if (stream.waiting.size >= STREAM_REQUESTS || !credit.take(frameBytes(frame)))
       throw new AppError('overloaded', 'too many readings of this stream wait to be stored', {
         temporary: true,
       });
     stream.nextSeq += count;
     const committed = committedOf(stream, frame.firstSeq + count - 1);
-    buffer.push(frame, ledger);
+    buffer.push(frame, credit);
     store.due(buffer);
     gateway.live.frame(buffer.handle, frame);
     await committed;
@@ -165,6 +169,7 @@ export function createHttpReadings(options: {
         done(error: AppError | null): void {
           cancel();
           stream.waiting.delete(waiter);
+          releaseIfIdle(stream);
           if (error === null) resolve();
           else reject(error);
         },
@@ -185,16 +190,38 @@ export function createHttpReadings(options: {
   }
 }
 
+function forget(stream: HttpStream): void {
+  stream.isForgotten = true;
+  releaseIfIdle(stream);
+}
+
+/** An idle buffer without a listener is removed by the gateway. */
+function releaseIfIdle({ isForgotten, waiting, buffer }: HttpStream): void {
+  if (isForgotten && waiting.size === 0) buffer.listener = null;
+}
+
 function axesOf(request: ReadingsRequest): { name: string; unit: string }[] {
   const names = Object.keys(request.readings[0]!.values);
   for (const [i, reading] of request.readings.entries()) {
     const own = Object.keys(reading.values);
-    if (own.length !== names.length || names.some((name) => reading.values[name] === undefined))
+    if (own.length !== names.length || names.some((name) => !Object.hasOwn(reading.values, name)))
       throw new AppError('invalid-field', 'all readings of a request have the same axes', {
         field: `/readings/${i}/values`,
       });
   }
-  return names.map((name) => ({ name, unit: request.units?.[name] ?? '1' }));
+  const units = request.units ?? {};
+  return names.map((name) => ({ name, unit: Object.hasOwn(units, name) ? units[name]! : '1' }));
+}
+
+/** What JSON can say and float32 cannot. */
+function checkValues({ readings }: ReadingsRequest): void {
+  for (const [i, { values }] of readings.entries())
+    for (const [name, value] of Object.entries(values))
+      if (!Number.isFinite(Math.fround(value)))
+        throw new AppError('invalid-field', 'a value is at most 3.4028235e38 in size (float32)', {
+          // A JSON pointer (RFC 6901).
+          field: `/readings/${i}/values/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`,
+        });
 }
 
 /** Device times, or null when the request has none. */

@@ -1,23 +1,27 @@
 /**
  * Owns the frames of one (stream, epoch) between the socket and the store: a ring of live frames and a lane of replayed
- * ones. Each is bounded in frames and bytes; the ring overwrites its oldest frame, and if the store had not taken it
- * yet, the device is asked to send again from there. It outlives connections, so that nothing is dropped by a
- * reconnect.
+ * ones. Each is bounded in frames and bytes. The ring overwrites its oldest frame; the lane turns the newest away, since
+ * replay comes in order and a gap in it would only be a fragment more. Either way the device is asked to send again from
+ * there. It outlives connections, so that nothing is dropped by a reconnect.
  */
 
 import { createBoundedQueue } from '#base/bounded-queue.ts';
 import type { EpochProgress, Frame, FrameSource, LossDeclaration, StreamHandle } from '#contract/readings.ts';
 import { frameBytes } from '#protocol/data-codec.ts';
-import type { CreditLedger } from '#ingest/credit.ts';
+import type { CreditPayer } from '#ingest/credit.ts';
 
-/** 50 s of 20 frames a second, the usual frame rate. */
-const RING_FRAMES = 1_024;
-/** 36 s of one nine-axis stream at 200 Hz. */
-const RING_BYTES = 256 * 1024;
-/** The replay lane of one stream; credit bounds it further. */
-const REPLAY_FRAMES = 1_024;
-/** Tombstones that wait for a flush; devices repeat what was dropped. */
-const LOSSES = 256;
+export const bufferLimits = {
+  /** 50 s of 20 frames a second, the usual frame rate. */
+  ringFrames: 1_024,
+  /** 36 s of one nine-axis stream at 200 Hz. */
+  ringBytes: 256 * 1024,
+  /** The replay lane: more than a device sends between two flushes. */
+  replayFrames: 1_024,
+  /** The largest window of one connection. */
+  replayBytes: 1024 * 1024,
+  /** Tombstones that wait for a flush: as many as a device keeps of one epoch. Devices repeat what was dropped. */
+  losses: 256,
+} as const;
 
 /** What the store's answers go to: the connection that has the stream open now. */
 export interface StreamListener {
@@ -35,15 +39,17 @@ export interface StreamObserver {
 }
 
 export interface StreamBufferCounters {
-  /** Frames that were overwritten before the store took them. */
+  /** Frames that were dropped before the store took them. */
   overwrittenFrames: number;
+  /** Declared losses that were dropped before the store took them. */
+  droppedLosses: number;
 }
 
 export interface StreamBuffer extends FrameSource {
   /** The listener, or null while no connection has the stream open. */
   listener: StreamListener | null;
-  /** Takes a received frame that should be stored. `ledger` is who paid for it. */
-  push(frame: Frame, ledger: CreditLedger): void;
+  /** Takes a received frame that should be stored. `payer` gets its credit back. */
+  push(frame: Frame, payer: CreditPayer): void;
   declareLost(loss: LossDeclaration): void;
   /** True when nothing waits here and nothing is with the store. */
   readonly isEmpty: boolean;
@@ -52,7 +58,7 @@ export interface StreamBuffer extends FrameSource {
 interface Entry {
   readonly frame: Frame;
   readonly bytes: number;
-  readonly ledger: CreditLedger;
+  readonly payer: CreditPayer;
 }
 
 export function createStreamBuffer(
@@ -60,18 +66,19 @@ export function createStreamBuffer(
   counters: StreamBufferCounters,
   observer: StreamObserver,
 ): StreamBuffer {
-  const ring = createBoundedQueue<Entry>(RING_FRAMES);
-  const replay = createBoundedQueue<Entry>(REPLAY_FRAMES);
-  const losses = createBoundedQueue<LossDeclaration>(LOSSES);
+  const ring = createBoundedQueue<Entry>(bufferLimits.ringFrames);
+  const replay = createBoundedQueue<Entry>(bufferLimits.replayFrames);
+  const losses = createBoundedQueue<LossDeclaration>(bufferLimits.losses);
   let ringBytes = 0;
+  let replayBytes = 0;
   let waitingReadings = 0;
   /** Bytes that the store holds, by who paid for them; settled together, since one flush takes them together. */
-  let taken: { ledger: CreditLedger; bytes: number }[] = [];
+  let taken: { payer: CreditPayer; bytes: number }[] = [];
 
   function drop(entry: Entry): void {
     counters.overwrittenFrames++;
     waitingReadings -= entry.frame.count;
-    entry.ledger.settle(entry.bytes);
+    entry.payer.drop(entry.bytes);
     buffer.listener?.rewind(buffer, entry.frame.firstSeq);
   }
 
@@ -81,12 +88,13 @@ export function createStreamBuffer(
       const entry = queue.shift();
       if (entry === undefined) break;
       if (queue === ring) ringBytes -= entry.bytes;
+      else replayBytes -= entry.bytes;
       frames.push(entry.frame);
       left -= entry.frame.count;
       waitingReadings -= entry.frame.count;
       const last = taken.at(-1);
-      if (last !== undefined && last.ledger === entry.ledger) last.bytes += entry.bytes;
-      else taken.push({ ledger: entry.ledger, bytes: entry.bytes });
+      if (last !== undefined && last.payer === entry.payer) last.bytes += entry.bytes;
+      else taken.push({ payer: entry.payer, bytes: entry.bytes });
     }
     return left;
   }
@@ -94,7 +102,7 @@ export function createStreamBuffer(
   function giveBack(): void {
     const paid = taken;
     taken = [];
-    for (const { ledger, bytes } of paid) ledger.settle(bytes);
+    for (const { payer, bytes } of paid) payer.settle(bytes);
   }
 
   /** What waits was not acknowledged, so the device still has it. */
@@ -102,8 +110,10 @@ export function createStreamBuffer(
     giveBack();
     for (const queue of [ring, replay])
       for (let entry = queue.shift(); entry !== undefined; entry = queue.shift())
-        entry.ledger.settle(entry.bytes);
+        entry.payer.drop(entry.bytes);
+    for (let loss = losses.shift(); loss !== undefined; loss = losses.shift());
     ringBytes = 0;
+    replayBytes = 0;
     waitingReadings = 0;
     observer.dead(handle);
   }
@@ -114,12 +124,15 @@ export function createStreamBuffer(
     get isEmpty() {
       return ring.size === 0 && replay.size === 0 && losses.size === 0 && taken.length === 0;
     },
-    push(frame, ledger) {
-      const entry = { frame, bytes: frameBytes(frame), ledger };
+    push(frame, payer) {
+      const entry = { frame, bytes: frameBytes(frame), payer };
       waitingReadings += frame.count;
       if (frame.historical) {
-        const evicted = replay.push(entry);
-        if (evicted !== undefined) drop(evicted);
+        if (replay.isFull || replayBytes + entry.bytes > bufferLimits.replayBytes) drop(entry);
+        else {
+          replay.push(entry);
+          replayBytes += entry.bytes;
+        }
         return;
       }
       ringBytes += entry.bytes;
@@ -128,15 +141,16 @@ export function createStreamBuffer(
           ringBytes -= oldest.bytes;
           drop(oldest);
         }
-        if (ringBytes <= RING_BYTES || ring.size <= 1) break;
+        if (ringBytes <= bufferLimits.ringBytes || ring.size <= 1) break;
       }
     },
-    declareLost: (loss) => void losses.push(loss),
+    declareLost(loss) {
+      if (losses.push(loss) !== undefined) counters.droppedLosses++;
+    },
     pendingReadings: () => waitingReadings,
     take(maxReadings) {
       const frames: Frame[] = [];
-      const left = takeFrom(ring, frames, maxReadings);
-      if (left > 0) takeFrom(replay, frames, left);
+      takeFrom(replay, frames, takeFrom(ring, frames, maxReadings));
       return frames;
     },
     takeLosses() {

@@ -1,0 +1,69 @@
+/** Owns the types by which a device's session asks for what it cannot do itself, and what it counts. */
+
+import type { DeviceIdentity, EpochProgress, Frame } from '#contract/readings.ts';
+import type { CloseReason } from '#protocol/codes.ts';
+import type { DeviceMessage, ServerMessage } from '#protocol/messages.ts';
+import type { StreamBuffer } from '#ingest/stream-buffer.ts';
+
+export type Open = Extract<DeviceMessage, { type: 'open' }>;
+export type Close = Extract<DeviceMessage, { type: 'close' }>;
+
+export interface Greeting {
+  readonly identity: DeviceIdentity;
+  readonly generation: number;
+  readonly incarnation: string;
+}
+
+export interface OpenAnswer {
+  readonly buffer: StreamBuffer;
+  readonly progress: EpochProgress;
+}
+
+/** What a session asks for. Answers come back as calls: `authenticated`, `opened`, `streamEnded`, `endFailed`. */
+export interface GatewayOutput {
+  send(message: ServerMessage): void;
+  /** Closes the socket. Null: the device said bye. */
+  close(reason: CloseReason | null): void;
+  authenticate(key: string): void;
+  openStream(request: Open): void;
+  endStream(buffer: StreamBuffer, close: Close): void;
+  recordClock(clock: { deviceUs: number; offsetUs: number; roundTripUs: number }): void;
+  commandResult(result: Extract<DeviceMessage, { type: 'commandResult' }>): void;
+  /** The buffer has something for the store. */
+  due(buffer: StreamBuffer): void;
+  /** A frame to be shown now. */
+  live(buffer: StreamBuffer, frame: Frame): void;
+  /** Something is to be told at the end of this turn: call `sendAck` then. */
+  ackSoon(): void;
+}
+
+export interface GatewayCounters {
+  messages: number;
+  frames: number;
+  readings: number;
+  bytes: number;
+  liveOnlyFrames: number;
+  historicalFrames: number;
+  /** Frames of streams that the server had closed while they were on their way. */
+  lateFrames: number;
+  /** Connections closed for more control messages than are allowed. */
+  controlFloods: number;
+  /** Clock observations that came too often to be kept. */
+  skippedClocks: number;
+  errors: Record<string, number>;
+}
+
+export function newGatewayCounters(): GatewayCounters {
+  return {
+    messages: 0,
+    frames: 0,
+    readings: 0,
+    bytes: 0,
+    liveOnlyFrames: 0,
+    historicalFrames: 0,
+    lateFrames: 0,
+    controlFloods: 0,
+    skippedClocks: 0,
+    errors: {},
+  };
+}

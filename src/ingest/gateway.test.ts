@@ -1,0 +1,454 @@
+import { afterEach, expect, test } from 'vitest';
+
+import { AppError } from '#base/errors.ts';
+import { fail, ok } from '#base/result.ts';
+import { createMemoryBus } from '#bus/memory-bus.ts';
+import type { DeviceIdentity, FrameSource } from '#contract/readings.ts';
+import type { CloseReason } from '#protocol/codes.ts';
+import type { DeviceMessage, ServerMessage } from '#protocol/messages.ts';
+import {
+  createGateway,
+  defaultGatewayConfig,
+  type Gateway,
+  type GatewayConfig,
+  type IngestBackend,
+} from '#ingest/gateway.ts';
+import { dataBytes, streamHandle, wireFrame } from '#test/support/frames.ts';
+import { createManualClock } from '#test/support/manual-clock.ts';
+
+const unavailable = new AppError('store-unavailable', 'inner detail', { temporary: true });
+const device: DeviceIdentity = { deviceId: 'd1', orgId: 'o1' };
+
+const gateways: Gateway[] = [];
+afterEach(() => gateways.splice(0).forEach((gateway) => gateway.stop()));
+
+/** A database of which a test says how it answers. */
+interface FakeDatabase {
+  readonly calls: string[];
+  generation: number;
+  committed: { from: number; to: number }[];
+  checksum: number | null;
+  /** Draws a generation. */
+  greet: () => Promise<number>;
+  /** Runs before each call is answered: to fail or to delay it. */
+  before: (call: string) => Promise<void>;
+}
+
+function fakeDatabase(): FakeDatabase {
+  const fake: FakeDatabase = {
+    calls: [],
+    generation: 0,
+    committed: [],
+    checksum: null,
+    greet: async () => ++fake.generation,
+    before: async () => undefined,
+  };
+  return fake;
+}
+
+function backendOf(fake: FakeDatabase): IngestBackend {
+  return {
+    async authenticate(key, address) {
+      fake.calls.push(`authenticate ${key} ${address}`);
+      await fake.before('authenticate');
+      return key === 'good' ? device : null;
+    },
+    async greet(identity) {
+      fake.calls.push('greet');
+      await fake.before('greet');
+      return {
+        identity,
+        generation: await fake.greet(),
+        incarnation: '00000000-0000-4000-8000-000000000000',
+      };
+    },
+    async openStream(_, { definition, epoch, previousStoreLost }) {
+      fake.calls.push(`open ${definition.segment} ${previousStoreLost}`);
+      await fake.before('open');
+      if (definition.segment === 'refused')
+        return fail({ code: 'stream-mismatch', message: 'no', field: '/definition/axes' });
+      const handle = streamHandle('x', definition, epoch);
+      return ok({ handle, progress: { committed: fake.committed, lost: [] } });
+    },
+    async checksumOf(_, seq) {
+      fake.calls.push(`checksum ${seq}`);
+      await fake.before('checksum');
+      return fake.checksum;
+    },
+    async endStream(_, ended) {
+      fake.calls.push(`end ${ended}`);
+      await fake.before('end');
+    },
+    async recordClock() {
+      fake.calls.push('clock');
+      await fake.before('clock');
+    },
+  };
+}
+
+function setUp(config: Partial<GatewayConfig> = {}) {
+  const clock = createManualClock();
+  const fake = fakeDatabase();
+  const due: FrameSource[] = [];
+  const warnings: string[] = [];
+  const note = (message: string): void => void warnings.push(message);
+  const gateway = createGateway({
+    backend: backendOf(fake),
+    store: { due: (source) => void due.push(source) },
+    bus: createMemoryBus(),
+    clock,
+    log: { debug: () => undefined, info: () => undefined, warn: note, error: note },
+    random: () => 0.5,
+    config: { ...defaultGatewayConfig, ...config },
+  });
+  gateways.push(gateway);
+  return { clock, fake, due, warnings, gateway, connect: connector(gateway) };
+}
+
+function connector(gateway: Gateway) {
+  return (known: DeviceIdentity | null = null, address = '192.0.2.1') => {
+    const sent: ServerMessage[] = [];
+    let closed: CloseReason | null | undefined;
+    let greeted = 0;
+    const connection = gateway.connect(
+      {
+        address,
+        sendText: (text) => void sent.push(JSON.parse(text) as ServerMessage),
+        close: (reason) => void (closed = reason),
+        greeted: () => void greeted++,
+      },
+      known,
+    );
+    const self = {
+      sent,
+      connection,
+      get closed() {
+        return closed;
+      },
+      get greeted() {
+        return greeted;
+      },
+      last: () => sent.at(-1),
+      types: () => sent.map((message) => message.type),
+      say: (message: DeviceMessage) => connection.text(JSON.stringify(message)),
+      async greet(key = 'good') {
+        self.say({ type: 'hello', version: 1, agent: 'test', key });
+        await settled();
+        return self;
+      },
+      async open(ref: number, more: Partial<Extract<DeviceMessage, { type: 'open' }>> = {}) {
+        const { definition, epoch } = streamHandle(`s${ref}`);
+        self.say({ type: 'open', ref, epoch, definition, ...more });
+        await settled();
+        return self;
+      },
+    };
+    return self;
+  };
+}
+
+/** Lets everything that only waits for promises happen. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+}
+
+test('hello is looked up with the address that its failures count for', async () => {
+  const { fake, connect } = setUp();
+  const one = await connect(null, '198.51.100.7').greet();
+  expect(fake.calls).toEqual(['authenticate good 198.51.100.7', 'greet']);
+  expect(one.types()).toEqual(['welcome']);
+  expect(one.greeted).toBe(1);
+});
+
+test('who was known at the handshake is not looked up again', async () => {
+  const { fake, connect } = setUp();
+  await connect(device).greet('');
+  expect(fake.calls).toEqual(['greet']);
+});
+
+test.each(['', 'bad'])('hello with the key "%s" is closed as unauthenticated', async (key) => {
+  const { gateway, connect } = setUp();
+  const one = await connect().greet(key);
+  expect(one.closed).toBe('unauthenticated');
+  expect(one.greeted).toBe(0);
+  expect(gateway.statistics.connections).toBe(0);
+});
+
+test('a text that is no message is answered with the field, and the connection lives', async () => {
+  const { connect } = setUp();
+  const one = await connect().greet();
+  one.connection.text('{"type":"probe","id":1}');
+  expect(one.last()).toMatchObject({ type: 'error', code: 'invalid-field', field: '/t0Us' });
+  one.say({ type: 'probe', id: 1, t0Us: 0 });
+  expect(one.last()).toMatchObject({ type: 'probe' });
+});
+
+test('a newer connection of the device closes the older one, which hears nothing more', async () => {
+  const { gateway, connect } = setUp();
+  const older = await connect().greet();
+  const newer = await connect().greet();
+  expect(older.closed).toBe('superseded');
+  expect(newer.closed).toBe(undefined);
+  expect(newer.last()).toMatchObject({ type: 'welcome', generation: 2 });
+  expect(gateway.statistics).toMatchObject({ superseded: 1, connections: 1 });
+  older.connection.gone();
+  const third = await connect().greet();
+  expect(newer.closed).toBe('superseded');
+  expect(third.closed).toBe(undefined);
+});
+
+test('when answers of the database overtake each other, the greater generation lives', async () => {
+  const { fake, gateway, connect } = setUp();
+  const answers: (() => void)[] = [];
+  fake.greet = () => {
+    const mine = ++fake.generation;
+    return new Promise((resolve) => answers.push(() => resolve(mine)));
+  };
+  const first = await connect().greet();
+  const second = await connect().greet();
+  answers[1]!();
+  await settled();
+  answers[0]!();
+  await settled();
+  expect(second.types()).toEqual(['welcome']);
+  expect(second.closed).toBe(undefined);
+  expect(first.closed).toBe('superseded');
+  expect(first.types()).toEqual([]);
+  expect(gateway.statistics.connections).toBe(1);
+});
+
+test('a connection that has gone before its greeting supersedes nobody', async () => {
+  const { fake, connect } = setUp();
+  const living = await connect().greet();
+  let answer = (): void => undefined;
+  fake.greet = () => new Promise((resolve) => (answer = () => resolve(99)));
+  const gone = await connect().greet();
+  gone.connection.gone();
+  answer();
+  await settled();
+  expect(living.closed).toBe(undefined);
+});
+
+test('a stream opens, and its frames are offered to the store', async () => {
+  const { due, fake, connect } = setUp();
+  const one = await connect().greet();
+  await one.open(4, { previousStoreLost: true });
+  expect(fake.calls.at(-1)).toBe('open s4 true');
+  expect(one.last()).toEqual({ type: 'opened', ref: 4, settled: { next: 0, ranges: [] } });
+  one.connection.binary(dataBytes([wireFrame(4, 0, 10)]));
+  expect(due.at(-1)!.take(100)).toHaveLength(1);
+  due.at(-1)!.settled({ committed: [{ from: 0, to: 10 }], lost: [] });
+  await settled();
+  expect(one.last()).toMatchObject({ type: 'ack', streams: [{ ref: 4, next: 10 }] });
+});
+
+test('a refusal of the catalogue is passed on with its field', async () => {
+  const { connect } = setUp();
+  const one = await connect().greet();
+  await one.open(1, { definition: streamHandle('refused').definition });
+  expect(one.last()).toMatchObject({
+    type: 'error',
+    code: 'stream-mismatch',
+    field: '/definition/axes',
+    ref: 1,
+  });
+});
+
+test('the proof of a resume is compared with what is stored', async () => {
+  const { fake, connect } = setUp();
+  const one = await connect().greet();
+  fake.committed = [{ from: 0, to: 100 }];
+  const newest = { seq: 99, crc32: 5 };
+  fake.checksum = 6;
+  await one.open(1, { newest });
+  expect(one.last()).toMatchObject({ code: 'new-epoch-required', field: '/newest/crc32', ref: 1 });
+  fake.checksum = 5;
+  await one.open(1, { newest });
+  expect(one.last()).toMatchObject({ type: 'opened', settled: { next: 100 } });
+  fake.checksum = null;
+  await one.open(2, { newest });
+  expect(one.last()).toMatchObject({ type: 'opened', ref: 2 });
+});
+
+test('a proof of what this server does not have is not looked for', async () => {
+  const { fake, connect } = setUp();
+  const one = await connect().greet();
+  await one.open(1, { newest: { seq: 99, crc32: 5 } });
+  expect(one.last()).toMatchObject({ type: 'opened' });
+  expect(fake.calls.some((call) => call.startsWith('checksum'))).toBe(false);
+});
+
+test.each(['open', 'checksum'])(
+  'a database that fails at %s is answered as temporary, and the connection lives',
+  async (call) => {
+    const { fake, connect } = setUp();
+    const one = await connect().greet();
+    fake.committed = [{ from: 0, to: 100 }];
+    fake.checksum = 5;
+    let isDown = true;
+    fake.before = async (what) => {
+      if (isDown && what === call) throw unavailable;
+    };
+    await one.open(1, { newest: { seq: 1, crc32: 5 } });
+    expect(one.last()).toMatchObject({ type: 'error', code: 'store-unavailable', ref: 1 });
+    expect(JSON.stringify(one.last())).not.toContain('inner detail');
+    isDown = false;
+    await one.open(1);
+    expect(one.last()).toMatchObject({ type: 'opened' });
+    expect(one.closed).toBe(undefined);
+  },
+);
+
+test('a bug behind an opening is logged, and the device is told nothing of it', async () => {
+  const { fake, warnings, connect } = setUp();
+  const one = await connect().greet();
+  fake.before = async (call) => {
+    if (call === 'open') throw new TypeError('x is not a function');
+  };
+  await one.open(1);
+  expect(one.last()).toMatchObject({ code: 'internal', message: 'the stream could not be opened' });
+  expect(warnings).toEqual(['a stream could not be opened']);
+});
+
+test.each(['authenticate', 'greet'])('a database that fails at %s has the device come back', async (call) => {
+  const { fake, gateway, connect } = setUp();
+  fake.before = async (what) => {
+    if (what === call) throw unavailable;
+  };
+  const one = await connect().greet();
+  expect(one.closed).toBe('overloaded');
+  expect(one.greeted).toBe(0);
+  expect(gateway.statistics.connections).toBe(0);
+});
+
+test('an end that the database does not take is tried again until it does', async () => {
+  const { clock, fake, connect } = setUp();
+  const one = await connect().greet();
+  await one.open(1);
+  let failures = 2;
+  fake.before = async (what) => {
+    if (what === 'end' && failures-- > 0) throw unavailable;
+  };
+  one.say({ type: 'close', ref: 1, next: 0, ended: true });
+  for (let second = 0; second < 4; second++) {
+    await settled();
+    clock.advance(1_000);
+  }
+  await settled();
+  expect(fake.calls.filter((call) => call === 'end true')).toHaveLength(3);
+  expect(one.sent.filter((message) => message.type === 'closed')).toEqual([{ type: 'closed', ref: 1 }]);
+  expect(one.closed).toBe(undefined);
+});
+
+test('a clock observation that cannot be stored is logged, and nothing else happens', async () => {
+  const { fake, warnings, connect } = setUp();
+  const one = await connect().greet();
+  fake.before = async (what) => {
+    if (what === 'clock') throw unavailable;
+  };
+  one.say({ type: 'clock', deviceUs: 0, offsetUs: 0, roundTripUs: 0 });
+  await settled();
+  expect(warnings).toEqual(['clock observation could not be stored']);
+  expect(one.types()).toEqual(['welcome']);
+});
+
+test('a buffer lives over a reconnect while it holds frames, and is removed when idle', async () => {
+  const { clock, due, gateway, connect } = setUp();
+  const one = await connect().greet();
+  await one.open(1);
+  one.connection.binary(dataBytes([wireFrame(1, 0, 10)]));
+  one.connection.gone();
+  clock.advance(1_000);
+  expect(gateway.statistics.buffers).toBe(1);
+  const two = await connect().greet();
+  await two.open(1);
+  expect(gateway.statistics.buffers).toBe(1);
+  due.at(-1)!.take(100);
+  due.at(-1)!.settled({ committed: [{ from: 0, to: 10 }], lost: [] });
+  await settled();
+  expect(two.last()).toMatchObject({ type: 'ack', streams: [{ ref: 1, next: 10 }] });
+  two.connection.gone();
+  clock.advance(1_000);
+  expect(gateway.statistics.buffers).toBe(0);
+  expect(gateway.statistics.credit.reservedBytes).toBe(0);
+});
+
+test('two openings of one stream share a buffer, however long the check of the first takes', async () => {
+  const { clock, due, fake, gateway, connect } = setUp();
+  fake.committed = [{ from: 0, to: 100 }];
+  fake.checksum = 5;
+  let answer = (): void => undefined;
+  fake.before = (what) =>
+    what === 'checksum' ? new Promise((resolve) => (answer = resolve)) : Promise.resolve();
+  const one = await connect().greet();
+  await one.open(1, { newest: { seq: 1, crc32: 5 } });
+  // Idle buffers are looked for in the meantime.
+  clock.advance(3_000);
+  answer();
+  await settled();
+  one.connection.binary(dataBytes([wireFrame(1, 100, 10)]));
+  const two = await connect().greet();
+  await two.open(1);
+  two.connection.binary(dataBytes([wireFrame(1, 100, 10)]));
+  // Two sources of one stream in one flush would store its readings twice.
+  expect(new Set(due).size).toBe(1);
+  expect(gateway.statistics.buffers).toBe(1);
+});
+
+test('more open streams than there may be are refused for now', async () => {
+  const { connect } = setUp({ maxBuffers: 1 });
+  const one = await connect().greet();
+  await one.open(1);
+  await one.open(2);
+  expect(one.last()).toMatchObject({ code: 'overloaded', ref: 2 });
+});
+
+test('a revoked device is disconnected, and others are not', async () => {
+  const { gateway, connect } = setUp();
+  const one = await connect().greet();
+  const other = await connect({ deviceId: 'd2', orgId: 'o1' }).greet('');
+  gateway.disconnect('d1');
+  expect(one.closed).toBe('unauthenticated');
+  expect(other.closed).toBe(undefined);
+});
+
+test('silent strangers are closed after five seconds', () => {
+  const { clock, gateway, connect } = setUp();
+  const one = connect();
+  clock.advance(6_000);
+  expect(one.closed).toBe('helloTimeout');
+  expect(gateway.statistics.connections).toBe(0);
+});
+
+test('a short heartbeat is kept', async () => {
+  const { clock, connect } = setUp({ heartbeatMs: 100 });
+  const one = await connect().greet();
+  for (let i = 0; i < 10; i++) {
+    one.say({ type: 'heartbeat' });
+    clock.advance(100);
+  }
+  expect(one.types().filter((type) => type === 'heartbeat').length).toBeGreaterThanOrEqual(5);
+  expect(one.closed).toBe(undefined);
+});
+
+test('draining tells every device when to come back, takes what still comes, and refuses new ones', async () => {
+  const { due, gateway, connect } = setUp({ drainSpreadMs: 2_000 });
+  const one = await connect().greet();
+  await one.open(1);
+  gateway.drain();
+  expect(one.last()).toEqual({ type: 'bye', afterMs: 1_000 });
+  one.connection.binary(dataBytes([wireFrame(1, 0, 10)]));
+  expect(due).toHaveLength(1);
+  expect(connect().closed).toBe('draining');
+  gateway.stop();
+  expect(one.closed).toBe('draining');
+  expect(gateway.statistics.connections).toBe(0);
+});
+
+test('what HTTP wants unsettled is taken from the same pool', () => {
+  const { gateway } = setUp({ creditPoolBytes: 1_000 });
+  const credit = gateway.createSpotCredit(10_000);
+  expect(credit.take(500)).toBe(true);
+  expect(gateway.statistics.credit.reservedBytes).toBe(500);
+  expect(credit.take(500)).toBe(false);
+});

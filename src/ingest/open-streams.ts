@@ -1,0 +1,203 @@
+/**
+ * Owns the streams that one connection has open: by the device's references, from `open` to `closed`. It listens to
+ * their buffers and gathers what has settled into one acknowledgement a turn. Bound: limits.streamsPerConnection open or
+ * being opened; references that the server gave up are remembered, at most as many as there are (65,536).
+ */
+
+import { union } from '#base/ranges.ts';
+import type { Result } from '#base/result.ts';
+import type { EpochProgress } from '#contract/readings.ts';
+import type { WireError } from '#protocol/data-codec.ts';
+import { limits } from '#protocol/limits.ts';
+import type { ServerMessage, Settled } from '#protocol/messages.ts';
+import type { Close, Open, OpenAnswer } from '#ingest/gateway-output.ts';
+import type { StreamBuffer, StreamListener } from '#ingest/stream-buffer.ts';
+
+export interface OpenStream {
+  readonly ref: number;
+  readonly buffer: StreamBuffer;
+  closing: Close | null;
+  /** Set while the end is being recorded. */
+  isEnding: boolean;
+  progress: EpochProgress;
+  /** The device is to be asked to send again from here; null: nothing was dropped. */
+  rewindFrom: number | null;
+}
+
+export interface OpenStreams {
+  get(ref: number): OpenStream | undefined;
+  /** True when the server closed what was open under this reference, which the device may not know yet. */
+  wasReleased(ref: number): boolean;
+  /** Why this cannot be opened, or null: then `opened` must follow. */
+  begin(request: Open): WireError | null;
+  opened(request: Open, answer: Result<OpenAnswer, WireError>): void;
+  /** The device says that nothing more follows. */
+  close(stream: OpenStream, message: Close): void;
+  ended(buffer: StreamBuffer): void;
+  endFailed(buffer: StreamBuffer): void;
+  /** Asks again for the ends whose recording failed. */
+  retryEnds(): void;
+  /** What settled since the last call; empty when nothing did. Rewinds and ends follow with `afterAck`. */
+  takeSettled(): ({ ref: number } & Settled)[];
+  afterAck(): void;
+  releaseAll(): void;
+}
+
+export interface OpenStreamsOptions {
+  send(message: ServerMessage): void;
+  /** An answer to the device, not a fault of its own. */
+  answerError(error: WireError, ref: number): void;
+  endStream(buffer: StreamBuffer, close: Close): void;
+  ackSoon(): void;
+  /** The store does not know a stream any more: the connection begins anew. */
+  lostStream(): void;
+}
+
+export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
+  const byRef = new Map<number, OpenStream>();
+  const byBuffer = new Map<StreamBuffer, OpenStream>();
+  /** References whose `open` is being looked up. */
+  const opening = new Set<number>();
+  const released = new Set<number>();
+  const unacknowledged = new Set<OpenStream>();
+  const rewinds = new Set<OpenStream>();
+  let isAckAsked = false;
+
+  function askForAck(): void {
+    if (isAckAsked) return;
+    isAckAsked = true;
+    options.ackSoon();
+  }
+
+  const listener: StreamListener = {
+    settled(buffer, progress) {
+      const stream = byBuffer.get(buffer);
+      if (stream === undefined) return;
+      stream.progress = progress;
+      unacknowledged.add(stream);
+      askForAck();
+    },
+    rewind(buffer, fromSeq) {
+      const stream = byBuffer.get(buffer);
+      if (stream === undefined) return;
+      // Frames are dropped one by one, and the oldest says it all.
+      stream.rewindFrom = Math.min(fromSeq, stream.rewindFrom ?? fromSeq);
+      rewinds.add(stream);
+      askForAck();
+    },
+    refused(buffer, message) {
+      const stream = byBuffer.get(buffer);
+      if (stream === undefined) return;
+      options.answerError({ code: 'stream-refused', message }, stream.ref);
+      release(stream);
+    },
+    unknown: () => options.lostStream(),
+  };
+
+  function endIfSettled(stream: OpenStream): void {
+    const { closing } = stream;
+    if (closing === null || stream.isEnding || settledOf(stream.progress).next < closing.next) return;
+    stream.isEnding = true;
+    options.endStream(stream.buffer, closing);
+  }
+
+  function release(stream: OpenStream): void {
+    byRef.delete(stream.ref);
+    byBuffer.delete(stream.buffer);
+    unacknowledged.delete(stream);
+    rewinds.delete(stream);
+    released.add(stream.ref);
+    if (stream.buffer.listener === listener) stream.buffer.listener = null;
+  }
+
+  return {
+    get: (ref) => byRef.get(ref),
+    wasReleased: (ref) => released.has(ref),
+    begin({ ref }) {
+      if (byRef.has(ref) || opening.has(ref))
+        return {
+          code: 'reference-in-use',
+          message: 'close the stream under this reference first',
+          field: '/ref',
+        };
+      if (byRef.size + opening.size >= limits.streamsPerConnection)
+        return {
+          code: 'limit-exceeded',
+          message: `at most ${limits.streamsPerConnection} streams a connection`,
+        };
+      opening.add(ref);
+      return null;
+    },
+    opened({ ref }, answer) {
+      opening.delete(ref);
+      if (!answer.ok) {
+        options.answerError(answer.error, ref);
+        return;
+      }
+      const { buffer, progress } = answer.value;
+      const twin = byBuffer.get(buffer);
+      if (twin !== undefined) {
+        const message = `this stream is open under reference ${twin.ref}`;
+        options.answerError({ code: 'reference-in-use', message, field: '/ref' }, ref);
+        return;
+      }
+      const stream: OpenStream = {
+        ref,
+        buffer,
+        closing: null,
+        isEnding: false,
+        progress,
+        rewindFrom: null,
+      };
+      byRef.set(ref, stream);
+      byBuffer.set(buffer, stream);
+      buffer.listener = listener;
+      options.send({ type: 'opened', ref, settled: settledOf(progress) });
+    },
+    close(stream, message) {
+      stream.closing = message;
+      endIfSettled(stream);
+    },
+    ended(buffer) {
+      const stream = byBuffer.get(buffer);
+      if (stream === undefined) return;
+      options.send({ type: 'closed', ref: stream.ref });
+      release(stream);
+    },
+    endFailed(buffer) {
+      const stream = byBuffer.get(buffer);
+      if (stream !== undefined) stream.isEnding = false;
+    },
+    retryEnds() {
+      for (const stream of byRef.values()) endIfSettled(stream);
+    },
+    takeSettled() {
+      isAckAsked = false;
+      return [...unacknowledged].map(({ ref, progress }) => ({ ref, ...settledOf(progress) }));
+    },
+    afterAck() {
+      for (const stream of rewinds) {
+        options.send({ type: 'rewind', ref: stream.ref, fromSeq: stream.rewindFrom! });
+        stream.rewindFrom = null;
+      }
+      rewinds.clear();
+      const acknowledged = [...unacknowledged];
+      unacknowledged.clear();
+      for (const stream of acknowledged) endIfSettled(stream);
+    },
+    releaseAll() {
+      for (const stream of byRef.values()) release(stream);
+    },
+  };
+}
+
+/** What a device must know to stop sending: everything settled, in at most `limits.rangesPerAck` ranges. */
+export function settledOf(progress: EpochProgress): Settled {
+  const settled = progress.lost.length === 0 ? progress.committed : union(progress.committed, progress.lost);
+  const first = settled[0];
+  const startsAtZero = first !== undefined && first.from === 0;
+  const rest = startsAtZero
+    ? settled.slice(1, limits.rangesPerAck + 1)
+    : settled.slice(0, limits.rangesPerAck);
+  return { next: startsAtZero ? first.to : 0, ranges: rest.map((range) => [range.from, range.to]) };
+}
