@@ -95,6 +95,7 @@ const sockets = new WebSocketServer({
 let devices = 0;
 sockets.on('connection', (socket) =>
   attachDevice(gateway, socket, {
+    address: '127.0.0.1',
     known: { ...identity, deviceId: `bench-${devices++}` },
     greeted: () => undefined,
   }),
