@@ -56,32 +56,28 @@ test('an empty server shows the next step, and a key is not left in the address'
   expect(await violations()).toEqual([]);
 });
 
-test('the page draws the recording exactly as it was recorded', async () => {
-  const key = await runKymo(['device', 'add', 'feet', '--data', dataDir]);
+/** Sends the recorded walk from a process of its own and opens its session on the page. */
+async function replayAndWatch(label: string): Promise<void> {
+  const key = await runKymo(['device', 'add', label, '--data', dataDir]);
+  const url = `http://127.0.0.1:${port}`;
   endings.push(
-    spawnKymo([
-      'replay',
-      'data/gaitmap',
-      'healthy_2x20m',
-      '--url',
-      `http://127.0.0.1:${port}`,
-      '--key',
-      key,
-      '--label',
-      'e2e-walk',
-    ]),
+    spawnKymo(['replay', 'data/gaitmap', 'healthy_2x20m', '--url', url, '--key', key, '--label', label]),
   );
-  await page.getByRole('link', { name: /e2e-walk/ }).click();
+  await page.goto(url);
+  await page.getByRole('link', { name: label }).click();
   await page.waitForURL(/\/sessions\//);
+}
+
+async function lastSeqs(): Promise<number[]> {
+  const { streams } = await page.evaluate(() => window.kymoInspect());
+  return streams.map((stream) => stream.lastSeq ?? -1);
+}
+
+test('the page draws the recording exactly as it was recorded', async () => {
+  await replayAndWatch('e2e-walk');
   // A few seconds of walking, so that what is compared is not the person standing still.
   await expect
-    .poll(
-      async () =>
-        (await page.evaluate(() => window.kymoInspect())).streams.map((s) => (s.lastSeq ?? 0) > 1_000),
-      {
-        timeout: 30_000,
-      },
-    )
+    .poll(async () => (await lastSeqs()).map((seq) => seq > 1_000), { timeout: 30_000 })
     .toEqual([true, true]);
   const seen = await page.evaluate(() => window.kymoInspect());
   for (const stream of seen.streams) {
@@ -101,20 +97,16 @@ test('the page draws the recording exactly as it was recorded', async () => {
 });
 
 test('the page goes on by itself after the server was killed and started again', async () => {
-  await kymo.signal('SIGKILL');
-  await page
-    .getByText(/reconnecting/i)
-    .first()
-    .waitFor();
-  const before = await page.evaluate(() => window.kymoInspect());
-  kymo = await startKymo({ dataDir, port });
-  const last = Math.max(...before.streams.map((stream) => stream.lastSeq ?? 0));
+  await replayAndWatch('e2e-restart');
   await expect
-    .poll(
-      async () =>
-        (await page.evaluate(() => window.kymoInspect())).streams.map((s) => (s.lastSeq ?? 0) > last + 400),
-      { timeout: 30_000 },
-    )
+    .poll(async () => (await lastSeqs()).map((seq) => seq > 400), { timeout: 30_000 })
+    .toEqual([true, true]);
+  await kymo.signal('SIGKILL');
+  await page.getByText('This page is not connected').first().waitFor();
+  const before = Math.max(...(await lastSeqs()));
+  kymo = await startKymo({ dataDir, port });
+  await expect
+    .poll(async () => (await lastSeqs()).map((seq) => seq > before + 400), { timeout: 30_000 })
     .toEqual([true, true]);
   expect(problems).toEqual([]);
 });
