@@ -4,12 +4,16 @@
  * off, since everything it misses is told again when it resumes.
  */
 
+import type { Duplex } from 'node:stream';
+
 import type { ServerOptions, WebSocket } from 'ws';
 
+import { assert } from '#base/assert.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
 import { closeCodes } from '#protocol/codes.ts';
 import { limits } from '#protocol/limits.ts';
 import { DEVICE_SUBPROTOCOL } from '#protocol/version.ts';
+import { frameHeaderBytes, OPCODE_TEXT, writeFrameHeader } from '#protocol/websocket-frame.ts';
 import type { Gateway } from '#ingest/gateway.ts';
 
 /** RFC 6455 section 7.4.1. */
@@ -38,13 +42,15 @@ export function attachDevice(
   socket: WebSocket,
   { address, known, greeted }: { address: string; known: DeviceIdentity | null; greeted: () => void },
 ): void {
+  const { _socket: raw } = socket as unknown as { readonly _socket: Duplex | null };
+  assert(raw !== null, 'the socket is open');
   const connection = gateway.connect(
     {
       address,
       sendText(text) {
         if (socket.readyState !== socket.OPEN) return;
         if (socket.bufferedAmount > UNSENT_BYTES) socket.terminate();
-        else socket.send(text);
+        else raw.write(frameOf(text));
       },
       close(reason) {
         // A peer that does not answer the closing handshake is cut off by ws (deviceServerOptions.closeTimeout).
@@ -68,6 +74,19 @@ export function attachDevice(
   socket.on('close', () => connection.gone());
   // ws reports a broken frame here and closes with 1002 or 1009 by itself.
   socket.on('error', () => connection.gone());
+}
+
+/**
+ * The text as one whole frame, written past ws, which would write header and text apart: acknowledgements are most of
+ * what a server sends. Framing stays whole, since ws too hands each of its frames to the socket in one turn.
+ */
+function frameOf(text: string): Buffer {
+  const length = Buffer.byteLength(text);
+  const start = frameHeaderBytes(length);
+  const frame = Buffer.allocUnsafe(start + length);
+  writeFrameHeader(frame, OPCODE_TEXT, length);
+  frame.write(text, start);
+  return frame;
 }
 
 /** A message that is much smaller than what it is a view of: its frames may wait in memory for the store. */
