@@ -248,15 +248,28 @@ test('a session ends with its last stream, and goes on with a new one', async ()
   expect(await hasEnded()).toBe(false);
 });
 
-test('two last streams that end at once end the session', async () => {
-  for (let round = 0; round < 10; round++) {
-    const session = uuidv7(systemClock);
-    const streams = ['a', 'b', 'c'].map((segment) => streamDefinition({ session, segment }));
-    for (const definition of streams) await opened(tenantA.device, { definition, epoch: randomEpoch() });
-    await Promise.all(streams.map(({ stream }) => catalogue.endStream(tenantA.device, stream)));
-    const { rows } = await owner.query('select ended_at from kymo.session where id = $1', [session]);
-    expect(rows).not.toEqual([{ ended_at: null }]);
-  }
+test('of two last streams that end at once the later one sees the other', async () => {
+  const session = uuidv7(systemClock);
+  const [left, right] = [streamDefinition({ session }), streamDefinition({ session, segment: 'right-foot' })];
+  await opened(tenantA.device, { definition: left, epoch: randomEpoch() });
+  await opened(tenantA.device, { definition: right, epoch: randomEpoch() });
+  // What ending the left one does, halfway.
+  const other = await owner.connect();
+  await other.query('begin');
+  await other.query('select from kymo.session where id = $1 for update', [session]);
+  await other.query('update kymo.stream set ended_at = now() where id = $1', [left.stream]);
+  let isDone = false;
+  const ending = catalogue.endStream(tenantA.device, right.stream).then(() => (isDone = true));
+  const waiting = `select from pg_stat_activity
+    where datname = $1 and usename = 'kymo_app' and wait_event_type = 'Lock'`;
+  await expect
+    .poll(async () => isDone || (await owner.query(waiting, [database.name])).rowCount === 1)
+    .toBe(true);
+  await other.query('commit');
+  other.release();
+  await ending;
+  const { rows } = await owner.query('select ended_at from kymo.session where id = $1', [session]);
+  expect(rows).not.toEqual([{ ended_at: null }]);
 });
 
 test('clock observations are kept as they were measured', async () => {

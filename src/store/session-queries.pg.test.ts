@@ -141,6 +141,17 @@ test('a session is live while data come, idle when they stop, ended when it is s
   expect(await stateOf()).toBe('ended');
 });
 
+test('a stream that ended keeps no session live', async () => {
+  const walking = streamDefinition();
+  const silent = streamDefinition({ session: walking.session, segment: 'pelvis' });
+  const epoch = await open(tenantA, walking);
+  await open(tenantA, silent);
+  await store({ definition: walking, epoch, firstSeq: 0, agoMs: 0 });
+  await createCatalogue(pools).endStream(tenantA.device, walking.stream);
+  const detail = await sessions.detail(tenantA.orgId, walking.session);
+  expect(detail?.session.state).toBe('idle');
+});
+
 test('the list is newest first and page by page, also when many started at once', async () => {
   const tenant = await createTenant(database.ownerUrl, pools, 'C');
   const ids = Array.from({ length: 7 }, () => uuidv7(systemClock));
