@@ -47,7 +47,6 @@ fs.appendFileSync('vite-calls', 'built\\n');
 
 const program = `
 const [command, ...args] = process.argv.slice(2);
-console.log(JSON.stringify({ command, args }));
 let signals = 0;
 process.on('SIGTERM', () => {
   console.log('terminated');
@@ -60,7 +59,8 @@ process.on('SIGINT', () => {
     process.exit(7);
   }, 700);
 });
-if (command === 'wait' || command === 'demo') setInterval(() => undefined, 1000);
+console.log(JSON.stringify({ command, args }));
+if (command === 'demo') setInterval(() => undefined, 1000);
 else process.exitCode = Number(args[0] ?? 0);
 `;
 
