@@ -130,6 +130,12 @@ test('an address that guesses is refused before the database, while known keys s
   expect(await identity.authenticateDevice(tenantB.deviceKey, '192.0.2.8')).toEqual(tenantB.device);
 });
 
+test('callers without an address share no limit', async () => {
+  for (let i = 0; i <= attemptLimits.failuresPerMinute; i++)
+    expect(await identity.authenticateDevice(newKey('device').key)).toBeNull();
+  expect(identity.counters.refused).toBe(0);
+});
+
 test('generations grow by one, also from many connections at once', async () => {
   const { id } = await accounts.createDevice(tenantA.orgId, 'generations');
   const drawn = await Promise.all(Array.from({ length: 20 }, () => identity.nextGeneration(id)));

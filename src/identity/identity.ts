@@ -21,9 +21,9 @@ export interface DeviceGreeting {
 /** Methods may throw AppError: `store-unavailable`, `overloaded`, or `limit-exceeded` (too many failures); all temporary. */
 export interface Identity extends Tickets {
   /** Null when the key is unknown, malformed or revoked. `address`: whose failures are counted. */
-  authenticateDevice(key: string, address?: string): Promise<DeviceIdentity | null>;
+  authenticateDevice(key: string, address?: string | null): Promise<DeviceIdentity | null>;
   /** Null when the key is unknown, malformed, revoked or expired. */
-  authenticateAccess(key: string, address?: string): Promise<AccessIdentity | null>;
+  authenticateAccess(key: string, address?: string | null): Promise<AccessIdentity | null>;
   /** Null when the device was revoked meanwhile. */
   nextGeneration(deviceId: string): Promise<DeviceGreeting | null>;
   /** Makes this process forget what it knows of a device or access key that was just revoked. */
@@ -70,8 +70,8 @@ export function createIdentity(options: { authPool: RolePool; clock: Clock }): I
   return {
     ...tickets,
     counters,
-    authenticateDevice: (key, address = '') => devices.find(key, address),
-    authenticateAccess: (key, address = '') => access.find(key, address),
+    authenticateDevice: (key, address = null) => devices.find(key, address),
+    authenticateAccess: (key, address = null) => access.find(key, address),
     async nextGeneration(deviceId) {
       const [result] = await authPool.run([generationStatement(deviceId)]);
       return (result?.rows[0] as DeviceGreeting | undefined) ?? null;

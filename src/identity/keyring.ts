@@ -43,8 +43,11 @@ export interface KeyringOptions<T extends object> {
 }
 
 export interface Keyring<T> {
-  /** Throws AppError `limit-exceeded` (temporary) when `address` failed too often, and what the look-up throws. */
-  find(key: string, address: string): Promise<T | null>;
+  /**
+   * Throws AppError `limit-exceeded` (temporary) when `address` failed too often, and what the look-up throws. Without
+   * an address failures are not counted: all callers would share one limit.
+   */
+  find(key: string, address: string | null): Promise<T | null>;
   forget(id: string): void;
 }
 
@@ -63,21 +66,21 @@ export function createKeyring<T extends object>(options: KeyringOptions<T>): Key
   // As many at most as the pool lets wait (store/pools.ts).
   const running = new Map<string, Promise<Known<T>>>();
 
-  async function lookUp(hash: Buffer, name: string, address: string): Promise<Known<T>> {
-    if (failed.isBlocked(address)) {
+  async function lookUp(hash: Buffer, name: string, address: string | null): Promise<Known<T>> {
+    if (address !== null && failed.isBlocked(address)) {
       counters.refused++;
       throw new AppError('limit-exceeded', 'too many wrong keys from this address', { temporary: true });
     }
     counters.lookups++;
     const found = await options.lookUp(hash);
     if (found.identity === null) {
-      failed.record(address);
+      if (address !== null) failed.record(address);
       unknown.set(name, true);
     } else known.set(name, found);
     return found;
   }
 
-  function shareLookUp(hash: Buffer, name: string, address: string): Promise<Known<T>> {
+  function shareLookUp(hash: Buffer, name: string, address: string | null): Promise<Known<T>> {
     const same = running.get(name);
     if (same !== undefined) return same;
     const query = lookUp(hash, name, address).finally(() => running.delete(name));
