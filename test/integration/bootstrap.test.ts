@@ -5,7 +5,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -32,6 +32,7 @@ setTimeout(() => {
     fs.writeFileSync(place + '/package.json', JSON.stringify(entry));
   }
   fs.writeFileSync('node_modules/vite/bin/vite.js', fs.readFileSync('stand-in-for-vite.js'));
+  if (!omitDev) fs.writeFileSync('node_modules/vitest/vitest.mjs', fs.readFileSync('stand-in-for-vitest.js'));
   fs.writeFileSync('node_modules/.package-lock.json', JSON.stringify({ packages: Object.fromEntries(packages) }));
 }, 300);
 `;
@@ -43,6 +44,24 @@ if (fs.existsSync('vite-fails')) process.exit(1);
 fs.mkdirSync(target, { recursive: true });
 fs.writeFileSync(target + '/index.html', fs.readFileSync('src/web/page.txt'));
 fs.appendFileSync('vite-calls', 'built\\n');
+`;
+
+/** As far as vitest is concerned: one test passed. It writes the report to the file that its arguments name. */
+const standInForVitest = `
+import fs from 'node:fs';
+const file = process.argv.find((arg) => arg.startsWith('--outputFile.json=')).split('=')[1];
+fs.writeFileSync(file, JSON.stringify({ testResults: [{ status: 'passed', assertionResults: [{ status: 'passed' }] }] }));
+`;
+
+/** Package tools that install by making the command appear on the PATH, and a sudo that asks for no password. */
+const standInForApt = `#!${process.execPath}
+const fs = require('node:fs');
+fs.appendFileSync('apt-calls', process.argv.slice(2).join(' ') + '\\n');
+if (process.argv[2] === 'install') fs.writeFileSync(__dirname + '/chromium', '', { mode: 0o755 });
+`;
+const standInForSudo = `#!${process.execPath}
+const words = process.argv.slice(2).filter((word) => word !== '-n' && word !== 'env' && !word.includes('='));
+if (words[0] !== 'true') require('node:child_process').execFileSync(words[0], words.slice(1));
 `;
 
 const program = `
@@ -84,8 +103,8 @@ beforeEach(() => {
   writeFileSync(inside('src/web/vite.config.ts'), '');
   writeFileSync(inside('src/web/page.txt'), 'first page');
   writeFileSync(inside('stand-in-for-vite.js'), standInForVite);
-  writeFileSync(inside('bin/npm'), standInForNpm);
-  chmodSync(inside('bin/npm'), 0o755);
+  writeFileSync(inside('stand-in-for-vitest.js'), standInForVitest);
+  writeFileSync(inside('bin/npm'), standInForNpm, { mode: 0o755 });
 });
 
 afterEach(() => {
@@ -109,10 +128,11 @@ interface Run {
   saw(text: string): Promise<void>;
 }
 
+/** Runs a command of the scripts; only the stand-ins are on its PATH. */
 function run(...args: string[]): Run {
   const child = spawn(process.execPath, [inside('scripts/bootstrap.mjs'), ...args], {
     cwd: directory.path,
-    env: { PATH: `${inside('bin')}:/usr/bin:/bin` },
+    env: { PATH: inside('bin') },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   started.push(child);
@@ -246,6 +266,23 @@ test('a signal during set-up ends it, and what it started', async () => {
   waiting.child.kill('SIGTERM');
   expect(await waiting.ended).toMatchObject({ exitCode: 143, out: '' });
   expect(existsSync(inside('.tools/set-up.lock'))).toBe(false);
+});
+
+test('a missing program is installed where we may, and the last line counts the tests', async () => {
+  writeFileSync(inside('bin/apt-get'), standInForApt, { mode: 0o755 });
+  writeFileSync(inside('bin/sudo'), standInForSudo, { mode: 0o755 });
+  const outcome = await run('test', 'one-file').ended;
+  expect(outcome).toMatchObject({ exitCode: 0, err: '' });
+  expect(outcome.out.trimEnd().split('\n').at(-1)).toBe('1 passed, 0 failed');
+  const calls = readFileSync(inside('apt-calls'), 'utf8');
+  expect(calls).toBe('update\ninstall -y --no-install-recommends chromium\n');
+});
+
+test('a missing program that we may not install is named, and counts as a failure', async () => {
+  const outcome = await run('test').ended;
+  expect(outcome.exitCode).toBe(1);
+  expect(outcome.err).toContain('apt-get install chromium');
+  expect(outcome.out.trimEnd().split('\n').at(-1)).toBe('0 passed, 1 failed');
 });
 
 test('an unknown command or benchmark is an error that names what there is', async () => {
