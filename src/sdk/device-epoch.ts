@@ -4,10 +4,11 @@
  * behind, and readings that were never sent get new ones.
  */
 
+import { AppError } from '#base/errors.ts';
 import type { RangeSet } from '#base/ranges.ts';
 import { newRun, type Run } from '#sdk/device-sender.ts';
 import type { MachineState } from '#sdk/device-state.ts';
-import { storeLimits } from '#sdk/device-store.ts';
+import { storeLimits, type DeviceLog } from '#sdk/device-store.ts';
 
 /** A server that asks for one epoch after the other would otherwise make the device copy its store for ever. */
 const EPOCH_INTERVAL_MS = 60_000;
@@ -49,7 +50,8 @@ export function changeEpoch(state: MachineState, run: Run, fromSeq: number, reas
   if (phase !== 'recording' && phase !== 'ended') return null;
   if (nowMs - run.startedEpochAtMs < EPOCH_INTERVAL_MS) return null;
   if (fromSeq > 0 && state.store.logs().length >= storeLimits.logs) return null;
-  const log = state.store.startEpoch(run.log, fromSeq);
+  const log = startEpoch(state, run, fromSeq);
+  if (log === null) return null;
   run.fresh = [];
   syncRuns(state);
   const next = state.runs.get(log.id)!;
@@ -57,4 +59,14 @@ export function changeEpoch(state: MachineState, run: Run, fromSeq: number, reas
   next.startedEpochAtMs = nowMs;
   state.effects.report({ type: 'epoch', from: run.log, to: log, reason });
   return next;
+}
+
+/** Null when the store cannot take the copies now: the disk is full. */
+function startEpoch(state: MachineState, run: Run, fromSeq: number): DeviceLog | null {
+  try {
+    return state.store.startEpoch(run.log, fromSeq);
+  } catch (thrown) {
+    if (thrown instanceof AppError) return null;
+    throw thrown;
+  }
 }

@@ -184,10 +184,15 @@ export function moveReadings(move: Move): void {
       seq = end;
     }
   }
-  from.nextSeq = fromSeq;
-  from.phase = 'replaced';
-  from.settled = intersect(from.settled, [{ from: 0, to: fromSeq }]);
-  from.losses = from.losses
+  cutLog(from, fromSeq);
+}
+
+/** Ends a log at `fromSeq`: another one goes on from there. */
+export function cutLog(log: LogState, fromSeq: number): void {
+  log.nextSeq = fromSeq;
+  log.phase = 'replaced';
+  log.settled = intersect(log.settled, [{ from: 0, to: fromSeq }]);
+  log.losses = log.losses
     .filter((loss) => loss.from < fromSeq)
     .map((loss) => ({ ...loss, to: Math.min(loss.to, fromSeq) }));
 }
