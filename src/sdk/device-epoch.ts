@@ -11,7 +11,7 @@ import type { MachineState } from '#sdk/device-state.ts';
 import { storeLimits, type DeviceLog } from '#sdk/device-store.ts';
 
 /** A server that asks for one epoch after the other would otherwise make the device copy its store for ever. */
-const EPOCH_INTERVAL_MS = 60_000;
+export const EPOCH_INTERVAL_MS = 60_000;
 
 /** Makes the runs match the store's logs. */
 export function syncRuns(state: MachineState): void {
@@ -46,8 +46,6 @@ export function hasDiverged(run: Run, settled: RangeSet): boolean {
  * now, or the store has no place for another log. */
 export function changeEpoch(state: MachineState, run: Run, fromSeq: number, reason: string): Run | null {
   const nowMs = state.options.clock.monotonicMs();
-  const { phase } = run.log;
-  if (phase !== 'recording' && phase !== 'ended') return null;
   if (nowMs - run.startedEpochAtMs < EPOCH_INTERVAL_MS) return null;
   if (fromSeq > 0 && state.store.logs().length >= storeLimits.logs) return null;
   const log = startEpoch(state, run, fromSeq);

@@ -197,6 +197,15 @@ export function cutLog(log: LogState, fromSeq: number): void {
     .map((loss) => ({ ...loss, to: Math.min(loss.to, fromSeq) }));
 }
 
+/** What a log that takes over from another begins with: the end of a moved log must be stated anew. */
+export function successorOf(log: DeviceLog): { previousStoreLost: boolean; phase: LogPhase } {
+  return {
+    // A leftover's readings do not replace the epoch that is current now.
+    previousStoreLost: log.phase !== 'replaced',
+    phase: log.phase === 'finished' ? 'ended' : log.phase,
+  };
+}
+
 /** Numbers [start, end) of `from` that are not held become losses of `to`, each for its own reason. */
 function skipAs(from: LogState, to: LogState, start: number, end: number): void {
   let seq = start;

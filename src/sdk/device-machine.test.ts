@@ -1,146 +1,17 @@
 import { expect, test } from 'vitest';
 
 import { sizeOf } from '#base/ranges.ts';
-import { seededRandom } from '#base/random.ts';
-import type { ServerMessage, StreamDefinition } from '#protocol/messages.ts';
+import type { ServerMessage } from '#protocol/messages.ts';
 import { createFrameBuilder } from '#sdk/device-frame.ts';
-import { createDeviceMachine, type DeviceMachine } from '#sdk/device-machine.ts';
-import {
-  contentOf,
-  copyOf,
-  createTestClock,
-  epochOf,
-  modelConnection,
-  newDatabase,
-  readingsOf,
-  type ModelConnection,
-  type ModelDatabase,
-  type ModelOptions,
-  type TestClock,
-} from '#sdk/device-model.ts';
-import type { DeviceEvent, DeviceTiming } from '#sdk/device-state.ts';
-import type { DeviceStore } from '#sdk/device-store.ts';
+import { benchStream, createBench, type Bench } from '#sdk/device-bench.ts';
+import { copyOf, createTestClock, epochOf, newDatabase, readingsOf } from '#sdk/device-model.ts';
 import { memoryStore } from '#sdk/memory-store.ts';
 
-const foot: StreamDefinition = {
-  stream: '01890000-0000-7000-8000-000000000001',
-  session: '01890000-0000-7000-8000-0000000000ff',
-  segment: 'left-foot',
-  sensor: 'imu',
-  axes: [
-    { name: 'acc_x', unit: 'm/s2' },
-    { name: 'acc_y', unit: 'm/s2' },
-  ],
-  rateHz: 200,
-  encoding: 'float32',
-  clock: 'device',
-};
-
-interface Bench {
-  readonly clock: TestClock;
-  readonly store: DeviceStore;
-  readonly machine: DeviceMachine;
-  readonly events: DeviceEvent[];
-  database: ModelDatabase;
-  /** The server's end of the connection; null while there is none. */
-  server: ModelConnection | null;
-  /** Whether a connection attempt succeeds. */
-  isReachable: boolean;
-  readonly connects: number[];
-  /** Contents pushed so far, per stream. */
-  readonly pushed: string[];
-  push(count: number): void;
-  cut(code?: number): void;
-}
-
-function bench(
-  options: Partial<ModelOptions> & {
-    store?: DeviceStore;
-    clock?: TestClock;
-    timing?: Partial<DeviceTiming>;
-  } = {},
-): Bench {
-  const clock = options.clock ?? createTestClock();
-  const store = options.store ?? memoryStore();
-  const builder = createFrameBuilder(foot);
-  let cancelTimer = (): void => undefined;
-  const inbox: (() => void)[] = [];
-  // Messages to the device arrive after the call that caused them, as over a socket.
-  const later = (deliver: () => void): void => {
-    inbox.push(deliver);
-    clock.after(0, () => inbox.shift()?.());
-  };
-  const b: Bench = {
-    clock,
-    store,
-    events: [],
-    database: options.database ?? newDatabase(clock),
-    server: null,
-    isReachable: true,
-    connects: [],
-    pushed: [],
-    push: (count) => {
-      for (let i = 0; i < count; i++) {
-        const values = new Float32Array([b.pushed.length, -b.pushed.length]);
-        const timeUs = clock.nowUs() + i * 5000;
-        b.pushed.push(contentOf(timeUs, new Uint8Array(values.buffer)));
-        builder.push(values, timeUs, (content) => b.machine.append(foot.stream, content));
-      }
-      b.machine.pending();
-    },
-    cut: (code = 1006) => {
-      b.server = null;
-      b.machine.disconnected(code);
-    },
-    machine: createDeviceMachine({
-      store,
-      clock,
-      random: seededRandom(1),
-      agent: 'test',
-      key: 'secret',
-      ...(options.timing === undefined ? {} : { timing: options.timing }),
-      effects: {
-        connect: () => {
-          b.connects.push(clock.monotonicMs());
-          later(() => {
-            if (!b.isReachable) return b.machine.disconnected(1006);
-            const connection: ModelConnection = modelConnection({
-              ...options,
-              database: b.database,
-              clock,
-              send: (message) =>
-                later(() => {
-                  if (b.server === connection) b.machine.message(JSON.stringify(message));
-                }),
-            });
-            b.server = connection;
-            b.machine.connected();
-          });
-        },
-        sendText: (text) => b.server!.text(text),
-        sendBinary: (bytes) => b.server!.binary(bytes),
-        close: () => {
-          b.server = null;
-        },
-        setTimer: (delayMs) => {
-          cancelTimer();
-          cancelTimer = clock.after(delayMs, () => b.machine.timer());
-        },
-        bufferedBytes: () => 0,
-        collect: () => {
-          const content = builder.take();
-          if (content !== null) b.machine.append(foot.stream, content);
-        },
-        report: (event) => b.events.push(event),
-      },
-    }),
-  };
-  return b;
-}
+const foot = benchStream;
 
 /** A bench that is online with the stream open. */
-function online(options: Parameters<typeof bench>[0] = {}): Bench {
-  const b = bench(options);
+function online(options: Parameters<typeof createBench>[0] = {}): Bench {
+  const b = createBench(options);
   b.machine.start();
   b.machine.define(foot);
   b.clock.advance(10);
@@ -184,7 +55,7 @@ test('the first message is hello with the key, and readings of one flush interva
 });
 
 test('readings of a time without a connection are replayed as historical; new ones go first', () => {
-  const b = bench();
+  const b = createBench();
   b.machine.define(foot);
   b.isReachable = false;
   b.machine.start();
@@ -241,7 +112,7 @@ test('without durable credit the newest frames go live-only, and are stored late
 });
 
 test('replay leaves half of the durable window to new readings', () => {
-  const b = bench({ durableWindow: 4000 });
+  const b = createBench({ durableWindow: 4000 });
   b.machine.define(foot);
   for (let i = 0; i < 100; i++) {
     b.push(10);
@@ -291,7 +162,7 @@ test('a superseded device stops until it is told to start', () => {
 });
 
 test('attempts to reconnect back off with full jitter up to the cap', () => {
-  const b = bench();
+  const b = createBench();
   b.isReachable = false;
   b.machine.start();
   b.clock.advance(600_000);
@@ -363,7 +234,7 @@ test('an end of a stream that the restored server lacks is stated again', () => 
 });
 
 test('an overflowing store declares what it dropped', () => {
-  const b = bench({ store: memoryStore({ maxBytes: 4096 }) });
+  const b = createBench({ store: memoryStore({ maxBytes: 4096 }) });
   b.machine.define(foot);
   for (let i = 0; i < 30; i++) {
     b.push(10);
@@ -453,7 +324,7 @@ test('numbers that this store never sent are left to the copy that did', () => {
   original.cut();
   original.machine.stop();
   // The copy was made before the original sent anything: same epoch, nothing known to be acknowledged.
-  const copy = bench({ clock, database, store: memoryStore({ epoch: original.store.epoch }) });
+  const copy = createBench({ clock, database, store: memoryStore({ epoch: original.store.epoch }) });
   copy.machine.define(foot);
   copy.push(20);
   clock.advance(60);
@@ -470,7 +341,9 @@ test('numbers that this store never sent are left to the copy that did', () => {
 
 test('an error about one stream closes that stream only, and its readings are kept', () => {
   const other = { ...foot, stream: '01890000-0000-7000-8000-000000000002' };
-  const b = bench({ refuse: (open) => (open.definition.stream === other.stream ? 'stream-mismatch' : null) });
+  const b = createBench({
+    refuse: (open) => (open.definition.stream === other.stream ? 'stream-mismatch' : null),
+  });
   b.machine.define(foot);
   b.machine.define(other);
   b.machine.start();
@@ -489,7 +362,7 @@ test('an error about one stream closes that stream only, and its readings are ke
 
 test('a temporary refusal is asked again', () => {
   let refusals = 2;
-  const b = bench({ refuse: () => (refusals-- > 0 ? 'store-unavailable' : null) });
+  const b = createBench({ refuse: () => (refusals-- > 0 ? 'store-unavailable' : null) });
   b.machine.define(foot);
   b.machine.start();
   b.push(5);

@@ -124,8 +124,11 @@ export interface ModelConnection {
   readonly messages: DeviceMessage[];
   text(json: string): void;
   binary(bytes: Uint8Array): void;
-  /** Commits what was received, as the store does at a flush, and acknowledges it. */
-  commit(): void;
+  /**
+   * Commits what was received, as the store does at a flush, and acknowledges it. Frames that `isTaken` leaves out wait
+   * for the next commit, as when several paths deliver one stream.
+   */
+  commit(isTaken?: () => boolean): void;
   /** Drops what was received and not committed, and asks for it again. */
   drop(): void;
   /** Stops and resumes granting durable credit. */
@@ -171,7 +174,7 @@ export function modelConnection(options: ModelOptions): ModelConnection {
     messages: state.messages,
     text: (json) => take(state, JSON.parse(json) as DeviceMessage),
     binary: (bytes) => takeData(state, bytes),
-    commit: () => commit(state),
+    commit: (isTaken = () => true) => commit(state, isTaken),
     drop: () => drop(state),
     setDurable: (isGranted) => {
       state.isGranting = isGranted;
@@ -237,9 +240,12 @@ function opened(state: ModelState, message: Extract<DeviceMessage, { type: 'open
   const code =
     refuse?.(message) ?? (kept !== undefined && crcOf(kept) !== newest!.crc32 ? 'new-epoch-required' : null);
   if (code !== null) return send({ type: 'error', code, message: code, ref });
-  assert(!state.open.has(ref), 'a reference names one stream');
+  const before = state.open.get(ref);
+  const isSame = before === undefined || (before.stream === definition.stream && before.epoch === epoch);
+  assert(isSame, 'a reference names one stream');
   stored.replacedOther ||= message.previousStoreLost ?? false;
-  state.open.set(ref, { ref, stream: definition.stream, epoch, pending: [], losses: [], close: null });
+  if (before === undefined)
+    state.open.set(ref, { ref, stream: definition.stream, epoch, pending: [], losses: [], close: null });
   send({ type: 'opened', ref, settled: statement(stored) });
 }
 
@@ -285,21 +291,25 @@ export function contentOf(timeUs: number, axes: Uint8Array): string {
   return `${timeUs} ${crc32(axes)} ${Buffer.from(axes).toString('hex')}`;
 }
 
-function commit(state: ModelState): void {
+function commit(state: ModelState, isTaken: () => boolean): void {
   const { database, send } = state.options;
   const streams: { ref: number; next: number; ranges: [number, number][] }[] = [];
   const closedRefs: number[] = [];
   for (const stream of state.open.values()) {
     const stored = epochOf(database, stream.stream, stream.epoch);
-    for (const { firstSeq, contents } of stream.pending) store(stored, firstSeq, contents);
+    const left = stream.pending.filter(({ firstSeq, contents }) => {
+      if (isTaken()) store(stored, firstSeq, contents);
+      else return true;
+      return false;
+    });
     for (const loss of stream.losses) {
       stored.lost = subtract(union(stored.lost, [loss]), stored.committed);
       stored.losses.push(loss);
     }
-    stream.pending = [];
+    stream.pending = left;
     stream.losses = [];
     streams.push({ ref: stream.ref, ...statement(stored) });
-    if (stream.close === null) continue;
+    if (stream.close === null || left.length > 0) continue;
     const whole = { from: 0, to: stream.close.next };
     assert(
       covers(union(stored.committed, stored.lost), whole),

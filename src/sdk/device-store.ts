@@ -118,7 +118,7 @@ export interface DeviceStore {
   /**
    * Begins a new epoch of the log's stream. The readings of the old log from `fromSeq` on that are not settled get new
    * numbers there, in order; losses among them move along. The old log is cut at `fromSeq`, is `replaced`, and keeps
-   * what lies below. Returns the new current log.
+   * what lies below. Returns the new log, which has the old one's phase.
    */
   startEpoch(log: DeviceLog, fromSeq: number): DeviceLog;
   status(): StoreStatus;

@@ -11,17 +11,23 @@ export class Killed extends Error {
 
 export interface DiskModel extends Disk {
   readonly files: Map<string, Uint8Array>;
+  /** How much of a file survives a loss of power for certain. */
+  readonly synced: Map<string, number>;
   /** Bytes that all files may have together. */
   capacityBytes: number;
   /** Writes until the process dies; of the last one only `killBytes` arrive. */
   killAfterWrites: number;
   killBytes: number;
-  /** What the next process finds: the locks of the dead one mean nothing. */
-  revive(): void;
+  /** What the next process finds. This one is dead: it changes nothing any more, and its locks mean nothing. */
+  nextProcess(): DiskModel;
+  /** The same for a test whose dead process has nothing left to do. */
+  forgetProcess(): void;
 }
 
-export function createDiskModel(): DiskModel {
-  const files = new Map<string, Uint8Array>();
+export function createDiskModel(
+  files = new Map<string, Uint8Array>(),
+  synced = new Map<string, number>(),
+): DiskModel {
   const used = (): number => [...files.values()].reduce((sum, bytes) => sum + bytes.length, 0);
   const live = (): void => {
     if (model.killAfterWrites < 0) throw new Killed('the process is dead');
@@ -47,10 +53,16 @@ export function createDiskModel(): DiskModel {
   };
   const model: DiskModel = {
     files,
+    synced,
     capacityBytes: Number.POSITIVE_INFINITY,
     killAfterWrites: Number.POSITIVE_INFINITY,
     killBytes: 0,
-    revive: () => {
+    nextProcess: () => {
+      model.forgetProcess();
+      model.killAfterWrites = -1;
+      return createDiskModel(files, synced);
+    },
+    forgetProcess: () => {
       model.killAfterWrites = Number.POSITIVE_INFINITY;
       for (const path of files.keys()) if (/\/lock-\d+$/.test(path)) files.delete(path);
     },
@@ -63,13 +75,15 @@ export function createDiskModel(): DiskModel {
     open: (path) => {
       live();
       if (!files.has(path)) files.set(path, new Uint8Array());
-      return fileOf(path, files, put, live);
+      return fileOf(path, model, put, live);
     },
     replaceFile: (path, bytes) => {
+      live();
       files.delete(`${path}.new`);
       replace(path, bytes);
     },
     createFile: (path, bytes) => {
+      live();
       if (files.has(path)) return false;
       files.set(path, bytes.slice());
       return true;
@@ -84,7 +98,7 @@ export function createDiskModel(): DiskModel {
 
 function fileOf(
   path: string,
-  files: Map<string, Uint8Array>,
+  { files, synced }: DiskModel,
   put: (path: string, bytes: Uint8Array, offset: number) => void,
   live: () => void,
 ): DiskFile {
@@ -95,7 +109,10 @@ function fileOf(
       live();
       files.set(path, files.get(path)!.slice(0, length));
     },
-    sync: live,
+    sync: () => {
+      live();
+      synced.set(path, files.get(path)!.length);
+    },
     syncLater: () => undefined,
     close: () => undefined,
   };

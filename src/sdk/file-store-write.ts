@@ -212,9 +212,15 @@ function armSync(state: FileState): void {
   });
 }
 
-export function writeDirty(state: FileState): void {
-  for (const log of state.logs.values())
-    if (log.isDirty || log.pendingLoss !== null) writeProgress(state, log);
+/** Writes down all that changed since. False when the disk did not take everything. */
+export function writeDirty(state: FileState): boolean {
+  let isWritten = true;
+  for (const log of state.logs.values()) {
+    if (!log.isDirty && log.pendingLoss === null) continue;
+    writeProgress(state, log);
+    if (log.isDirty) isWritten = false;
+  }
+  return isWritten;
 }
 
 /**

@@ -49,7 +49,7 @@ testDeviceStoreConformance({
 
 /** Opens a store on a modelled disk; the process before it is dead. */
 function openModel(disk: DiskModel, options: { maxBytes?: number; boot?: string } = {}): DeviceStore {
-  disk.revive();
+  disk.forgetProcess();
   return fileStore('/store', { disk, boot: 'boot:a', maxBytes: 256 * 1024, ...options });
 }
 

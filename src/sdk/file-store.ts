@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { assert } from '#base/assert.ts';
 import { systemClock, type Clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
-import { subtract } from '#base/ranges.ts';
+import { sizeOf, subtract, type RangeSet } from '#base/ranges.ts';
 import { randomEpoch } from '#base/uuid.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
 import {
@@ -20,6 +20,7 @@ import {
   currentLog,
   isDone,
   moveReadings,
+  successorOf,
 } from '#sdk/device-log.ts';
 import {
   storeLimits,
@@ -65,6 +66,7 @@ import {
   write,
   writeDirty,
   writeHeader,
+  writeProgress,
   type FileState,
 } from '#sdk/file-store-write.ts';
 import { nodeDisk, type Disk } from '#sdk/node-disk.ts';
@@ -107,7 +109,11 @@ function storeOf(state: FileState): DeviceStore {
     get incarnation() {
       return state.header.incarnation;
     },
-    setIncarnation: (incarnation) => writeHeader(state, { incarnation }),
+    setIncarnation: (incarnation) => {
+      // What this server lacks must be known to the next process too, before that one is told that it was asked.
+      if (writeDirty(state)) writeHeader(state, { incarnation });
+      else state.header = { ...state.header, incarnation };
+    },
     logs: () => [...state.logs.values()],
     define: (definition) => define(state, definition),
     append: (log, content) => append(state, mine(state, log), content),
@@ -118,10 +124,7 @@ function storeOf(state: FileState): DeviceStore {
     declareLost: (log, loss) => declareLost(state, mine(state, log), loss),
     read: (log, fromSeq, maxPayloadBytes) => read(state, mine(state, log), fromSeq, maxPayloadBytes),
     held: (log) => heldRanges(state.segments, log.id),
-    setSettled: (log, settled) => {
-      mine(state, log).settled = settled;
-      markDirty(state, mine(state, log));
-    },
+    setSettled: (log, settled) => setSettled(state, mine(state, log), settled),
     end: (log) => {
       if (log.phase === 'recording') setPhase(state, mine(state, log), 'ended');
     },
@@ -170,7 +173,8 @@ function openState(
         format: FORMAT,
         epoch: isOld ? loaded.header.epoch : randomEpoch(),
         previousStoreLost: isNewEpoch || (loaded.header?.previousStoreLost ?? false),
-        incarnation: loaded.header?.incarnation ?? null,
+        // After a loss of power it may be newer than what is known to be settled: everything is asked again.
+        incarnation: isOld ? loaded.header.incarnation : null,
         boot,
         isClean: false,
         newestSegment: loaded.segments.at(-1)?.number ?? 0,
@@ -261,6 +265,14 @@ function forgetLog(state: FileState, log: FileLog): void {
   write(state, [encodeJson(recordKinds.forget, { id: log.id })]);
 }
 
+function setSettled(state: FileState, log: FileLog, settled: RangeSet): void {
+  const isLess = sizeOf(settled) < sizeOf(log.settled);
+  log.settled = settled;
+  // More can be learned again from the server; less decides what it is asked.
+  if (isLess) writeProgress(state, log);
+  else markDirty(state, log);
+}
+
 function append(state: FileState, log: FileLog, content: FrameContent): StoredFrame | null {
   assert(content.payload.length === content.count * log.readingBytes, 'whole readings');
   if (!state.isMoving) beginSegmentWhenFull(state);
@@ -316,8 +328,9 @@ function declareUnreadable(state: FileState, log: FileLog, segment: Segment, ind
 }
 
 function startEpoch(state: FileState, old: FileLog, fromSeq: number): FileLog {
-  const { definition, phase } = old;
-  const next = addLog(state, { epoch: randomEpoch(), definition, previousStoreLost: true }, true);
+  const { definition } = old;
+  const { previousStoreLost, phase } = successorOf(old);
+  const next = addLog(state, { epoch: randomEpoch(), definition, previousStoreLost }, true);
   state.isMoving = true;
   try {
     moveReadings({
@@ -344,6 +357,8 @@ function startEpoch(state: FileState, old: FileLog, fromSeq: number): FileLog {
     forgetFrames(segment, (logId, firstSeq) => logId === old.id && firstSeq >= fromSeq);
   write(state, [movedRecord({ from: old.id, to: next.id, fromSeq }), progressRecord(next)]);
   if (old.nextSeq === 0) forgetLog(state, old);
+  // What the new epoch sends must not be found under the old one after a loss of power.
+  syncSegments(state);
   return next;
 }
 
@@ -351,24 +366,25 @@ function close(state: FileState): void {
   if (state.isClosed) return;
   state.isClosed = true;
   state.cancelSync?.();
-  writeDirty(state);
-  const isWritten = [...state.logs.values()].every((log) => !log.isDirty && log.pendingLoss === null);
-  const isSynced = syncAll(state);
+  const isWritten = writeDirty(state);
+  const isSynced = syncSegments(state);
   if (isWritten && isSynced) writeHeader(state, { isClean: true }, true);
+  closeSegment(state.segments.at(-1)!);
   state.unlock();
 }
 
 /** False when the medium may not have everything. */
-function syncAll(state: FileState): boolean {
+function syncSegments(state: FileState): boolean {
   let isSynced = true;
   for (const segment of state.segments) {
     try {
       segment.file ??= state.disk.open(segment.path);
       segment.file.sync();
-      closeSegment(segment);
+      segment.isUnsynced = false;
     } catch {
       isSynced = false;
     }
+    if (segment !== state.segments.at(-1)) closeSegment(segment);
   }
   return isSynced;
 }

@@ -18,6 +18,7 @@ import {
   isDone,
   moveReadings,
   newLog,
+  successorOf,
   type LogState,
 } from '#sdk/device-log.ts';
 import {
@@ -291,8 +292,8 @@ function held(log: MemoryLog): RangeSet {
 }
 
 function startEpoch(state: MemoryState, old: MemoryLog, fromSeq: number): MemoryLog {
-  const next = addLog(state, { epoch: randomEpoch(), definition: old.definition, previousStoreLost: true });
-  const phase = old.phase;
+  const { previousStoreLost, phase } = successorOf(old);
+  const next = addLog(state, { epoch: randomEpoch(), definition: old.definition, previousStoreLost });
   moveReadings({
     from: old,
     fromSeq,
