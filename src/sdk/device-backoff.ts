@@ -10,9 +10,6 @@ export interface BackoffOptions {
   readonly capMs: number;
 }
 
-/** Half a round trip across the world as the first wait; a server that was restarted is found within 15 s. */
-export const defaultBackoff: BackoffOptions = { baseMs: 250, capMs: 15_000 };
-
 /** Uniform in [0, min(cap, base x 2^attempt)). `attempt` counts from 0 and starts anew after a stable connection. */
 export function backoffMs(options: BackoffOptions, attempt: number, random: Random): number {
   return random.next() * Math.min(options.capMs, options.baseMs * 2 ** Math.min(attempt, 30));

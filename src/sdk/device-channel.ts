@@ -5,7 +5,7 @@
  */
 
 import { crc32 } from '#protocol/crc32.ts';
-import { firstMissing, intersect, sizeOf, subtract, union, type RangeSet } from '#base/ranges.ts';
+import { firstMissing, intersect, subtract, union, type RangeSet } from '#base/ranges.ts';
 import type { DeviceMessage } from '#protocol/messages.ts';
 import { cutFrame } from '#sdk/device-frame.ts';
 import type { DeviceLog, DeviceStore, Loss, StoredFrame } from '#sdk/device-store.ts';
@@ -28,14 +28,6 @@ export interface Channel {
   refusals: number;
   /** When it last began again at the oldest gap. */
   rewoundAtMs: number;
-  /** What the server stated when it was opened. */
-  statement: RangeSet;
-  /** The number whose checksum the server is comparing now. */
-  comparing: number | null;
-  /** Numbers below that the server has are equal to those here. */
-  equalTo: number;
-  /** The lowest number known to differ. */
-  differsAt: number | null;
 }
 
 export function newChannel(ref: number): Channel {
@@ -49,21 +41,11 @@ export function newChannel(ref: number): Channel {
     retryAtMs: Number.POSITIVE_INFINITY,
     refusals: 0,
     rewoundAtMs: Number.NEGATIVE_INFINITY,
-    statement: [],
-    comparing: null,
-    equalTo: 0,
-    differsAt: null,
   };
 }
 
-/** An `open`. Its proof of sameness is the reading to be compared, or the newest one known to be acknowledged. */
-export function openMessage(
-  store: DeviceStore,
-  log: DeviceLog,
-  { ref, comparing }: Pick<Channel, 'ref' | 'comparing'>,
-): DeviceMessage {
-  const seq = comparing ?? newestAcknowledged(store, log);
-  const newest = seq === null ? null : checksumOf(store, log, seq);
+export function openMessage(store: DeviceStore, log: DeviceLog, ref: number): DeviceMessage {
+  const newest = newestAcknowledged(store, log);
   return {
     type: 'open',
     ref,
@@ -74,47 +56,13 @@ export function openMessage(
   };
 }
 
-/** The newest number that is settled, held, and was not declared lost. */
-function newestAcknowledged(store: DeviceStore, log: DeviceLog): number | null {
-  const last = subtract(intersect(log.settled, store.held(log)), log.losses).at(-1);
-  return last === undefined ? null : last.to - 1;
-}
-
-/** The CRC-32 of a reading's packed axes; null when it is no longer held. */
-function checksumOf(store: DeviceStore, log: DeviceLog, seq: number): { seq: number; crc32: number } | null {
-  const frame = store.read(log, seq, 0)[0];
+/** The newest reading that is settled, held, and was not declared lost, with the CRC-32 of its packed axes. */
+function newestAcknowledged(store: DeviceStore, log: DeviceLog): { seq: number; crc32: number } | null {
+  const known = subtract(intersect(log.settled, store.held(log)), log.losses);
+  const seq = (known.at(-1)?.to ?? 0) - 1;
+  const frame = seq < 0 ? undefined : store.read(log, seq, 0)[0];
   if (frame === undefined || frame.firstSeq > seq) return null;
   return { seq, crc32: crc32(cutFrame(frame, seq, seq + 1).payload) };
-}
-
-/**
- * The number to compare next, or null when nothing is in doubt. In doubt are readings of an earlier process that the
- * server has and that were not known to be acknowledged: the store may have been put back to an older state, and have
- * given their numbers anew since. Two copies of a log are equal up to where they part, so the newest is asked first,
- * and if it differs, halves.
- */
-export function nextComparison(
-  store: DeviceStore,
-  run: { log: DeviceLog; loadedTo: number },
-  channel: Channel,
-): number | null {
-  const { log, loadedTo } = run;
-  if (channel.statement.length === 0) return null;
-  const span = [{ from: channel.equalTo, to: Math.max(channel.equalTo, channel.differsAt ?? loadedTo) }];
-  const had = subtract(intersect(channel.statement, span), log.settled);
-  const doubted = had.length === 0 ? had : subtract(intersect(had, store.held(log)), log.losses);
-  const last = doubted.at(-1);
-  if (last === undefined) return null;
-  return channel.differsAt === null ? last.to - 1 : numberAt(doubted, Math.floor(sizeOf(doubted) / 2));
-}
-
-function numberAt(set: RangeSet, index: number): number | null {
-  let left = index;
-  for (const range of set) {
-    if (left < range.to - range.from) return range.from + left;
-    left -= range.to - range.from;
-  }
-  return null;
 }
 
 /** Notes that [from, to) was sent to be stored. */

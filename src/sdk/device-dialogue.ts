@@ -7,14 +7,7 @@ import { firstMissing, rangesOf, sizeOf, subtract, union, type RangeSet } from '
 import { errorCodes } from '#protocol/codes.ts';
 import type { ServerMessage, WireRange } from '#protocol/messages.ts';
 import { backoffMs } from '#sdk/device-backoff.ts';
-import {
-  markRegressed,
-  markRewound,
-  newChannel,
-  nextComparison,
-  openMessage,
-  unstatedLosses,
-} from '#sdk/device-channel.ts';
+import { markRegressed, markRewound, newChannel, openMessage, unstatedLosses } from '#sdk/device-channel.ts';
 import { changeEpoch, EPOCH_INTERVAL_MS, hasDiverged, syncRuns } from '#sdk/device-epoch.ts';
 import { grant, newSender, type Run } from '#sdk/device-sender.ts';
 import { flushWithin, send, type Connection, type MachineState } from '#sdk/device-state.ts';
@@ -109,7 +102,7 @@ export function openRun(state: MachineState, run: Run): void {
   run.channel = newChannel(connection.nextRef);
   connection.nextRef = (connection.nextRef + 1) % 65_536;
   connection.runsByRef.set(run.channel.ref, run);
-  send(state, openMessage(state.store, run.log, run.channel));
+  send(state, openMessage(state.store, run.log, run.channel.ref));
 }
 
 /** The incarnation counts as known once the server has stated what it has of everything that is held. */
@@ -127,45 +120,13 @@ function settledSet(next: number, ranges: readonly WireRange[]): RangeSet {
 function opened(state: MachineState, connection: Connection, message: Message<'opened'>): void {
   const run = connection.runsByRef.get(message.ref);
   if (run === undefined || run.channel === null) return;
-  const { channel } = run;
   connection.progressMs = nowMs(state);
-  channel.statement = settledSet(message.settled.next, message.settled.ranges);
-  if (channel.comparing !== null) channel.equalTo = channel.comparing + 1;
-  if (compareNext(state, run)) return;
-  channel.state = 'open';
-  channel.retryAtMs = Number.POSITIVE_INFINITY;
-  settle(state, run, { settled: channel.statement, isWhole: true });
+  run.channel.state = 'open';
+  run.channel.retryAtMs = Number.POSITIVE_INFINITY;
+  settle(state, run, { settled: settledSet(message.settled.next, message.settled.ranges), isWhole: true });
   noteIncarnation(state, connection);
   state.effects.report({ type: 'settled' });
   flushWithin(state, 0);
-}
-
-/**
- * Has the server compare a reading that is in doubt, by opening the stream again with it. When all doubts are settled
- * and a difference was found, what differs moves to a new epoch. False when there was neither doubt nor difference.
- */
-function compareNext(state: MachineState, run: Run): boolean {
-  const channel = run.channel!;
-  channel.state = 'opening';
-  channel.comparing = nextComparison(state.store, run, channel);
-  if (channel.comparing !== null) {
-    send(state, openMessage(state.store, run.log, channel));
-    return true;
-  }
-  if (channel.differsAt === null) return false;
-  moveFrom(state, run, channel.differsAt, 'the server has other readings under these numbers');
-  return true;
-}
-
-/** Moves readings to a new epoch and opens it; what stays in the old one is opened again without a proof. */
-function moveFrom(state: MachineState, run: Run, fromSeq: number, reason: string): void {
-  const { ref } = run.channel!;
-  const next = changeEpoch(state, run, fromSeq, reason);
-  if (next === null) return refuse(state, run, 'new-epoch-required', reason);
-  openRun(state, next);
-  if (!state.runs.has(run.log.id)) return;
-  run.channel = newChannel(ref);
-  send(state, openMessage(state.store, run.log, run.channel));
 }
 
 function acked(state: MachineState, connection: Connection, message: Message<'ack'>): void {
@@ -297,11 +258,8 @@ function failed(state: MachineState, connection: Connection, message: Message<'e
     return flushWithin(state, state.timing.flushMs);
   }
   if (code === 'new-epoch-required') {
-    const { channel } = run;
-    // A reading that was acknowledged once is no longer there: nothing of this epoch can be told apart.
-    if (channel.comparing === null) return moveFrom(state, run, 0, message.message);
-    channel.differsAt = channel.comparing;
-    return void compareNext(state, run);
+    const next = changeEpoch(state, run, 0, message.message);
+    if (next !== null) return openRun(state, next);
   }
   refuse(state, run, code, message.message);
   noteIncarnation(state, connection);
@@ -327,7 +285,7 @@ export function retryRefused(state: MachineState, run: Run): void {
   if (channel?.state !== 'refused' || channel.retryAtMs > nowMs(state)) return;
   const { ref, refusals } = channel;
   run.channel = { ...newChannel(ref), refusals };
-  send(state, openMessage(state.store, run.log, run.channel));
+  send(state, openMessage(state.store, run.log, run.channel.ref));
 }
 
 /** Readings that were given a number and are not settled, over all logs. */

@@ -11,32 +11,28 @@ import { closeCodes, mayReconnect } from '#protocol/codes.ts';
 import type { ServerMessage, StreamDefinition } from '#protocol/messages.ts';
 import { PROTOCOL_VERSION } from '#protocol/version.ts';
 import { backoffMs } from '#sdk/device-backoff.ts';
-import { isWaiting } from '#sdk/device-channel.ts';
 import { createClockFilter, type ClockEstimate } from '#sdk/device-clock.ts';
 import {
   beginConnection,
-  CHECK_MS,
   closeWhenSettled,
   COMMANDS,
   handleMessage,
   openRun,
-  retryRefused,
-  stateLosses,
   unsettledReadings,
 } from '#sdk/device-dialogue.ts';
 import { syncRuns } from '#sdk/device-epoch.ts';
 import { parseServerMessage } from '#sdk/device-parse.ts';
-import { addFresh, flush, type Run } from '#sdk/device-sender.ts';
+import { addFresh, durableLeft, flush, type Run } from '#sdk/device-sender.ts';
 import {
   defaultTiming,
   flushWithin,
   NEVER,
   send,
-  type Connection,
   type DeviceMachineOptions,
   type DevicePhase,
   type MachineState,
 } from '#sdk/device-state.ts';
+import { upkeep } from '#sdk/device-upkeep.ts';
 import { isSettled, type DeviceLog, type FrameContent, type LossReason } from '#sdk/device-store.ts';
 
 export interface DeviceMachine {
@@ -308,7 +304,8 @@ function runDue(state: MachineState): void {
   if (now >= state.flushAtMs) flushNow(state);
   if (now >= state.reconnectAtMs) connect(state);
   if (now >= state.handshakeAtMs) drop(state, closeCodes.helloTimeout, 'no welcome in time');
-  if (state.connection !== null) checkConnection(state, state.connection, now);
+  const reason = state.connection === null ? null : upkeep(state, state.connection, now);
+  if (reason !== null) drop(state, closeCodes.silent, reason);
 }
 
 /** Stores what was gathered and sends what the credit allows. */
@@ -332,50 +329,6 @@ function flushNow(state: MachineState): void {
     },
   });
   if (hasMore) flushWithin(state, state.timing.flushMs);
-}
-
-function checkConnection(state: MachineState, connection: Connection, now: number): void {
-  if (now >= connection.heartbeatAtMs) {
-    connection.heartbeatAtMs = now + connection.heartbeatMs;
-    send(state, { type: 'heartbeat' });
-  }
-  if (now >= connection.probeAtMs) probe(state, connection, now);
-  if (now < connection.checkAtMs) return;
-  connection.checkAtMs = now + Math.min(CHECK_MS, connection.heartbeatMs);
-  if (now - state.receivedMs > 3 * connection.heartbeatMs)
-    return drop(state, closeCodes.silent, 'the server was silent for three heartbeats');
-  let waits = false;
-  for (const run of state.runList) {
-    stateLosses(state, run);
-    retryRefused(state, run);
-    if (run.channel !== null && isWaiting(run.log, run.channel)) waits = true;
-  }
-  if (!waits) connection.progressMs = now;
-  const { stallMs, starvedStallMs } = state.timing;
-  const isStarved = connection.sender.isStarved || durableLeft(connection) <= 0;
-  if (now - connection.progressMs > (isStarved ? starvedStallMs : stallMs))
-    drop(state, closeCodes.silent, 'nothing was acknowledged for too long');
-}
-
-function durableLeft({ sender }: Connection): number {
-  return sender.granted.durable - sender.used.durable;
-}
-
-/** Probes that were never answered are forgotten beyond this many. */
-const PROBES_IN_FLIGHT = 16;
-
-function probe(state: MachineState, connection: Connection, now: number): void {
-  const { probeBurst, probeBurstMs, probeMs } = state.timing;
-  const t0Us = state.options.clock.nowUs();
-  if (state.filter.hasStepped(t0Us, now)) connection.probesInBurst = 0;
-  if (connection.probesInBurst < probeBurst) connection.probesInBurst++;
-  connection.probeAtMs = now + (connection.probesInBurst < probeBurst ? probeBurstMs : probeMs);
-  const id = connection.nextProbeId;
-  connection.nextProbeId = (id + 1) % 0x1_0000_0000;
-  if (connection.probes.size >= PROBES_IN_FLIGHT)
-    connection.probes.delete(connection.probes.keys().next().value!);
-  connection.probes.set(id, t0Us);
-  send(state, { type: 'probe', id, t0Us });
 }
 
 /** Asks for the timer when something is due before the time that was asked for last. */
@@ -402,7 +355,7 @@ function statusOf(state: MachineState): DeviceStatus {
     lostReadings: runList.reduce((sum, { log }) => sum + sizeOf(log.losses), 0),
     storeBytes: state.store.status().bytes,
     clock: state.filter.best(state.options.clock.nowUs()),
-    durableCreditLeft: connection === null ? 0 : durableLeft(connection),
+    durableCreditLeft: connection === null ? 0 : durableLeft(connection.sender),
     sentMessages: state.counters.sentMessages,
     reconnects: state.counters.reconnects,
   };

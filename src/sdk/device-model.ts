@@ -6,7 +6,7 @@
 
 import { assert } from '#base/assert.ts';
 import type { Clock } from '#base/clock.ts';
-import { contains, covers, firstMissing, rangesOf, subtract, union, type RangeSet } from '#base/ranges.ts';
+import { covers, firstMissing, rangesOf, subtract, union, type RangeSet } from '#base/ranges.ts';
 import { uuidv7 } from '#base/uuid.ts';
 import { crc32 } from '#protocol/crc32.ts';
 import { decodeData, frameBytes, readingTimeUs, type DataFrame } from '#protocol/data-codec.ts';
@@ -240,12 +240,9 @@ function opened(state: ModelState, message: Extract<DeviceMessage, { type: 'open
   const code =
     refuse?.(message) ?? (kept !== undefined && crcOf(kept) !== newest!.crc32 ? 'new-epoch-required' : null);
   if (code !== null) return send({ type: 'error', code, message: code, ref });
-  const before = state.open.get(ref);
-  const isSame = before === undefined || (before.stream === definition.stream && before.epoch === epoch);
-  assert(isSame, 'a reference names one stream');
+  assert(!state.open.has(ref), 'a reference names one stream');
   stored.replacedOther ||= message.previousStoreLost ?? false;
-  if (before === undefined)
-    state.open.set(ref, { ref, stream: definition.stream, epoch, pending: [], losses: [], close: null });
+  state.open.set(ref, { ref, stream: definition.stream, epoch, pending: [], losses: [], close: null });
   send({ type: 'opened', ref, settled: statement(stored) });
 }
 
@@ -345,9 +342,4 @@ function drop(state: ModelState): void {
   }
   // What was dropped uses no credit any more.
   state.options.send({ type: 'credit', credit: credit(state) });
-}
-
-/** True when reading `seq` is declared lost and not stored. */
-export function isLost(epoch: ModelEpoch, seq: number): boolean {
-  return contains(epoch.lost, seq);
 }

@@ -20,8 +20,6 @@ export interface Run {
   readonly log: DeviceLog;
   /** Every number that this process, or one before it, may have shown to a server lies below. */
   sentTo: number;
-  /** Numbers below were given before this machine began: another copy of the store may have given them too. */
-  readonly loadedTo: number;
   /** The log's numbers as this process saw them given: a number given twice is a bug of the store. */
   numberedTo: number;
   /** At most FRESH_FRAMES. */
@@ -75,7 +73,8 @@ export function grant(sender: Sender, credit: Readonly<Account>): void {
   sender.windowBytes = Math.max(sender.windowBytes, durableLeft(sender));
 }
 
-function durableLeft(sender: Sender): number {
+/** Bytes of durable credit that are not used. */
+export function durableLeft(sender: Sender): number {
   return sender.granted.durable - sender.used.durable;
 }
 
@@ -199,7 +198,6 @@ export function newRun(log: DeviceLog): Run {
   return {
     log,
     sentTo: log.nextSeq,
-    loadedTo: log.nextSeq,
     numberedTo: log.nextSeq,
     fresh: [],
     channel: null,

@@ -30,6 +30,7 @@ export interface DeviceTiming {
 
 export const defaultTiming: DeviceTiming = {
   flushMs: 50,
+  // Half a round trip across the world at first; a server that was restarted is found within 15 s.
   backoff: { baseMs: 250, capMs: 15_000 },
   stableMs: 5_000,
   handshakeMs: 10_000,

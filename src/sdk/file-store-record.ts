@@ -9,7 +9,7 @@ import { crc32 } from 'node:zlib';
 import { assert } from '#base/assert.ts';
 import { readSafeInt, writeSafeInt } from '#protocol/integers.ts';
 import { limits } from '#protocol/limits.ts';
-import type { FrameContent, StoredFrame } from '#sdk/device-store.ts';
+import type { StoredFrame } from '#sdk/device-store.ts';
 
 export const recordKinds = {
   /** The segment itself: format and number. First record of every segment. */
@@ -85,11 +85,6 @@ export function encodeFrameRecord(logId: number, frame: StoredFrame): Uint8Array
   if (frame.deltasUs !== null) bytes.set(frame.deltasUs, start + FRAME_FIXED_BYTES);
   bytes.set(frame.payload, start + FRAME_FIXED_BYTES + deltaBytes);
   return sealed(bytes, recordKinds.frame);
-}
-
-/** How many bytes a frame's record has. */
-export function frameRecordBytes(frame: FrameContent): number {
-  return PREFIX_BYTES + 1 + FRAME_FIXED_BYTES + (frame.deltasUs?.length ?? 0) + frame.payload.length;
 }
 
 function sealed(bytes: Uint8Array, kind: number): Uint8Array {
