@@ -1,6 +1,6 @@
 /**
  * Owns how axes become panels: axes that share a quantity and a unit (`acc_x`, `acc_y`, `acc_z`) are drawn on one
- * scale, told apart by line style and letter. Also which side of the body a segment is on.
+ * scale, told apart by line style and letter. Also which part and side of the body a segment is.
  */
 
 import type { Axis } from '#protocol/messages.ts';
@@ -75,4 +75,14 @@ export function sideOf(segment: string): BodySide {
   if (words.includes('left') || words.includes('l')) return 'left';
   if (words.includes('right') || words.includes('r')) return 'right';
   return 'centre';
+}
+
+/** The segment without its side: `left-foot` gives `foot`. */
+export function partOf(segment: string): string {
+  return segment
+    .replaceAll(/([a-z])([A-Z])/g, '$1-$2')
+    .toLowerCase()
+    .split(/[^a-z0-9]+/)
+    .filter((word) => !['left', 'right', 'l', 'r', ''].includes(word))
+    .join('-');
 }

@@ -7,8 +7,8 @@ import { createBoundedQueue, type BoundedQueue } from '#base/bounded-queue.ts';
 import type { LiveFrame } from '#protocol/live-codec.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
 import { createArrivalStats, type ArrivalStats } from '#web/live/arrival-stats.ts';
-import { groupAxes } from '#web/live/axis-groups.ts';
 import { createLatencyWindow, type LatencyWindow } from '#web/live/latency-window.ts';
+import type { ScaleBook } from '#web/live/scale-book.ts';
 import { createStreamTrace, seqOf, takeFrame, type StreamTrace } from '#web/live/stream-trace.ts';
 import type { CanvasSize } from '#web/live/trace-layout.ts';
 import { createTracePainter, type PainterView, type TracePainter } from '#web/live/trace-painter.ts';
@@ -88,12 +88,11 @@ function positive(ms: number): number {
 export function attachCanvas(
   stream: LiveStream,
   { canvas, size }: { canvas: OffscreenCanvas; size: CanvasSize },
-  view: PainterView,
+  { view, scales }: { view: PainterView; scales: ScaleBook },
 ): void {
   const context = canvas.getContext('2d', { alpha: false });
   if (context === null) return;
-  const { trace } = stream;
-  stream.painter = createTracePainter(context, { trace, groups: groupAxes(trace.definition.axes) }, view);
+  stream.painter = createTracePainter(context, { trace: stream.trace, scales }, view);
   stream.painter.resize(size);
   stream.isVisible = true;
 }

@@ -25,6 +25,7 @@ import {
 import { MAX_STREAMS } from '#web/live/live-limits.ts';
 import { palettes } from '#web/live/palette.ts';
 import { createPlayOut } from '#web/live/play-out.ts';
+import { createScaleBook, type ScaleBook } from '#web/live/scale-book.ts';
 import { settledUntilMs, takeEpochs, takeProgress } from '#web/live/stream-trace.ts';
 import { advanceHead } from '#web/live/sweep.ts';
 import type { PainterView } from '#web/live/trace-painter.ts';
@@ -51,6 +52,7 @@ interface View {
   readonly streams: Map<string, LiveStream>;
   /** Canvases whose stream the page has not told of yet; at most MAX_STREAMS. */
   readonly waitingCanvases: Map<string, Extract<ToWorker, { type: 'canvas' }>>;
+  readonly scales: ScaleBook;
   readonly playOut: ReturnType<typeof createPlayOut>;
   readonly meter: ReturnType<typeof createFrameMeter>;
   readonly offline: { fromMs: number; toMs: number }[];
@@ -101,6 +103,7 @@ export function createLiveView(start: Extract<ToWorker, { type: 'start' }>, port
     channel,
     streams: new Map(),
     waitingCanvases: new Map(),
+    scales: createScaleBook(),
     playOut: createPlayOut(),
     meter: createFrameMeter(),
     offline: [],
@@ -182,7 +185,8 @@ function handle(view: View, message: Exclude<ToWorker, { type: 'start' }>): void
       return;
     case 'canvas': {
       const stream = view.streams.get(message.stream);
-      if (stream !== undefined) attachCanvas(stream, message, view.painterView);
+      if (stream !== undefined)
+        attachCanvas(stream, message, { view: view.painterView, scales: view.scales });
       else if (view.waitingCanvases.size < MAX_STREAMS) view.waitingCanvases.set(message.stream, message);
       return;
     }
@@ -231,7 +235,8 @@ function takeStreams(view: View, streams: readonly StreamDetail[]): void {
       stream = createLiveStream(definition, view.baseUs);
       view.streams.set(definition.stream, stream);
       const waiting = view.waitingCanvases.get(definition.stream);
-      if (waiting !== undefined) attachCanvas(stream, waiting, view.painterView);
+      if (waiting !== undefined)
+        attachCanvas(stream, waiting, { view: view.painterView, scales: view.scales });
       view.waitingCanvases.delete(definition.stream);
     }
     takeEpochs(stream.trace, epochs);

@@ -4,14 +4,14 @@
  * or a late reading touched; all of them after a change of size, scale, window or colours.
  */
 
-import type { AxisGroup } from '#web/live/axis-groups.ts';
-import { sideOf } from '#web/live/axis-groups.ts';
+import { groupAxes, sideOf, type AxisGroup } from '#web/live/axis-groups.ts';
 import { dashPattern, hatchPattern } from '#web/live/canvas-patterns.ts';
 import { choosePoints, createPointBuffer, type PointBuffer } from '#web/live/decimation.ts';
 import { gapsIn, isBreakAt, type GapSource, type GapSpan } from '#web/live/gap-spans.ts';
 import { hatchGap } from '#web/live/gap-painter.ts';
 import { drawLine } from '#web/live/line-painter.ts';
 import { canvasFont, dashes, type Palette } from '#web/live/palette.ts';
+import type { ScaleBook } from '#web/live/scale-book.ts';
 import { takeDirty, type StreamTrace } from '#web/live/stream-trace.ts';
 import {
   columnOf,
@@ -24,7 +24,7 @@ import {
   type SweepSpan,
 } from '#web/live/sweep.ts';
 import { layoutPlots, yOf, type CanvasSize, type Plot } from '#web/live/trace-layout.ts';
-import { createRangeTracker, type RangeTracker } from '#web/live/value-range.ts';
+import type { RangeTracker, ValueRange } from '#web/live/value-range.ts';
 
 type Context = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;
 
@@ -55,6 +55,8 @@ export interface TracePainter {
 interface Panel {
   readonly group: AxisGroup;
   readonly tracker: RangeTracker;
+  /** The scale of the picture as it is. */
+  drawnRange: ValueRange | null;
   plot: Plot;
   /** One stroke style an axis: a colour, or a pattern that repeats along time. */
   strokes: (string | CanvasPattern)[];
@@ -81,15 +83,16 @@ const MAX_PASSES = 3;
 /** Draws `trace` on `context`. Nothing is drawn before `resize`. */
 export function createTracePainter(
   context: Context,
-  { trace, groups }: { trace: StreamTrace; groups: readonly AxisGroup[] },
+  { trace, scales }: { trace: StreamTrace; scales: ScaleBook },
   view: PainterView,
 ): TracePainter {
   const p: Painter = {
     context,
     trace,
-    panels: groups.map((group) => ({
+    panels: groupAxes(trace.definition.axes).map((group) => ({
       group,
-      tracker: createRangeTracker(group.unit),
+      tracker: scales.trackerFor(trace.definition, group),
+      drawnRange: null,
       plot: { x: 0, y: 0, width: 1, height: 1 },
       strokes: [],
       colours: [],
@@ -152,11 +155,8 @@ function paint(p: Painter, moment: PaintMoment): boolean {
   const head = columnOf(p.sweep, moment.headMs);
   const dirty = takeDirty(p.trace);
   const oldest = oldestColumn(p.sweep, head);
-  if (
-    Math.floor(head / p.sweep.width) !== Math.floor(p.headColumn / p.sweep.width) &&
-    Number.isFinite(p.headColumn)
-  )
-    for (const { tracker } of p.panels) if (tracker.endCycle()) p.isStale = true;
+  for (const { tracker } of p.panels) tracker.beginCycle(Math.floor(head / p.sweep.width));
+  if (p.panels.some(isOutOfScale)) p.isStale = true;
   // A head that went back, or more than a whole width ahead, leaves nothing of the old picture.
   if (head < p.headColumn || p.headColumn < oldest) p.isStale = true;
   let from = p.headColumn;
@@ -174,11 +174,17 @@ function paint(p: Painter, moment: PaintMoment): boolean {
     }
     p.isStale = false;
     for (const span of spansOf(p.sweep, Math.max(oldest, from), head + 1)) paintSpan(p, span, moment);
-    // A value beyond the range made the picture stale while it was drawn.
-    if (!p.isStale) break;
+    // A value beyond the range changes the scale while the picture is drawn.
+    if (!p.panels.some(isOutOfScale)) break;
+    p.isStale = true;
   }
   paintEraseBar(p, head);
   return true;
+}
+
+/** The scale is shared by both sides of the body: the other side's values may have changed it. */
+function isOutOfScale({ tracker, drawnRange }: Panel): boolean {
+  return tracker.range !== drawnRange;
 }
 
 /** The parts that do not move: surface, and the numbers of the scale. */
@@ -189,7 +195,9 @@ function paintGround(p: Painter): void {
   context.font = canvasFont(size.scale);
   context.fillStyle = view.palette.label;
   context.textAlign = 'right';
-  for (const { plot, tracker } of p.panels) {
+  for (const panel of p.panels) {
+    const { plot, tracker } = panel;
+    panel.drawnRange = tracker.range;
     const { low, high } = tracker.range;
     for (const [value, baseline] of [
       [high, 'top'],
@@ -310,8 +318,8 @@ function paintLine(p: Painter, panel: Panel, { line, first, last, span, source }
     points,
   );
   if (points.count === 0) return;
-  for (let i = 0; i < points.count; i++) if (tracker.add(points.value[i]!)) p.isStale = true;
-  const { range } = tracker;
+  for (let i = 0; i < points.count; i++) tracker.add(points.value[i]!);
+  const range = panel.drawnRange ?? tracker.range;
   drawLine(
     {
       context: p.context,

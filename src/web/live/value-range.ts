@@ -10,11 +10,12 @@ export interface ValueRange {
 }
 
 export interface RangeTracker {
+  /** The same object until the range changes: a picture that was drawn with another is out of date. */
   readonly range: ValueRange;
-  /** Takes a value in; true when the range grew and the panel must be drawn anew. NaN changes nothing. */
-  add(value: number): boolean;
-  /** Call when the head passes the left edge; true when the range shrank. */
-  endCycle(): boolean;
+  /** Takes a value in, and grows to hold it. What is not finite changes nothing. */
+  add(value: number): void;
+  /** Tells that the sweep began its cycle `number`; only the first call for a cycle counts. */
+  beginCycle(number: number): void;
 }
 
 /** Two sweeps: a person who stands still for a moment keeps the scale of walking. */
@@ -39,67 +40,53 @@ const smallestHalfRange: Readonly<Record<string, number>> = {
 
 export function createRangeTracker(unit: string): RangeTracker {
   const half = smallestHalfRange[unit];
-  return half === undefined ? createFreeTracker() : createSymmetricTracker(half);
-}
-
-function createSymmetricTracker(smallest: number): RangeTracker {
-  let half = smallest;
-  let needed = 0;
-  const recent: number[] = [];
-  return {
-    get range() {
-      return { low: -half, high: half };
-    },
-    add(value) {
-      const size = Math.abs(value);
-      if (!(size > needed) || size === Number.POSITIVE_INFINITY) return false;
-      needed = size;
-      if (size <= half) return false;
-      half = stepAbove(size);
-      return true;
-    },
-    endCycle() {
-      recent.push(needed);
-      needed = 0;
-      if (recent.length > SHRINK_CYCLES) recent.shift();
-      const smaller = Math.max(smallest, stepAbove(Math.max(...recent) / SHRINK_SHARE));
-      if (recent.length < SHRINK_CYCLES || smaller >= half) return false;
-      half = smaller;
-      return true;
-    },
-  };
-}
-
-function createFreeTracker(): RangeTracker {
-  let range: ValueRange | null = null;
+  const fit = half === undefined ? roundOut : (needed: ValueRange) => symmetric(needed, half);
+  // What was needed in this cycle, and in the ones before.
   let needed: ValueRange | null = null;
   const recent: ValueRange[] = [];
+  let cycle = Number.NaN;
+  let range = half === undefined ? { low: 0, high: 1 } : { low: -half, high: half };
+  let isFirst = true;
   return {
     get range() {
-      return range ?? { low: 0, high: 1 };
+      return range;
     },
     add(value) {
-      if (!Number.isFinite(value)) return false;
-      needed = join(needed, { low: value, high: value });
-      if (range !== null && value >= range.low && value <= range.high) return false;
-      range = roundOut(join(range, needed));
-      return true;
+      if (!Number.isFinite(value)) return;
+      if (needed === null) needed = { low: value, high: value };
+      else if (value < needed.low) needed = { low: value, high: needed.high };
+      else if (value > needed.high) needed = { low: needed.low, high: value };
+      else return;
+      // A range around its values has no use for the one that stood in before the first.
+      if (isFirst) range = half === undefined ? fit(needed) : range;
+      isFirst = false;
+      if (value < range.low || value > range.high) range = fit(join(range, needed));
     },
-    endCycle() {
-      if (needed !== null) recent.push(needed);
+    beginCycle(number) {
+      if (number === cycle) return;
+      cycle = number;
+      if (needed === null) return;
+      recent.push(needed);
       needed = null;
       if (recent.length > SHRINK_CYCLES) recent.shift();
-      if (recent.length < SHRINK_CYCLES || range === null) return false;
-      const smaller = roundOut(recent.reduce(join));
-      if (smaller.high - smaller.low > (range.high - range.low) * SHRINK_SHARE) return false;
-      range = smaller;
-      return true;
+      if (recent.length < SHRINK_CYCLES) return;
+      const { low, high } = recent.reduce(join);
+      // Around zero the extremes themselves count, otherwise the span between them.
+      const air = (half === undefined ? high - low : Math.max(-low, high)) * (1 / SHRINK_SHARE - 1);
+      const smaller = fit({ low: low - air, high: high + air });
+      if (smaller.high - smaller.low < range.high - range.low) range = smaller;
     },
   };
 }
 
-function join(a: ValueRange | null, b: ValueRange): ValueRange {
-  return a === null ? b : { low: Math.min(a.low, b.low), high: Math.max(a.high, b.high) };
+/** The smallest step of the ladder around zero that holds `needed`. */
+function symmetric({ low, high }: ValueRange, smallest: number): ValueRange {
+  const half = Math.max(smallest, stepAbove(Math.max(Math.abs(low), Math.abs(high))));
+  return { low: -half, high: half };
+}
+
+function join(a: ValueRange, b: ValueRange): ValueRange {
+  return { low: Math.min(a.low, b.low), high: Math.max(a.high, b.high) };
 }
 
 /** The smallest of 1, 2, 5 times a power of ten that is not below `value`. */

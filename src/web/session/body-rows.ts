@@ -4,7 +4,7 @@
  */
 
 import type { StreamDetail } from '#contract/rest.ts';
-import { sideOf, type BodySide } from '#web/live/axis-groups.ts';
+import { partOf, sideOf, type BodySide } from '#web/live/axis-groups.ts';
 
 export interface BodyCell {
   readonly stream: StreamDetail;
@@ -50,16 +50,6 @@ export function bodyRows(streams: readonly StreamDetail[]): BodyRow[] {
   return [...rows.entries()]
     .toSorted(([a], [b]) => rankOf(a) - rankOf(b))
     .map(([, row]) => row.toSorted((a, b) => order[a.side] - order[b.side]));
-}
-
-/** The segment without its side: `left-foot` gives `foot`. */
-function partOf(segment: string): string {
-  return segment
-    .replaceAll(/([a-z])([A-Z])/g, '$1-$2')
-    .toLowerCase()
-    .split(/[^a-z0-9]+/)
-    .filter((word) => !['left', 'right', 'l', 'r', ''].includes(word))
-    .join('-');
 }
 
 function rankOf(key: string): number {

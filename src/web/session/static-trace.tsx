@@ -4,8 +4,8 @@ import { useEffect, useRef } from 'react';
 
 import type { ReadingPage, StreamDetail } from '#contract/rest.ts';
 import { formatCount } from '#web/format.ts';
-import { groupAxes } from '#web/live/axis-groups.ts';
 import { palettes } from '#web/live/palette.ts';
+import { createScaleBook } from '#web/live/scale-book.ts';
 import { createStreamTrace, takeEpochs, type StreamTrace } from '#web/live/stream-trace.ts';
 import { createTracePainter } from '#web/live/trace-painter.ts';
 
@@ -29,7 +29,7 @@ export function StaticTrace({ stream, name, page, scheme }: StaticTraceProps) {
     const lastMs = trace.ring.timeOf(trace.ring.end - 1);
     const painter = createTracePainter(
       context,
-      { trace, groups: groupAxes(stream.definition.axes) },
+      { trace, scales: createScaleBook() },
       { windowMs: Math.max(MIN_WINDOW_MS, lastMs), palette: palettes[scheme], hasEraseBar: false },
     );
     const draw = (): void => {
