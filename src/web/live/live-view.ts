@@ -35,6 +35,8 @@ import type { ConnectionReport, FromWorker, LiveReport, ToWorker } from '#web/li
 const MAX_OFFLINE_SPANS = 16;
 /** Numbers that change faster cannot be read. */
 const REPORT_MS = 400;
+/** What was held up while the connection was made arrives in a burst within this time. */
+const SETTLE_IN_MS = 1_000;
 /** How often the page is asked for a stream that it has not told of. */
 const ASK_MS = 1_000;
 /** Windows start at whole multiples of this on the server's clock: a whole number of every window. */
@@ -64,6 +66,8 @@ interface View {
   isStopped: boolean;
   isSubscribed: boolean;
   headMs: number;
+  /** Until then ages tell of the start of the page, not of the way of readings. */
+  settledInMs: number;
   drawnAtMs: number;
   askedAtMs: number;
   stateSinceMs: number;
@@ -91,6 +95,7 @@ export function createLiveView(start: Extract<ToWorker, { type: 'start' }>, port
     onState: (state) => queueMicrotask(() => onState(view, state)),
     onSubscribed: () => {
       view.isSubscribed = true;
+      view.settledInMs = serverNowMs(view) + SETTLE_IN_MS;
       endOffline(view);
     },
     onRefused: () => {
@@ -114,6 +119,7 @@ export function createLiveView(start: Extract<ToWorker, { type: 'start' }>, port
     isStopped: false,
     isSubscribed: false,
     headMs: Number.NaN,
+    settledInMs: 0,
     drawnAtMs: 0,
     askedAtMs: 0,
     stateSinceMs: systemClock.monotonicMs(),
@@ -149,7 +155,7 @@ function onReadings(view: View, message: LiveMessage, skipped: number): void {
     if (stream === undefined) askForStreams(view);
     else {
       const ageMs = receiveFrame(stream, frame, receipt);
-      if (ageMs !== null) view.playOut.add(ageMs, receipt.nowMs);
+      if (ageMs !== null && receipt.nowMs > view.settledInMs) view.playOut.add(ageMs, receipt.nowMs);
     }
   }
 }
