@@ -65,7 +65,12 @@ export function SessionList() {
           {sessions === undefined
             ? Array.from({ length: SKELETON_ROWS }, (_, i) => <SkeletonRow key={i} />)
             : sessions.map((session) => (
-                <SessionRow key={session.id} session={session} nowMs={list.dataUpdatedAt} />
+                <SessionRow
+                  key={session.id}
+                  session={session}
+                  nowMs={list.dataUpdatedAt}
+                  isStale={list.isRefetchError}
+                />
               ))}
         </tbody>
       </table>
@@ -94,12 +99,19 @@ function Summary({ sessions }: { sessions: readonly SessionSummary[] | undefined
   );
 }
 
-function SessionRow({ session, nowMs }: { session: SessionSummary; nowMs: number }) {
+interface SessionRowProps {
+  readonly session: SessionSummary;
+  /** When the list was asked for. */
+  readonly nowMs: number;
+  readonly isStale: boolean;
+}
+
+function SessionRow({ session, nowMs, isStale }: SessionRowProps) {
   const started = new Date(session.startedAt);
   return (
     <tr>
       <td>
-        <StateMark state={session.state} />
+        <StateMark state={session.state} isStale={isStale} />
       </td>
       <td>
         <span className="session-name">
@@ -126,11 +138,20 @@ function SessionRow({ session, nowMs }: { session: SessionSummary; nowMs: number
   );
 }
 
+export interface StateMarkProps {
+  readonly state: SessionSummary['state'];
+  /** The server does not answer: what was true may not be so any more. */
+  readonly isStale?: boolean;
+}
+
 /** Green is for recording and for nothing else. */
-export function StateMark({ state }: { state: SessionSummary['state'] }) {
+export function StateMark({ state, isStale = false }: StateMarkProps) {
+  const isUnknown = isStale && state !== 'ended';
   return (
-    <span className="state" data-state={state}>
-      <span className="state-word">{stateWords[state]}</span>
+    <span className="state" data-state={isUnknown ? 'unknown' : state}>
+      <span className="state-word">
+        {isUnknown ? `${stateWords[state]} when last seen` : stateWords[state]}
+      </span>
     </span>
   );
 }

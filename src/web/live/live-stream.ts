@@ -133,7 +133,9 @@ export function reportStream(stream: LiveStream, nowMs: number): StreamReport {
   const epoch = settlement.newest?.epoch;
   const isProgressKnown = epoch !== undefined && settlement.progressOf(epoch) !== undefined;
   const losses = isProgressKnown ? settlement.losses() : null;
-  const slot = isEmpty ? -1 : ring.slotOf(ring.end - 1);
+  const isSilent = silentSinceMs(stream, nowMs) !== null;
+  // The last value of a silent sensor is not what is now.
+  const slot = isEmpty || isSilent ? -1 : ring.slotOf(ring.end - 1);
   return {
     stream: definition.stream,
     rate: arrivals.rate(nowMs),
@@ -142,7 +144,7 @@ export function reportStream(stream: LiveStream, nowMs: number): StreamReport {
     pending: losses?.pending ?? null,
     latency: latency.summarise(nowMs),
     lastReadingAgeMs: isEmpty ? null : Math.max(0, nowMs - ring.timeOf(ring.end - 1)),
-    isSilent: silentSinceMs(stream, nowMs) !== null,
+    isSilent,
     latest: definition.axes.map((_, axis) => {
       const value = slot < 0 ? Number.NaN : ring.values[axis]![slot]!;
       return Number.isFinite(value) ? value : null;

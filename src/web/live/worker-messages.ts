@@ -57,7 +57,7 @@ export interface StreamReport {
   /** Since the newest reading was sampled; null before the first. */
   readonly lastReadingAgeMs: number | null;
   readonly isSilent: boolean;
-  /** Newest value per axis; null for none. */
+  /** Newest value per axis; null for none, and while the sensor is silent. */
   readonly latest: readonly (number | null)[];
   readonly isClockMeasured: boolean;
   readonly clockJumps: number;

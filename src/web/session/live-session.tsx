@@ -8,6 +8,7 @@ import { formatSegment } from '#web/format.ts';
 import { groupAxes } from '#web/live/axis-groups.ts';
 import { canDrawLive } from '#web/live/live-controller.ts';
 import { MAX_STREAMS } from '#web/live/live-limits.ts';
+import type { LiveReport } from '#web/live/worker-messages.ts';
 import { bodyRows } from '#web/session/body-rows.ts';
 import { HealthLine } from '#web/session/health-line.tsx';
 import { healthOf } from '#web/session/health.ts';
@@ -23,12 +24,14 @@ export interface LiveSessionProps {
   readonly detail: SessionDetail;
   /** When `detail` was asked for. */
   readonly nowMs: number;
+  readonly isStale: boolean;
   readonly search: ViewSearch;
   readonly setSearch: (change: Partial<ViewSearch>) => void;
   readonly refresh: () => void;
 }
 
-export function LiveSession({ detail, nowMs, search, setSearch, refresh }: LiveSessionProps) {
+export function LiveSession(props: LiveSessionProps) {
+  const { detail, nowMs, isStale, search, setSearch, refresh } = props;
   const { controller, report } = useLiveController(detail.session.id, refresh);
   const [frozen, setFrozen] = useState(false);
   const [helpOpen, setHelpOpen] = useState(false);
@@ -64,7 +67,7 @@ export function LiveSession({ detail, nowMs, search, setSearch, refresh }: LiveS
   const panels = Math.max(1, ...ordered.map(({ definition }) => groupAxes(definition.axes).length));
   return (
     <>
-      <SessionHead session={detail.session} nowMs={nowMs}>
+      <SessionHead session={detail.session} nowMs={nowMs} isStale={isStale || isCutOff(report)}>
         <ViewControls
           seconds={seconds}
           setSeconds={(window) => setSearch({ window })}
@@ -91,6 +94,7 @@ export function LiveSession({ detail, nowMs, search, setSearch, refresh }: LiveS
               side={row.length === 1 && side === 'centre' ? 'centre' : side}
               isAlone={rows.every((other) => other.length === 1)}
               report={reports.get(stream.definition.stream)}
+              isCutOff={isCutOff(report)}
               controller={controller}
               scheme={scheme}
               isSelected={search.stream === stream.definition.stream}
@@ -107,6 +111,11 @@ export function LiveSession({ detail, nowMs, search, setSearch, refresh }: LiveS
       {ordered.length > 0 && <NumbersTable streams={ordered} reports={reports} selected={search.stream} />}
     </>
   );
+}
+
+/** Whether the page had a connection and has none now. */
+function isCutOff(report: LiveReport | null): boolean {
+  return report !== null && report.connection.name !== 'open' && report.connection.name !== 'connecting';
 }
 
 function CannotDraw() {

@@ -11,10 +11,11 @@ export interface SessionHeadProps {
   readonly session: SessionSummary;
   /** When the session was asked for: whether it started today. */
   readonly nowMs: number;
+  readonly isStale: boolean;
   readonly children?: ReactNode;
 }
 
-export function SessionHead({ session, nowMs, children }: SessionHeadProps) {
+export function SessionHead({ session, nowMs, isStale, children }: SessionHeadProps) {
   const started = new Date(session.startedAt);
   return (
     <div className="page-head">
@@ -27,7 +28,7 @@ export function SessionHead({ session, nowMs, children }: SessionHeadProps) {
         </span>
         {session.label === '' ? 'No label' : session.label}
       </h1>
-      <StateMark state={session.state} />
+      <StateMark state={session.state} isStale={isStale} />
       {session.synthetic && <span className="tag">synthetic</span>}
       <span className="muted">
         started{' '}

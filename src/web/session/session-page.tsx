@@ -58,7 +58,7 @@ export function SessionPage({ id, search, setSearch }: SessionPageProps) {
       )}
       {isEnded && wasLive !== id ? (
         <>
-          <SessionHead session={session} nowMs={detail.dataUpdatedAt} />
+          <SessionHead session={session} nowMs={detail.dataUpdatedAt} isStale={detail.isRefetchError} />
           <RecordedSession detail={detail.data} />
         </>
       ) : (
@@ -66,6 +66,7 @@ export function SessionPage({ id, search, setSearch }: SessionPageProps) {
           key={id}
           detail={detail.data}
           nowMs={detail.dataUpdatedAt}
+          isStale={detail.isRefetchError}
           search={search}
           setSearch={setSearch}
           refresh={() => void detail.refetch()}

@@ -15,6 +15,8 @@ export interface StreamCardProps {
   /** No row of the page has two streams: each takes the whole width. */
   readonly isAlone: boolean;
   readonly report: StreamReport | undefined;
+  /** The page has no connection: that no readings come is not the sensor's doing. */
+  readonly isCutOff: boolean;
   readonly controller: LiveController | null;
   readonly scheme: 'dark' | 'light';
   readonly isSelected: boolean;
@@ -22,7 +24,7 @@ export interface StreamCardProps {
 }
 
 export function StreamCard(props: StreamCardProps) {
-  const { stream, side, isAlone, report, controller, scheme, isSelected, select } = props;
+  const { stream, side, isAlone, report, isCutOff, controller, scheme, isSelected, select } = props;
   const { definition } = stream;
   const groups = groupAxes(definition.axes);
   const name = formatSegment(definition.segment);
@@ -53,7 +55,7 @@ export function StreamCard(props: StreamCardProps) {
         </h2>
         <span className="muted small">{definition.sensor}</span>
         <span className="shell-space" />
-        <StreamNote report={report} />
+        <StreamNote report={report} isCutOff={isCutOff} />
       </header>
       <div className="trace-body">
         <TraceCanvas stream={definition.stream} name={name} groups={groups} controller={controller} />
@@ -73,7 +75,8 @@ export function StreamCard(props: StreamCardProps) {
 }
 
 /** What a glance at the card should tell: the rate, or that the sensor is silent. */
-function StreamNote({ report }: { report: StreamReport | undefined }) {
+function StreamNote({ report, isCutOff }: Pick<StreamCardProps, 'report' | 'isCutOff'>) {
+  if (isCutOff) return <span className="muted small">not connected</span>;
   if (report === undefined || report.lastReadingAgeMs === null)
     return <span className="muted small">no readings yet</span>;
   if (report.isSilent)
