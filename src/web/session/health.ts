@@ -62,7 +62,7 @@ function notConnected({ connection, streams }: LiveReport): Health {
   const retry = connection.retryInMs === null ? 'now' : `in ${formatSeconds(connection.retryInMs / 1000)}`;
   return {
     tone: 'attention',
-    sentence: `Reconnecting: the server does not answer this page; next try ${retry}. ${SAFE}`,
+    sentence: `Reconnecting: this page is not connected; next try ${retry}. ${SAFE}`,
     announcement: `Reconnecting. ${SAFE}`,
   };
 }
