@@ -75,6 +75,12 @@ export default defineConfig({
     'typescript/no-unnecessary-type-parameters': 'off',
     // Type ids of pg are plain numbers to everybody but its declarations.
     'typescript/no-unsafe-enum-assignment': 'off',
+    // A promise that ends a chain gives nothing to anyone.
+    'promise/always-return': 'off',
+    // Default exports of packages whose named export is the same thing.
+    'import/no-named-as-default': 'off',
+    // prom-client registers a metric by making it.
+    'no-new': 'off',
     // A small function stands where it is used.
     'unicorn/consistent-function-scoping': 'off',
     // Sorting a fresh array in place saves the copy.
