@@ -169,3 +169,17 @@ test('any mixture of overlaps, repeats and declarations stores every reading onc
     }),
   );
 });
+
+test('a filled gap joins its neighbours into one range', () => {
+  const committed = [
+    { from: 0, to: 10 },
+    { from: 20, to: 30 },
+    { from: 50, to: 60 },
+  ];
+  const frames = [frame(12, 3), frame(10, 2), frame(15, 5)];
+  const plan = planStream({ handle, progress: { committed, lost: [] }, frames, losses: [] });
+  expect(plan.progress.committed).toEqual([
+    { from: 0, to: 30 },
+    { from: 50, to: 60 },
+  ]);
+});

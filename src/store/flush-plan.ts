@@ -71,7 +71,7 @@ export function planStream(input: StreamInput): StreamPlan {
   let refused = false;
   for (const frame of input.frames) {
     const range = { from: frame.firstSeq, to: frame.firstSeq + frame.count };
-    const fresh = committed.isBeyond(range.from) ? [range] : subtract([range], committed.ranges());
+    const fresh = committed.missing(range);
     duplicateReadings += frame.count - sizeOf(fresh);
     for (const part of fresh) {
       if (!settled.add(part, limits.fragmentsPerEpoch) || !committed.add(part, limits.rangesPerEpoch)) {
@@ -184,31 +184,49 @@ function rangeOfFrame(frame: Frame): Range {
   return { from: frame.firstSeq, to: frame.firstSeq + frame.count };
 }
 
-/** A range set that takes appended ranges in constant time. */
+/** A range set that grows in place: by appending at once, elsewhere by binary search. */
 interface GrowingSet {
-  /** True when nothing at or above `from` is in the set. */
-  isBeyond(from: number): boolean;
+  /** The parts of `range` that are not in the set. */
+  missing(range: Range): RangeSet;
   /** Adds a range; false, and nothing changes, when that would make more than `maxRanges` of them. */
   add(range: Range, maxRanges: number): boolean;
   ranges(): RangeSet;
 }
 
 function createGrowingSet(initial: RangeSet): GrowingSet {
-  let list = initial.map((range) => ({ from: range.from, to: range.to }));
+  const list = [...initial];
+
+  /** The first range that ends at or after `from`. */
+  function indexAt(from: number): number {
+    let low = 0;
+    let high = list.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (list[middle]!.to < from) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
   return {
-    isBeyond(from) {
+    missing(range) {
       const last = list.at(-1);
-      return last === undefined || from >= last.to;
+      if (last === undefined || range.from >= last.to) return [range];
+      const start = indexAt(range.from);
+      let end = start;
+      while (end < list.length && list[end]!.from < range.to) end++;
+      return subtract([range], list.slice(start, end));
     },
     add(range, maxRanges) {
-      const last = list.at(-1);
-      if (last !== undefined && range.from === last.to) {
-        last.to = range.to;
-        return true;
+      const start = indexAt(range.from);
+      let { from, to } = range;
+      let end = start;
+      for (; end < list.length && list[end]!.from <= range.to; end++) {
+        from = Math.min(from, list[end]!.from);
+        to = Math.max(to, list[end]!.to);
       }
-      const grown = union(list, [range]);
-      if (grown.length > list.length && grown.length > maxRanges) return false;
-      list = grown.map((r) => ({ from: r.from, to: r.to }));
+      if (end === start && list.length + 1 > maxRanges) return false;
+      list.splice(start, end - start, { from, to });
       return true;
     },
     ranges: () => list,

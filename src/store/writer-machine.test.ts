@@ -275,3 +275,15 @@ test('a timer that fires a little early is asked for again', () => {
   expect(machine.handle({ type: 'tick' }, 249.6)).toEqual([{ type: 'wake', atMs: 250 }]);
   expect(machine.handle({ type: 'tick' }, 250).map((effect) => effect.type)).toContain('lock');
 });
+
+test('two sources of one stream never share a transaction, since neither would see what the other adds', () => {
+  const { machine, db } = create();
+  const first = source('a', [0, 10]);
+  const second = source('a', [0, 10]);
+  db.open(first);
+  db.due(first, second);
+  db.pass(10_000);
+  expect(first.heard).toEqual(['settled 0-10']);
+  expect(second.heard).toEqual(['settled 0-10']);
+  expect(machine.counters).toMatchObject({ storedReadings: 10, duplicateReadings: 10 });
+});

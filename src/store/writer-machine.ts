@@ -167,9 +167,13 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
 
   function takeBatch(nowMs: number): Item[] {
     const items: Item[] = [];
+    const keys = new Set<string>();
     let room = config.batchReadings;
-    for (const source of due) {
+    for (const source of [...due]) {
       if (room <= 0) break;
+      // A second source of one stream would not see what the first adds, and store it again: it waits its turn.
+      if (keys.has(source.handle.key)) continue;
+      keys.add(source.handle.key);
       due.delete(source);
       const frames = source.take(room);
       const losses = source.takeLosses();

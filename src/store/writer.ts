@@ -158,8 +158,10 @@ export function createWriter(options: WriterOptions): Writer {
         return;
       case 'commit':
         step(async () => {
-          await connected().query('commit');
+          const { command } = await connected().query('commit');
           transactionIsOpen = false;
+          // PostgreSQL answers COMMIT of a failed transaction without an error.
+          if (command !== 'COMMIT') throw new Error(`commit was answered with ${command}`);
           return { type: 'committed' };
         });
         return;
@@ -217,11 +219,13 @@ export function createWriter(options: WriterOptions): Writer {
     fresh.on('error', forget);
     fresh.on('end', forget);
     const mine = attempt;
-    await fresh.connect();
-    await fresh.query(SESSION_SETTINGS);
-    if (mine !== attempt || isStopped) {
+    try {
+      await fresh.connect();
+      await fresh.query(SESSION_SETTINGS);
+      if (mine !== attempt || isStopped) throw new Error('the attempt was abandoned');
+    } catch (error) {
       void fresh.end().catch(() => undefined);
-      throw new Error('the attempt was abandoned');
+      throw error;
     }
     client = fresh;
     return fresh;
@@ -261,8 +265,8 @@ export function createWriter(options: WriterOptions): Writer {
 
   async function write(chunks: readonly Chunk[], changes: readonly RangeChange[]): Promise<void> {
     const db = connected();
-    if (chunks.length > 0) await copyChunks(db, encoder.encode(chunks, commitDayUs));
-    await db.query({
+    if (chunks.length > 0) await copyChunks(db, packRows(chunks));
+    const { rowCount } = await db.query({
       name: 'kymo-change',
       text: CHANGE_SQL,
       values: [
@@ -273,6 +277,8 @@ export function createWriter(options: WriterOptions): Writer {
         new Date(commitDayUs / 1000).toISOString().slice(0, 10),
       ],
     });
+    // The rows are locked, so each change finds its own; if not, nothing of this may be committed.
+    if (rowCount !== changes.length) throw dataError(`${changes.length} changes met ${rowCount} guard rows`);
     const losses = changes.flatMap(({ source, losses: list }) => list.map((loss) => ({ source, loss })));
     if (losses.length > 0)
       await db.query(LOSS_SQL, [
@@ -283,6 +289,15 @@ export function createWriter(options: WriterOptions): Writer {
         losses.map(({ loss }) => loss.to),
         losses.map(({ loss }) => loss.reason),
       ]);
+  }
+
+  /** Rows that cannot be packed are refused like rows that the database refuses: their stream is looked for. */
+  function packRows(chunks: readonly Chunk[]): Buffer {
+    try {
+      return encoder.encode(chunks, commitDayUs);
+    } catch (cause) {
+      throw dataError(`a chunk cannot be packed: ${messageOf(cause)}`);
+    }
   }
 
   async function rollback(): Promise<void> {
@@ -350,6 +365,11 @@ async function copyChunks(client: pg.Client, bytes: Buffer): Promise<void> {
     stream.on('error', reject);
     stream.end(bytes);
   });
+}
+
+/** data_exception, as the database itself would say it. */
+function dataError(message: string): Error {
+  return Object.assign(new Error(message), { code: '22000' });
 }
 
 /** SQLSTATE to what the machine has to do about it (PostgreSQL documentation, appendix A). */
