@@ -1,6 +1,7 @@
 /**
  * Owns the partitions of kymo.chunk: a list by retention class, each a range by commit day. Days exist ahead of time and
- * are never made inside a flush. Runs as kymo_writer, which owns them.
+ * are never made inside a flush. A partition is made apart and then attached: CREATE ... PARTITION OF would lock out all
+ * reading and writing of chunks while it waits for one long reader. Runs as kymo_writer, which owns them.
  */
 
 import type pg from 'pg';
@@ -29,20 +30,25 @@ export async function ensurePartitions(writer: pg.Pool): Promise<void> {
     const names = new Set(existing.map((row) => row.name));
     for (const retentionClass of CLASSES) {
       const parent = `chunk_c${retentionClass}`;
-      if (!names.has(parent))
+      if (!names.has(parent)) {
         await client.query(
-          `create table kymo.${parent} partition of kymo.chunk for values in (${retentionClass}) partition by range (commit_day)`,
+          `create table kymo.${parent} (like kymo.chunk including all) partition by range (commit_day)`,
         );
+        await client.query(
+          `alter table kymo.chunk attach partition kymo.${parent} for values in (${retentionClass})`,
+        );
+      }
       for (const { day } of rows) {
         const name = `${parent}_${day.replaceAll('-', '')}`;
         if (names.has(name)) continue;
         // A row stays in one piece on its page up to 8 kB: side tables cost two more index entries a chunk.
         await client.query(
-          `create table kymo.${name} partition of kymo.${parent} for values from ('${day}') to ('${day}'::date + 1)
+          `create table kymo.${name} (like kymo.${parent} including all)
              with (toast_tuple_target = 8160, autovacuum_vacuum_insert_scale_factor = 0.5)`,
         );
         await client.query(
-          `alter table kymo.${name} alter column data set storage external, alter column segments set storage external`,
+          `alter table kymo.${parent} attach partition kymo.${name}
+             for values from ('${day}') to ('${day}'::date + 1)`,
         );
       }
     }
