@@ -62,15 +62,19 @@ export async function roleUrls(owner: pg.Pool, ownerUrl: string): Promise<Record
 
 /** Throws when row-level security would not hold for the application role. */
 export async function refuseUnsafeDatabase(app: pg.Pool): Promise<void> {
-  const { rows } = await app.query<{ bypass: boolean; owns: boolean }>(`
-    select r.rolsuper or r.rolbypassrls as bypass,
-           exists (select 1 from pg_class c where c.relnamespace = 'kymo'::regnamespace and c.relowner = r.oid) as owns
-      from pg_roles r where r.rolname = current_user`);
-  const row = rows[0];
-  if (row === undefined || row.bypass || row.owns)
+  // What a role is, every role that it is a member of, directly or not, can be as well by SET ROLE.
+  const { rows } = await app.query<{ name: string }>(`
+    select r.rolname as name from pg_roles r
+     where pg_has_role(current_user, r.oid, 'member')
+       and (r.rolsuper or r.rolbypassrls
+            or exists (select from pg_namespace n where n.nspname = 'kymo' and n.nspowner = r.oid)
+            or exists (select from pg_class c where c.relnamespace = 'kymo'::regnamespace and c.relowner = r.oid)
+            or exists (select from pg_proc p where p.pronamespace = 'kymo'::regnamespace and p.proowner = r.oid))`);
+  if (rows.length > 0)
     throw new AppError(
       'forbidden',
-      'the role kymo_app may bypass row-level security: remove SUPERUSER, BYPASSRLS and ownership',
+      `the role kymo_app may bypass row-level security as ${rows.map((row) => row.name).join(', ')}: ` +
+        'it may be no superuser, have no BYPASSRLS, own nothing in the schema kymo, and be no member of such a role',
     );
 }
 

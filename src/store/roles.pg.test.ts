@@ -1,0 +1,113 @@
+import type pg from 'pg';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+
+import { migrate } from '#store/migrate.ts';
+import { openPools, type Pools } from '#store/pools.ts';
+import { ensureRoles, refuseUnsafeDatabase, roleUrls } from '#store/roles.ts';
+import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
+import { openTestPool } from '#test/support/test-pool.ts';
+
+let database: TestDatabase;
+let pools: Pools;
+let owner: pg.Pool;
+let app: pg.Pool;
+/** Of this database, as the cluster's superuser. */
+let superuser: pg.Pool;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pools = await openPools(database.ownerUrl);
+  owner = openTestPool(database.ownerUrl);
+  app = openTestPool((await roleUrls(owner, database.ownerUrl)).kymo_app);
+  const url = new URL(inject('testCluster').superuserUrl);
+  url.pathname = `/${database.name}`;
+  superuser = openTestPool(url.href);
+});
+
+afterAll(async () => {
+  await pools.close();
+  await Promise.all([owner.end(), app.end(), superuser.end()]);
+  await database.drop();
+});
+
+test('the roles as they are made pass', async () => {
+  await expect(refuseUnsafeDatabase(app)).resolves.toBe(undefined);
+});
+
+// Roles belong to the whole cluster, so each is taken back at once.
+test.each([
+  ['superuser', 'alter role kymo_app superuser', 'alter role kymo_app nosuperuser'],
+  ['a role that bypasses', 'alter role kymo_app bypassrls', 'alter role kymo_app nobypassrls'],
+  ['member of the owner of chunks', 'grant kymo_writer to kymo_app', 'revoke kymo_writer from kymo_app'],
+  [
+    'owner of the function that names the organisation',
+    'grant create on schema kymo to kymo_app; alter function kymo.current_org() owner to kymo_app',
+    'alter function kymo.current_org() owner to kymo_owner; revoke create on schema kymo from kymo_app',
+  ],
+  [
+    'owner of the schema',
+    'alter schema kymo owner to kymo_app',
+    'alter schema kymo owner to kymo_owner; grant usage on schema kymo to kymo_app',
+  ],
+])('an application role that is %s is refused', async (_, spoil, restore) => {
+  await superuser.query(spoil);
+  try {
+    await expect(refuseUnsafeDatabase(app)).rejects.toMatchObject({ code: 'forbidden' });
+  } finally {
+    await superuser.query(restore);
+  }
+  await expect(refuseUnsafeDatabase(app)).resolves.toBe(undefined);
+});
+
+test('the application cannot become another role, turn row security off, or read the secret', async () => {
+  for (const attempt of [
+    'set role kymo_writer',
+    'set role kymo_owner',
+    'alter table kymo.session disable row level security',
+    'alter table kymo.chunk no force row level security',
+    'create policy mine on kymo.session using (true)',
+    'select * from public.kymo_secret',
+    'update kymo.stream_epoch set committed = default',
+    'delete from kymo.chunk',
+    'select key_hash from kymo.organisation, kymo.server',
+  ])
+    await expect(app.query(attempt), attempt).rejects.toThrow(
+      /permission denied|must be (owner|member)|does not exist/,
+    );
+  // With row security off PostgreSQL refuses to answer rather than answer everything.
+  await expect(app.query('set row_security = off; select * from kymo.session')).rejects.toThrow(
+    'would be affected by row-level security',
+  );
+});
+
+test('the writer and the identity role reach what is theirs and nothing else', async () => {
+  const urls = await roleUrls(owner, database.ownerUrl);
+  const writer = openTestPool(urls.kymo_writer);
+  const auth = openTestPool(urls.kymo_auth);
+  try {
+    for (const table of ['session', 'stream', 'device', 'access_key', 'organisation'])
+      await expect(writer.query(`select from kymo.${table}`), table).rejects.toThrow('permission denied');
+    for (const table of ['session', 'stream', 'chunk', 'stream_epoch', 'loss', 'organisation'])
+      await expect(auth.query(`select from kymo.${table}`), table).rejects.toThrow('permission denied');
+    await expect(auth.query(`update kymo.device set key_hash = ''`)).rejects.toThrow('permission denied');
+  } finally {
+    await Promise.all([writer.end(), auth.end()]);
+  }
+});
+
+test('roles and migrations can be asked for again, and by several at once, without breaking what is connected', async () => {
+  await Promise.all([migrate(database.ownerUrl), migrate(database.ownerUrl)]);
+  await ensureRoles(owner);
+  await expect(pools.app.run([{ text: 'select 1 as one' }])).resolves.toMatchObject([{ rows: [{ one: 1 }] }]);
+  const again = await openPools(database.ownerUrl);
+  await again.close();
+});
+
+test('a database that is newer than the program is refused', async () => {
+  await owner.query(`insert into kymo_migration (name, timestamp) values ('9999-later', '2099')`);
+  try {
+    await expect(migrate(database.ownerUrl)).rejects.toMatchObject({ code: 'conflict' });
+  } finally {
+    await owner.query(`delete from kymo_migration where name = '9999-later'`);
+  }
+});
