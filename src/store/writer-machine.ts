@@ -169,9 +169,9 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
     const items: Item[] = [];
     const keys = new Set<string>();
     let room = config.batchReadings;
-    for (const source of [...due]) {
+    for (const source of due) {
       if (room <= 0) break;
-      // A second source of one stream would not see what the first adds, and store it again: it waits its turn.
+      // A second source of one stream would not see what the first adds, and store it again: it waits for the next flush.
       if (keys.has(source.handle.key)) continue;
       keys.add(source.handle.key);
       due.delete(source);

@@ -348,6 +348,7 @@ export function createWriter(options: WriterOptions): Writer {
       return isDrained;
     },
     async stop() {
+      if (isStopped) return;
       isStopped = true;
       cancelWake?.();
       const old = client;
