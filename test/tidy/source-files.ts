@@ -37,6 +37,8 @@ export const productFiles = filesMatching(/^src\/.*(?<!\.test)\.tsx?$/);
 /** `file:line: text` for every line that matches, so that a failure can be clicked. */
 export function linesMatching(files: readonly SourceFile[], pattern: RegExp): string[] {
   return files.flatMap(({ name, text }) =>
-    text.split('\n').flatMap((line, i) => (pattern.test(line) ? [`${name}:${i + 1}: ${line.trim()}`] : [])),
+    text
+      .split('\n')
+      .flatMap((line, i) => (pattern.test(line) ? [`${name}:${i + 1}: ${line.trim().slice(0, 160)}`] : [])),
   );
 }
