@@ -102,7 +102,10 @@ test('the page goes on by itself after the server was killed and started again',
     .poll(async () => (await lastSeqs()).map((seq) => seq > 400), { timeout: 30_000 })
     .toEqual([true, true]);
   await kymo.signal('SIGKILL');
-  await page.getByText('This page is not connected').first().waitFor();
+  await page
+    .getByText(/this page is not connected/i)
+    .first()
+    .waitFor();
   const before = Math.max(...(await lastSeqs()));
   kymo = await startKymo({ dataDir, port });
   await expect

@@ -15,7 +15,7 @@ import { startEmbeddedDatabase, type EmbeddedDatabase } from '#app/embedded-data
 import { seededRandom } from '#base/random.ts';
 import { openDevice } from '#sdk/device-client.ts';
 import type { Device, DeviceStream } from '#sdk/device-runtime.ts';
-import { memoryStore } from '#sdk/memory-store.ts';
+import { fileStore } from '#sdk/file-store.ts';
 import { startCuttingProxy } from '#test/support/cutting-proxy.ts';
 import { freePort, runKymo, startKymo, type KymoProcess } from '#test/support/kymo-process.ts';
 import { compare, readStored } from '#test/support/stored-readings.ts';
@@ -83,11 +83,11 @@ function recorderFor(device: Device, name: string, seconds: number): Recorder {
   };
 }
 
-async function device(options: { url: string; key: string }): Promise<Device> {
+async function device(options: { url: string; key: string; dir: string }): Promise<Device> {
   const opened = await openDevice({
     url: options.url,
     key: options.key,
-    store: memoryStore(),
+    store: fileStore(options.dir),
     timing: { backoff: { baseMs: 100, capMs: 1_000 } },
   });
   endings.push(() => opened.close({ drainMs: 0 }));
@@ -125,7 +125,11 @@ test('20 streams at 200 Hz survive five kills of the server, two of the database
   const devices: Device[] = [];
   for (let d = 0; d < 4; d++) {
     const key = await runKymo(['device', 'add', `fault-${d}`, '--data', dataDir]);
-    const connected = await device({ url: `http://127.0.0.1:${proxy.port}`, key });
+    const connected = await device({
+      url: `http://127.0.0.1:${proxy.port}`,
+      key,
+      dir: join(dataDir, `device-${d}`),
+    });
     devices.push(connected);
     for (let s = 0; s < 5; s++) recorders.push(recorderFor(connected, `segment-${d}-${s}`, seconds));
   }
@@ -166,7 +170,11 @@ test('a server stopped between guard and commit holds its streams for less than 
   const proxy = await startCuttingProxy(first.port);
   endings.push(() => proxy.close());
   const key = await runKymo(['device', 'add', 'moving', '--data', dataDir]);
-  const connected = await device({ url: `http://127.0.0.1:${proxy.port}`, key });
+  const connected = await device({
+    url: `http://127.0.0.1:${proxy.port}`,
+    key,
+    dir: join(dataDir, 'device'),
+  });
   const recorder = recorderFor(connected, 'left-foot', 20);
   await record([recorder], 1_000);
   expect(await connected.drained({ timeoutMs: 10_000 })).toBe(true);
