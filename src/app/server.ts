@@ -115,7 +115,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     clock,
   });
   const refuseUpgrades = answerUpgrades(api.server, { identity, gateway, hub });
-  const url = await listen(api, config);
   lifecycle.add('listener', () => api.close());
   lifecycle.add(
     'devices',
@@ -129,6 +128,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   );
   lifecycle.add('viewers', () => hub.drain());
   lifecycle.add('handshakes', refuseUpgrades);
+  // Last, so that a port that is in use leaves nothing running.
+  const url = await listen(api, config);
   return { url, pools, identity, accounts };
 }
 
