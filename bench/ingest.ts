@@ -4,11 +4,8 @@
  * generator. Every stored reading is checked; a missing, doubled or altered one is an error instead of a figure.
  */
 
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { startEmbeddedDatabase } from '#app/embedded-database.ts';
 import { messageOf } from '#base/errors.ts';
 import { provideFastapi, type FastapiLayout } from '#bench/ingest/fastapi-peer.ts';
 import { compareSides, type IngestContext, type Outcome } from '#bench/ingest/comparison.ts';
@@ -22,7 +19,8 @@ import {
   type StoringSide,
 } from '#bench/ingest/sides.ts';
 import type { StoringRun } from '#bench/ingest/storing-side.ts';
-import type { DatabaseServer, Durability } from '#bench/support/bench-database.ts';
+import type { Durability } from '#bench/support/bench-database.ts';
+import { startBenchPostgres } from '#bench/support/bench-postgres.ts';
 import { readOptions } from '#bench/support/command-options.ts';
 import { describeMachine, sharedClockBaseUs, type Machine } from '#bench/support/machine.ts';
 import { demandExactlyOnce } from '#bench/support/reading-checker.ts';
@@ -40,11 +38,8 @@ async function main(scope: RunScope): Promise<void> {
   const options = readOptions(ingestOptions, ingestUsage);
   const progress = createProgress();
   const machine = describeMachine();
-  const stateDir = await mkdtemp(join(tmpdir(), 'kymo-bench-'));
-  // Started as root, PostgreSQL runs as another user, who must be able to enter.
-  await chmod(stateDir, 0o711);
-  scope.defer('the working folder', () => rm(stateDir, { recursive: true, force: true }));
-  const databases = await openDatabaseServer(scope, { options, stateDir, progress });
+  progress.say('starting PostgreSQL');
+  const { databases, folder } = await startBenchPostgres(scope, options['database-url']);
   const sides: SideOptions = { scope, databases, seed: options.seed, sessions: options.sessions };
   const run: StoringRun = {
     viewers: options.viewers,
@@ -63,7 +58,7 @@ async function main(scope: RunScope): Promise<void> {
   progress.say('starting the servers');
   const kymo = await createKymoSide({
     ...sides,
-    stateDir: join(stateDir, 'server'),
+    stateDir: join(folder, 'server'),
     profileDir: options['profile-dir'],
   });
   const fastapi = new Map<FastapiLayout, StoringSide>();
@@ -80,18 +75,6 @@ async function main(scope: RunScope): Promise<void> {
   progress.end();
   process.stdout.write(`${describeRun(head)}\n\n${table}\n`);
   printResult({ ...head, ...result });
-}
-
-async function openDatabaseServer(
-  scope: RunScope,
-  { options, stateDir, progress }: { options: IngestOptions; stateDir: string; progress: Progress },
-): Promise<DatabaseServer> {
-  const given = options['database-url'];
-  if (given !== '') return { adminUrl: given, ownerUrl: given };
-  progress.say('starting PostgreSQL');
-  const embedded = await startEmbeddedDatabase({ dataDir: join(stateDir, 'database') });
-  scope.defer('PostgreSQL', () => embedded.stop());
-  return { adminUrl: embedded.superuserUrl, ownerUrl: embedded.ownerUrl };
 }
 
 async function choosePeers(options: IngestOptions, progress: Progress): Promise<Peers> {
