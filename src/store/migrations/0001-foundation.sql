@@ -128,7 +128,13 @@ create table kymo.stream_epoch (
   tail_lost boolean not null default false,
   opened_at timestamptz not null default now(),
   primary key (stream_id, epoch)
-) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+) with (
+  fillfactor = 50, toast_tuple_target = 8160,
+  autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000
+);
+-- 256 fragments take 5 kB: compressed or moved out of the row, each change costs eleven times more (docs/benchmarks.md).
+alter table kymo.stream_epoch
+  alter column committed set storage external, alter column lost set storage external;
 
 -- Why ranges were declared lost; one row a declaration that changed something.
 create table kymo.loss (
