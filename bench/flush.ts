@@ -153,7 +153,10 @@ function createFlushes(writer: Writer, { streams, readings }: { streams: number;
         if (waiting === 0) settled();
       },
       rewind: () => undefined,
-      refused(message) {
+      unknown: () => {
+        throw new AppError('internal', 'the guard has no row of a stream');
+      },
+      refused: (message) => {
         throw new AppError('internal', message);
       },
     };
