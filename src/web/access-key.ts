@@ -5,11 +5,11 @@
 
 const STORAGE_NAME = 'kymo-key';
 
-/** Moves a key from the address to the tab's storage. Runs before the router reads the address. */
-export function takeKeyFromAddress(): void {
+/** Moves a key from the address to the tab's storage, before the router reads the address. True when there was one. */
+export function takeKeyFromAddress(): boolean {
   const fields = new URLSearchParams(location.hash.slice(1));
   const key = fields.get('key');
-  if (key === null || key === '') return;
+  if (key === null || key === '') return false;
   rememberKey(key);
   fields.delete('key');
   const rest = fields.toString();
@@ -18,6 +18,7 @@ export function takeKeyFromAddress(): void {
     '',
     `${location.pathname}${location.search}${rest === '' ? '' : `#${rest}`}`,
   );
+  return true;
 }
 
 export function accessKey(): string | null {

@@ -25,6 +25,10 @@ import { createPageRouter } from '#web/routes.tsx';
 import { queryClient } from '#web/server.ts';
 
 takeKeyFromAddress();
+// An address that differs only behind the # does not load the page anew.
+window.addEventListener('hashchange', () => {
+  if (takeKeyFromAddress()) void queryClient.resetQueries();
+});
 installInspection();
 const root = document.getElementById('root');
 assert(root !== null, 'index.html has an element with the id root');

@@ -67,6 +67,13 @@ export function describeProblem(error: unknown): { title: string; safe: string; 
         next: 'The page tries again by itself.',
         code,
       };
+    case 'unauthenticated':
+      return {
+        title: 'The server does not accept this key',
+        safe: 'Nothing was changed.',
+        next: 'Open the address that kymo start prints; it carries a key.',
+        code,
+      };
     case 'forbidden':
       return {
         title: 'This key may not see that',

@@ -31,6 +31,8 @@ export const accessQuery = queryOptions({
   queryFn: async () => {
     const key = accessKey();
     if (key !== null) return key;
+    const { demo } = await server.about();
+    if (!demo) throw new AppError('unauthenticated', 'this server gives no key to visitors');
     const { key: demoKey } = await server.demoSignIn();
     rememberKey(demoKey);
     return demoKey;
@@ -42,8 +44,15 @@ export function isUnauthenticated(error: unknown): boolean {
   return error instanceof AppError && error.code === 'unauthenticated';
 }
 
+/** A second refusal within this time is not for want of a new key, and asking on would only flood the server. */
+const SIGN_IN_AGAIN_MS = 5_000;
+let signedInAgainAtMs = Number.NEGATIVE_INFINITY;
+
 /** Drops the refused key and looks for another. */
 export function signInAgain(): void {
+  const nowMs = performance.now();
+  if (nowMs - signedInAgainAtMs < SIGN_IN_AGAIN_MS) return;
+  signedInAgainAtMs = nowMs;
   forgetKey();
   void queryClient.resetQueries({ queryKey: ['access'] });
 }

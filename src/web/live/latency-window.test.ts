@@ -17,6 +17,8 @@ test('each part and the whole', () => {
   const summary = latency.summarise(100);
   expect(summary.paint).toEqual({ p50: 50, p99: 99 });
   expect(summary.batching).toEqual({ p50: 45, p99: 45 });
+  expect(summary.handler).toEqual({ p50: 6, p99: 6 });
+  expect(summary.pixel).toEqual({ p50: 56, p99: 105 });
   expect(summary.total).toEqual({ p50: 101, p99: 150 });
 });
 

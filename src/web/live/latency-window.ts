@@ -26,13 +26,17 @@ export interface Quantiles {
   readonly p99: number;
 }
 
-export type LatencySummary = Readonly<Record<LatencyPart | 'total', Quantiles | null>>;
+/**
+ * Each part, and three sums: `total` of all parts (from sampling), `handler` from sending to receipt in the browser,
+ * `pixel` from sending to the drawn frame. Null where no sample knows all of its parts.
+ */
+export type LatencySummary = Readonly<Record<LatencyPart | 'total' | 'handler' | 'pixel', Quantiles | null>>;
 
 export interface LatencyWindow {
   /** Samples pushed out by newer ones before their time. */
   readonly dropped: number;
   add(atMs: number, sample: LatencySample): void;
-  /** Null where no sample of the last WINDOW_MS knows the part. */
+  /** Of the last WINDOW_MS. */
   summarise(nowMs: number): LatencySummary;
 }
 
@@ -84,16 +88,22 @@ export function createLatencyWindow(): LatencyWindow {
     },
     summarise(nowMs) {
       expire(nowMs);
-      const part = (name: LatencyPart): Quantiles | null =>
-        quantiles((row) => rows[row + 1 + latencyParts.indexOf(name)]!);
+      // The place of a part in a row is its place in latencyParts, after the time.
+      const sum = (from: number, to: number): Quantiles | null =>
+        quantiles((row) => {
+          let total = 0;
+          for (let i = from; i < to; i++) total += rows[row + 1 + i]!;
+          return total;
+        });
       return {
-        batching: part('batching'),
-        network: part('network'),
-        server: part('server'),
-        delivery: part('delivery'),
-        paint: part('paint'),
-        // The sum of a frame's parts; where one is not known the whole is not.
-        total: quantiles((row) => latencyParts.reduce((sum, _, i) => sum + rows[row + 1 + i]!, 0)),
+        batching: sum(0, 1),
+        network: sum(1, 2),
+        server: sum(2, 3),
+        delivery: sum(3, 4),
+        paint: sum(4, 5),
+        handler: sum(1, 4),
+        pixel: sum(1, 5),
+        total: sum(0, 5),
       };
     },
   };

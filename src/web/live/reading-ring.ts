@@ -47,17 +47,15 @@ export function createReadingRing(axes: number, capacity: number): ReadingRing {
     first = 0;
     end = 0;
   };
-  /** Appends past the end: the holes between get times between their neighbours. */
+  /** Appends past the end. Holes get times between their neighbours; their slots still name an older index. */
   const append = (index: number, timeMs: number): void => {
     const before = end === first ? timeMs : timeOf(end - 1);
     const at = Math.max(before, timeMs);
     const holes = index - end;
     const step = (at - before) / (holes + 1);
     // Only the newest `capacity` slots survive, so a jump of any width costs at most one round.
-    for (let i = Math.max(end, index - capacity + 1); i < index; i++) {
+    for (let i = Math.max(end, index - capacity + 1); i < index; i++)
       timesMs[i % capacity] = before + step * (i - end + 1);
-      indexes[i % capacity] = -1;
-    }
     overwritten += Math.max(0, Math.min(end, index + 1 - capacity) - start());
     timesMs[index % capacity] = at;
     end = index + 1;

@@ -10,6 +10,8 @@ const latency = (total: number | null): LatencySummary => ({
   server: null,
   delivery: null,
   paint: null,
+  handler: null,
+  pixel: null,
   total: total === null ? null : { p50: total, p99: total },
 });
 

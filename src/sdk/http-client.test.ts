@@ -1,0 +1,65 @@
+import { afterEach, expect, test, vi } from 'vitest';
+
+import { createHttpClient } from '#sdk/http-client.ts';
+
+const requests: { url: string; init: RequestInit }[] = [];
+
+/** Answers every request with `answer`, and remembers what was asked. */
+function answerWith(answer: () => Response): ReturnType<typeof createHttpClient> {
+  vi.stubGlobal('fetch', (url: string, init: RequestInit) => {
+    requests.push({ url, init });
+    return Promise.resolve().then(answer);
+  });
+  return createHttpClient({ origin: 'http://server', key: () => 'ka_1' });
+}
+
+const problem = (status: number, body: unknown) => () =>
+  new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/problem+json' } });
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+  requests.length = 0;
+});
+
+test('a call carries the key in a header, and only the fields that have a value', async () => {
+  const http = answerWith(() => Response.json({ stream: 's', axes: [], rows: [], runs: [], next: null }));
+  await http.readings({ streamId: 'a/b', fromUs: -5, toUs: null, limit: 10, cursor: null });
+  expect(requests[0]?.url).toBe('http://server/v1/streams/a%2Fb/readings?fromUs=-5&limit=10');
+  expect(requests[0]?.init.headers).toMatchObject({ authorization: 'Bearer ka_1' });
+});
+
+test("a problem becomes an error with the server's code", async () => {
+  const http = answerWith(problem(404, { code: 'not-found', detail: 'there is no such session' }));
+  await expect(http.session('x')).rejects.toMatchObject({
+    code: 'not-found',
+    message: 'there is no such session',
+    temporary: false,
+  });
+});
+
+test('what is not a problem still has a code, by its status', async () => {
+  for (const [status, code, temporary] of [
+    [401, 'unauthenticated', false],
+    [502, 'internal', true],
+    [503, 'overloaded', true],
+  ] as const) {
+    const http = answerWith(() => new Response('<html>', { status }));
+    await expect(http.about()).rejects.toMatchObject({ code, temporary });
+  }
+});
+
+test('no answer is an error that passes', async () => {
+  const http = answerWith(() => {
+    throw new TypeError('connection refused');
+  });
+  await expect(http.ticket()).rejects.toMatchObject({ code: 'unreachable', temporary: true });
+});
+
+test('a call that was given up is not told as unreachable', async () => {
+  const given = new AbortController();
+  given.abort(new Error('no longer wanted'));
+  const http = answerWith(() => {
+    throw given.signal.reason;
+  });
+  await expect(http.session('x', given.signal)).rejects.toThrow('no longer wanted');
+});
