@@ -21,7 +21,9 @@ export interface Credentials {
 export function createCredentials(path: string): Credentials {
   async function read(): Promise<Record<string, string>> {
     try {
-      return JSON.parse(await readFile(path, 'utf8')) as Record<string, string>;
+      const kept: unknown = JSON.parse(await readFile(path, 'utf8'));
+      const entries = typeof kept === 'object' && kept !== null ? Object.entries(kept) : [];
+      return Object.fromEntries(entries.filter(([, key]) => typeof key === 'string'));
     } catch (cause) {
       if ((cause as { code?: string }).code === 'ENOENT' || cause instanceof SyntaxError) return {};
       throw new AppError('internal', `the key file ${path} cannot be read`, { cause });
@@ -37,7 +39,7 @@ export function createCredentials(path: string): Credentials {
 
   async function keep(name: string, { isValid, make }: KeyMaker): Promise<string> {
     const keys = await read();
-    const kept = keys[name];
+    const kept = Object.hasOwn(keys, name) ? keys[name] : undefined;
     if (kept !== undefined && (await isValid(kept))) return kept;
     const key = await make();
     await write({ ...keys, [name]: key });

@@ -8,7 +8,7 @@ import type { Progress } from '#contract/live-messages.ts';
 import { sizeOf, union } from '#base/ranges.ts';
 import type { Bus } from '#bus/bus.ts';
 import type { EpochProgress, Frame, StreamHandle } from '#contract/readings.ts';
-import { encodeLiveFrames } from '#protocol/live-codec.ts';
+import { encodeLiveFrames, liveFrameBytes } from '#protocol/live-codec.ts';
 import { limits } from '#protocol/limits.ts';
 
 /** One device message at its limit; the hub takes twice as much. */
@@ -65,7 +65,7 @@ export function createLivePublisher(bus: Bus, soon: (callback: () => void) => vo
     counters,
     frame(handle, frame) {
       const { session } = handle.definition;
-      const size = frame.payload.length + (frame.deltasUs?.length ?? 0);
+      const size = liveFrameBytes(frame);
       const waiting = gathered.get(session);
       if (waiting === undefined) {
         if (!bus.hasListeners(topicOf(handle))) return;

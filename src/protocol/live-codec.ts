@@ -42,7 +42,8 @@ export interface LiveMessage {
   readonly frames: readonly LiveFrame[];
 }
 
-function liveFrameBytes(frame: LiveFrame): number {
+/** Bytes that `frame` takes in a live message. */
+export function liveFrameBytes(frame: LiveFrame): number {
   return LIVE_FRAME_BYTES + (frame.deltasUs === null ? 0 : frame.deltasUs.length) + frame.payload.length;
 }
 

@@ -303,32 +303,33 @@ test('a cut frame keeps the times of its readings', async () => {
   ]);
 });
 
-const shuffle =
-  'any order, overlap and repetition through two writers at once stores every reading once, seed %i';
-test.each([Math.floor(Math.random() * 2 ** 31)])(shuffle, async (seed) => {
-  const random = seededRandom(seed);
-  const writers = [await writer(), await writer()];
-  const readings = 600;
-  const handles = await Promise.all(Array.from({ length: 12 }, () => openStream()));
-  // Each writer has a source of its own for each stream, as two processes would.
-  const sources = writers.map(() => handles.map(createTestSource));
-  for (let round = 0; round < 60; round++)
-    for (const [w, one] of writers.entries()) {
-      const source = sources[w]![integerBelow(random, handles.length)]!;
-      for (let i = 0; i < 4; i++) {
-        const from = integerBelow(random, readings);
-        source.push(frameOf(source.handle, from, Math.min(readings - from, 1 + integerBelow(random, 60))));
+test.each([Math.floor(Math.random() * 2 ** 31)])(
+  'any order, overlap and repetition through two writers stores every reading once, seed %i',
+  async (seed) => {
+    const random = seededRandom(seed);
+    const writers = [await writer(), await writer()];
+    const readings = 600;
+    const handles = await Promise.all(Array.from({ length: 12 }, () => openStream()));
+    // Each writer has a source of its own for each stream, as two processes would.
+    const sources = writers.map(() => handles.map(createTestSource));
+    for (let round = 0; round < 60; round++)
+      for (const [w, one] of writers.entries()) {
+        const source = sources[w]![integerBelow(random, handles.length)]!;
+        for (let i = 0; i < 4; i++) {
+          const from = integerBelow(random, readings);
+          source.push(frameOf(source.handle, from, Math.min(readings - from, 1 + integerBelow(random, 60))));
+        }
+        one.due(source);
+        if (integerBelow(random, 4) === 0) await one.drain(10_000);
       }
-      one.due(source);
-      if (integerBelow(random, 4) === 0) await one.drain(10_000);
-    }
-  for (const [w, one] of writers.entries()) for (const source of sources[w]!) offer(one, source, readings);
-  for (const one of writers) expect(await one.drain(30_000)).toBe(true);
-  for (const source of sources[0]!) await expectStoredOnce(source, readings);
-  const stored = writers.reduce((sum, one) => sum + one.counters.storedReadings, 0);
-  expect(stored).toBe(handles.length * readings);
-  expect(writers.every((one) => one.counters.duplicateReadings > 0)).toBe(true);
-});
+    for (const [w, one] of writers.entries()) for (const source of sources[w]!) offer(one, source, readings);
+    for (const one of writers) expect(await one.drain(30_000)).toBe(true);
+    for (const source of sources[0]!) await expectStoredOnce(source, readings);
+    const stored = writers.reduce((sum, one) => sum + one.counters.storedReadings, 0);
+    expect(stored).toBe(handles.length * readings);
+    expect(writers.every((one) => one.counters.duplicateReadings > 0)).toBe(true);
+  },
+);
 
 test('a declared loss is kept with its reason, until the reading comes after all', async () => {
   const one = await writer();
