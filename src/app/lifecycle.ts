@@ -1,6 +1,7 @@
 /**
  * Owns the order of starting and stopping: parts are added as they come up and stopped in the opposite order, each with
- * a time limit, so that user-facing parts go first and the database last.
+ * a time limit, so that user-facing parts go first and the database last. A part that comes up while all is being
+ * stopped (a signal during the start) is stopped too.
  */
 
 import type { Clock } from '#base/clock.ts';
@@ -14,9 +15,9 @@ interface Part {
 }
 
 export interface Lifecycle {
-  /** `stop` runs when everything added later has stopped. */
+  /** `stop` runs when everything added later has stopped; while stopping, as soon as its turn can come. */
   add(name: string, stop: () => Promise<void> | void, limitMs?: number): void;
-  /** Stops everything once; later calls wait for the same end. */
+  /** Stops everything once; later calls wait for the same end, and for what was added since. */
   stop(): Promise<void>;
   readonly isStopping: boolean;
 }
@@ -47,7 +48,11 @@ export function createLifecycle(clock: Clock, log: Log): Lifecycle {
   }
 
   return {
-    add: (name, stop, limitMs = DEFAULT_LIMIT_MS) => void parts.push({ name, stop, limitMs }),
+    add(name, stop, limitMs = DEFAULT_LIMIT_MS) {
+      parts.push({ name, stop, limitMs });
+      // If the loop is still running it takes this part next; if it has ended, this one is the first of another.
+      if (stopping !== null) stopping = stopping.then(stopAll);
+    },
     stop: () => (stopping ??= stopAll()),
     get isStopping() {
       return stopping !== null;

@@ -54,9 +54,13 @@ export async function startCommand(args: readonly string[], options: { demo: boo
       });
       lifecycle.add('demo', () => demo.stop());
     }
-    console.log(`\nKymo is ready: ${server.url}/#key=${await installation.accessKey()}\nCtrl-C stops it.\n`);
+    const key = await installation.accessKey();
+    if (!lifecycle.isStopping) console.log(`\nKymo is ready: ${server.url}/#key=${key}\nCtrl-C stops it.\n`);
   } catch (error) {
+    // A signal during the start takes the database away from what was starting: no failure of its own.
+    const wasInterrupted = lifecycle.isStopping;
     await lifecycle.stop();
+    if (wasInterrupted) return 0;
     if (isAddressInUse(error))
       throw new AppError(
         'conflict',
@@ -66,6 +70,8 @@ export async function startCommand(args: readonly string[], options: { demo: boo
     throw error;
   }
   await stopped;
+  // What came up after the signal is stopped as well.
+  await lifecycle.stop();
   return 0;
 }
 
