@@ -159,15 +159,17 @@ export interface ConfigSources {
 export function readConfig(sources: ConfigSources): Config {
   const flags = parseFlags(sources.args);
   const file = readFile(flags['config'] ?? sources.env['KYMO_CONFIG']);
+  for (const name of Object.keys(file))
+    if (!Object.hasOwn(settings, name)) throw invalid(name, 'is not a setting', 'kymo --help lists them');
   const given = new Set<string>();
   const values: Record<string, string | number | boolean> = {};
   for (const [name, row] of Object.entries<Setting<Kind, string | number | boolean>>(settings)) {
-    const raw = flags[name] ?? sources.env[row.env] ?? file[name];
+    // An empty variable is one that was not given: that is what `KYMO_PORT=` in a Compose file means.
+    const fromEnvironment = sources.env[row.env] === '' ? undefined : sources.env[row.env];
+    const raw = flags[name] ?? fromEnvironment ?? file[name];
     if (raw !== undefined) given.add(name);
     values[name] = raw === undefined ? row.default : parseValue(name, row, raw);
   }
-  for (const name of Object.keys(file))
-    if (!(name in settings)) throw invalid(name, 'is not a setting', 'kymo --help lists them');
   return Object.freeze({ ...values, given }) as unknown as Config;
 }
 
@@ -242,14 +244,20 @@ function parseFlags(args: readonly string[]): Record<string, string | boolean | 
 
 function readFile(path: string | boolean | undefined): Record<string, unknown> {
   if (typeof path !== 'string' || path === '') return {};
+  let content: unknown;
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    content = JSON.parse(readFileSync(path, 'utf8'));
   } catch (cause) {
     throw new AppError('invalid-field', `the configuration file ${path} cannot be read as JSON`, {
       field: 'config',
       cause,
     });
   }
+  if (typeof content === 'object' && content !== null && !Array.isArray(content))
+    return content as Record<string, unknown>;
+  throw new AppError('invalid-field', `the configuration file ${path} is no JSON object of settings`, {
+    field: 'config',
+  });
 }
 
 function parseValue(name: string, row: Setting<Kind, unknown>, raw: unknown): string | number | boolean {
