@@ -54,15 +54,17 @@ export function createHttpReadings(options: {
   clock: Clock;
 }): SubmitReadings {
   const { gateway, store, clock } = options;
-  const sessions = new LRUCache<string, string>({
+  const cacheOptions = {
     max: MAX_STREAMS,
     ttl: SESSION_IDLE_MS,
     updateAgeOnGet: true,
-  });
+    // Expiry follows the injected clock, read every time. lru-cache takes a start of 0 for "never expires".
+    perf: { now: () => clock.monotonicMs() + 1 },
+    ttlResolution: 0,
+  };
+  const sessions = new LRUCache<string, string>(cacheOptions);
   const streams = new LRUCache<string, Promise<HttpStream>>({
-    max: MAX_STREAMS,
-    ttl: SESSION_IDLE_MS,
-    updateAgeOnGet: true,
+    ...cacheOptions,
     dispose: (opening) => void opening.then(forget, () => undefined),
   });
 
