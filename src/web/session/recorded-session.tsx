@@ -8,8 +8,9 @@ import { useQuery } from '@tanstack/react-query';
 import type { CSSProperties } from 'react';
 
 import type { ReadingPage, SessionDetail, StreamDetail } from '#contract/rest.ts';
-import { formatCount, formatSegment } from '#web/format.ts';
+import { formatCount, formatSeconds, formatSegment } from '#web/format.ts';
 import { groupAxes } from '#web/live/axis-groups.ts';
+import { gridSeconds } from '#web/live/sweep.ts';
 import { describeProblem } from '#web/page-states.tsx';
 import { server } from '#web/server.ts';
 import { bodyRows } from '#web/session/body-rows.ts';
@@ -28,9 +29,7 @@ export function RecordedSession({ detail }: { detail: SessionDetail }) {
   const isAlone = rows.every((row) => row.length === 1);
   return (
     <>
-      <p className="muted recorded-note">
-        Up to 30 seconds of each stream, as stored; one grid line every 5 seconds.
-      </p>
+      <p className="muted recorded-note">Up to 30 seconds of each stream, as stored.</p>
       <div className="traces" style={{ '--rows': rows.length, '--panels': panels } as CSSProperties}>
         {rows.flat().map(({ stream, side }) => (
           <RecordedStream
@@ -48,6 +47,15 @@ export function RecordedSession({ detail }: { detail: SessionDetail }) {
 interface Excerpt {
   readonly page: ReadingPage;
   readonly isEnd: boolean;
+}
+
+/** How much of the recording is drawn, and how far its grid lines are apart. */
+function spanWords({ page, isEnd }: Excerpt): string {
+  const fromUs = page.rows[0]?.[0];
+  const toUs = page.rows.at(-1)?.[0];
+  if (fromUs === undefined || fromUs === null || toUs === undefined || toUs === null) return '';
+  const seconds = (toUs - fromUs) / 1e6;
+  return `${isEnd ? 'last' : 'first'} ${formatSeconds(seconds)}, grid ${gridSeconds(seconds)}\u202fs`;
 }
 
 /** The readings around the end of the session, or where there are none, the first ones. */
@@ -115,9 +123,7 @@ function RecordedStream({
         <h2 className="trace-name" data-side={side}>
           {name}
         </h2>
-        <span className="muted small">
-          {excerpt.data === undefined ? '' : excerpt.data.isEnd ? 'last 30 s' : 'first 30 s'}
-        </span>
+        <span className="muted small">{excerpt.data === undefined ? '' : spanWords(excerpt.data)}</span>
         <span className="shell-space" />
         <span className="muted small">{formatCount(stored)} readings stored</span>
         {lost > 0 && <span className="needs-attention small">{formatCount(lost)} lost</span>}
