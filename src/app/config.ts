@@ -229,10 +229,7 @@ function parseFlags(args: readonly string[]): Record<string, string | boolean | 
   for (const [name, row] of Object.entries(settings))
     options[name] = { type: row.kind === 'boolean' ? 'boolean' : 'string' };
   try {
-    return parseArgs({ args: [...args], options, allowNegative: true }).values as Record<
-      string,
-      string | boolean
-    >;
+    return parseArgs({ args: [...args], options, allowNegative: true }).values;
   } catch (cause) {
     throw new AppError(
       'invalid-field',

@@ -4,10 +4,8 @@
  */
 
 import type { LiveFrame } from '#protocol/live-codec.ts';
-import type { Settled, StreamDefinition } from '#protocol/messages.ts';
+import type { StreamDefinition } from '#protocol/messages.ts';
 import type { RangeSet } from '#base/ranges.ts';
-
-export type { Settled };
 
 /** Who sends: an authenticated device. */
 export interface DeviceIdentity {

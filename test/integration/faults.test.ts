@@ -70,14 +70,14 @@ async function record(recorders: readonly Recorder[], durationMs: number): Promi
   }
 }
 
-function recorderFor(device: Device, name: string, seconds: number): Recorder {
+function recorderFor(owner: Device, name: string, seconds: number): Recorder {
   const generated = new Float32Array(seconds * RATE_HZ * AXES.length);
   const bytes = new Uint8Array(generated.buffer);
   for (let at = 0; at < bytes.length; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536));
   // A NaN may lose its payload on the way through a float register: keep to finite values.
   for (let i = 3; i < bytes.length; i += 4) bytes[i] = bytes[i]! & 0xbf;
   return {
-    stream: device.stream({ segment: name, sensor: 'imu', axes: AXES, rateHz: RATE_HZ }),
+    stream: owner.stream({ segment: name, sensor: 'imu', axes: AXES, rateHz: RATE_HZ }),
     generated,
     pushed: 0,
   };

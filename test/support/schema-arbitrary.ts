@@ -25,7 +25,7 @@ interface JsonSchema {
 
 /** Values that match the schema, limits and beyond-ASCII characters included; arrays are kept short. */
 export function arbitraryOf(schema: TSchema): fc.Arbitrary<unknown> {
-  return fromJsonSchema(schema as JsonSchema);
+  return fromJsonSchema(schema);
 }
 
 function fromJsonSchema(schema: JsonSchema): fc.Arbitrary<unknown> {

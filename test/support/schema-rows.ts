@@ -56,7 +56,7 @@ const patternNames: Readonly<Record<string, string>> = {
 
 function valuesOf(schema: JsonSchema): string {
   if (schema.minimum === -LAST_TIME_US && schema.maximum === LAST_TIME_US) return 'time';
-  if (schema.const !== undefined) return `"${String(schema.const)}"`;
+  if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.anyOf !== undefined) return schema.anyOf.map(valuesOf).join(', ');
   switch (schema.type) {
     case 'object':
