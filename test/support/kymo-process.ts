@@ -8,7 +8,8 @@ import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-const main = fileURLToPath(new URL('../../src/app/main.ts', import.meta.url));
+/** The program that `kymo` runs. */
+export const kymoMain = fileURLToPath(new URL('../../src/app/main.ts', import.meta.url));
 const READY_MS = 30_000;
 
 export interface KymoProcess {
@@ -18,8 +19,8 @@ export interface KymoProcess {
   readonly address: string;
   /** Standard output and standard error so far. */
   readonly output: () => string;
-  /** Sends a signal; resolves when the process has ended (for SIGSTOP and SIGCONT at once). */
-  signal(name: NodeJS.Signals): Promise<void>;
+  /** Sends a signal; resolves to the exit code when the process has ended (for SIGSTOP and SIGCONT at once to null). */
+  signal(name: NodeJS.Signals): Promise<number | null>;
 }
 
 export interface KymoOptions {
@@ -39,7 +40,7 @@ export async function startKymo({
 }: KymoOptions): Promise<KymoProcess> {
   const child = spawn(
     process.execPath,
-    [main, command, '--data', dataDir, '--port', String(port), '--log-level', 'info', ...args],
+    [kymoMain, command, '--data', dataDir, '--port', String(port), '--log-level', 'info', ...args],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DATABASE_URL: '' } },
   );
   let output = '';
@@ -68,24 +69,24 @@ export async function startKymo({
   };
 }
 
-async function signal(child: ChildProcess, name: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+async function signal(child: ChildProcess, name: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
   child.kill(name);
-  if (name !== 'SIGSTOP' && name !== 'SIGCONT') await ended;
+  return name === 'SIGSTOP' || name === 'SIGCONT' ? null : ended;
 }
 
 /** Runs a kymo command to its end; returns its standard output without the last line break. */
 export async function runKymo(args: readonly string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, [main, ...args], {
+  const { stdout } = await promisify(execFile)(process.execPath, [kymoMain, ...args], {
     env: { ...process.env, DATABASE_URL: '' },
   });
   return stdout.trimEnd();
 }
 
 /** Starts a kymo command that goes on by itself, such as `replay`; ended by the returned function. */
-export function spawnKymo(args: readonly string[]): () => Promise<void> {
-  const child = spawn(process.execPath, [main, ...args], {
+export function spawnKymo(args: readonly string[]): () => Promise<number | null> {
+  const child = spawn(process.execPath, [kymoMain, ...args], {
     stdio: 'inherit',
     env: { ...process.env, DATABASE_URL: '' },
   });
