@@ -82,7 +82,7 @@ export const settings = {
     default: '',
     env: 'KYMO_TRUSTED_PROXY',
     value: 'address',
-    doc: 'address or network of the proxy that ends TLS',
+    doc: 'addresses or networks of the proxies that end TLS, separated by commas',
   }),
   insecure: setting({
     kind: 'boolean',

@@ -30,6 +30,7 @@ import { createSessionQueries, type SessionQueries } from '#store/session-querie
 import { createWriter, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { createBackend } from '#app/backend.ts';
+import { createAddressOf } from '#app/client-address.ts';
 import { isLoopbackHost, type Config } from '#app/config.ts';
 import type { Lifecycle } from '#app/lifecycle.ts';
 import { createMetrics } from '#app/metrics.ts';
@@ -89,6 +90,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     authorize: (channel, viewer) => authorizeChannel(sessions, channel, viewer),
     onFailure: (cause) => log.error('a viewer could not be served', { error: messageOf(cause) }),
   });
+  const trustedProxy = config['trusted-proxy'] === '' ? null : config['trusted-proxy'];
+  const addressOf = createAddressOf(trustedProxy);
   const api = await createApi({
     about: { version: versionOf(), demo: options.demoKey !== null },
     identity,
@@ -110,11 +113,16 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     }),
     webDirectory: existsSync(webDirectory) ? webDirectory : null,
     tls: tlsOf(config),
-    trustedProxy: config['trusted-proxy'] === '' ? null : config['trusted-proxy'],
+    trustedProxy,
     log,
     clock,
   });
-  const refuseUpgrades = answerUpgrades(api.server, { identity, gateway, hub });
+  const refuseUpgrades = answerUpgrades(api.server, {
+    identity,
+    gateway,
+    hub,
+    addressOf,
+  });
   lifecycle.add('listener', () => api.close());
   lifecycle.add(
     'devices',

@@ -9,9 +9,11 @@ import type { Duplex } from 'node:stream';
 
 import { WebSocketServer } from 'ws';
 
+import type { AddressOf } from '#app/client-address.ts';
 import { AppError } from '#base/errors.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
 import type { AccessIdentity } from '#identity/access.ts';
+import { networkOf } from '#identity/failed-attempts.ts';
 import type { Identity } from '#identity/identity.ts';
 import { attachDevice, deviceServerOptions } from '#ingest/device-socket.ts';
 import type { Gateway } from '#ingest/gateway.ts';
@@ -26,12 +28,14 @@ const UNKNOWN_PER_ADDRESS = 256;
 export interface UpgradeOptions {
   readonly identity: Identity;
   readonly gateway: Gateway;
-  readonly hub: Hub<AccessIdentity>;
+  readonly hub: Pick<Hub<AccessIdentity>, 'attach'>;
+  /** Whose address a request counts for. */
+  readonly addressOf: AddressOf;
 }
 
 /** Starts answering upgrades of `server`. The returned function refuses them from then on. */
 export function answerUpgrades(server: Server, options: UpgradeOptions): () => void {
-  const { identity, gateway, hub } = options;
+  const { identity, gateway, hub, addressOf } = options;
   const devices = new WebSocketServer(deviceServerOptions);
   const viewers = new WebSocketServer(liveServerOptions);
   const unknown = new Map<string, number>();
@@ -39,8 +43,10 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
   let isRefusing = false;
 
   async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const url = new URL(request.url ?? '/', 'http://localhost');
-    const address = request.socket.remoteAddress ?? '';
+    // Anything may stand there: `//` alone is no address.
+    const url = URL.parse(request.url ?? '/', 'http://localhost');
+    if (url === null) return refuse(socket, 404);
+    const address = addressOf(request);
     const key = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? null;
     const ticket = url.searchParams.get('ticket');
     if (url.pathname === '/v1/device') {
@@ -76,16 +82,17 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
 
   /** Counts a socket until it is known or closed; null when its address has too many. */
   function countUnknown(address: string, socket: Duplex): (() => void) | null {
-    const count = unknown.get(address) ?? 0;
+    const network = networkOf(address);
+    const count = unknown.get(network) ?? 0;
     if (count >= UNKNOWN_PER_ADDRESS) return null;
-    unknown.set(address, count + 1);
+    unknown.set(network, count + 1);
     let isCounted = true;
     const release = (): void => {
       if (!isCounted) return;
       isCounted = false;
-      const left = (unknown.get(address) ?? 1) - 1;
-      if (left === 0) unknown.delete(address);
-      else unknown.set(address, left);
+      const left = (unknown.get(network) ?? 1) - 1;
+      if (left === 0) unknown.delete(network);
+      else unknown.set(network, left);
     };
     socket.once('close', release);
     return release;

@@ -33,16 +33,17 @@ export function createFailedAttempts(clock: Pick<Clock, 'monotonicMs'>): FailedA
   }
 
   return {
-    isBlocked: (address) => failuresOf(nameOf(address)) > attemptLimits.failuresPerMinute - 1,
+    isBlocked: (address) => failuresOf(networkOf(address)) > attemptLimits.failuresPerMinute - 1,
     record(address) {
-      const name = nameOf(address);
+      const name = networkOf(address);
       buckets.set(name, { failures: failuresOf(name) + 1, atMs: clock.monotonicMs() });
     },
   };
 }
 
-// Whoever has one IPv6 address has its /64 (RFC 6177 section 2). IPv4 may come mapped: ::ffff:192.0.2.1.
-function nameOf(address: string): string {
+/** What is limited together: whoever has one IPv6 address has its /64 (RFC 6177 section 2). */
+export function networkOf(address: string): string {
+  // IPv4 may come mapped: ::ffff:192.0.2.1.
   if (!address.includes(':') || address.startsWith('::ffff:')) return address.replace('::ffff:', '');
   const [head = '', tail = ''] = address.split('::');
   const groups = head.split(':');
