@@ -6,8 +6,8 @@ test('a small message in a large read is copied, so that waiting frames do not k
   const read = new Uint8Array(64 * 1024).fill(7);
   const message = Buffer.from(read.buffer, 100, 60);
   const own = ownBytes(message);
-  expect(own.equals(message)).toBe(true);
-  expect(own.buffer.byteLength).toBeLessThan(read.length);
+  expect(own).toEqual(new Uint8Array(60).fill(7));
+  expect(own.buffer.byteLength).toBe(60);
   read.fill(0);
   expect(own[0]).toBe(7);
 });

@@ -96,6 +96,7 @@ const WASTE_FACTOR = 4;
  * The message in memory of about its own size. ws hands out views of what the socket read, up to 64 KiB, so that
  * a small frame that waits would keep everything that came with it, unpaid by any credit.
  */
-export function ownBytes(message: Buffer): Buffer {
-  return message.buffer.byteLength > WASTE_FACTOR * message.length ? Buffer.from(message) : message;
+export function ownBytes(message: Buffer): Uint8Array {
+  // Not Buffer.from: small buffers are views of a shared pool again.
+  return message.buffer.byteLength > WASTE_FACTOR * message.length ? new Uint8Array(message) : message;
 }
