@@ -67,10 +67,13 @@ interface Endpoint {
   readonly ca: string | undefined;
 }
 
+/** An acknowledgement of 256 streams with 32 ranges each, all numbers at their longest, is under 300 KiB. */
+const MAX_SERVER_MESSAGE_BYTES = 2 * limits.messageBytes;
+
 function openSocket(target: Endpoint, handlers: DeviceSocketHandlers): DeviceSocket {
   const socket = new WebSocket(target.endpoint, [DEVICE_SUBPROTOCOL], {
     perMessageDeflate: false,
-    maxPayload: limits.messageBytes,
+    maxPayload: MAX_SERVER_MESSAGE_BYTES,
     headers: { authorization: `Bearer ${target.key}` },
     ...(target.ca === undefined ? {} : { ca: target.ca }),
   });

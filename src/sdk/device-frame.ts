@@ -42,6 +42,8 @@ interface BuilderState {
   /** Microseconds after firstUs, per reading. */
   readonly deltas: Uint32Array;
   isEven: boolean;
+  /** The values being pushed, as bits, when they are floats already. */
+  bits: Uint32Array | null;
   firstUs: number;
   count: number;
   clippedReadings: number;
@@ -66,6 +68,7 @@ export function createFrameBuilder(
     view: new DataView(bytes.buffer),
     deltas: new Uint32Array(limits.readingsPerFrame),
     isEven: true,
+    bits: null,
     firstUs: 0,
     count: 0,
     clippedReadings: 0,
@@ -94,7 +97,10 @@ function push(
   const lastUs = timeUs + Math.ceil(readings * state.periodUs);
   if (!Number.isSafeInteger(timeUs) || Math.abs(lastUs) >= limits.timeUsExclusive)
     throw new AppError('invalid-field', 'a time is a whole number of microseconds', { field: '/timeUs' });
-  if (values instanceof Int16Array === false && state.readingBytes === state.axes * 2) assertNumbers(values);
+  const isFloat = state.readingBytes === state.axes * 4;
+  if (!isFloat && !(values instanceof Int16Array)) assertNumbers(values);
+  // Floats that are floats already travel as their bits: the bits of a NaN may carry a meaning.
+  state.bits = isFloat && values instanceof Float32Array ? bitsOf(values) : null;
   for (let i = 0; i < readings; i++) {
     const readingUs = timeUs + Math.round(i * state.periodUs);
     const deltaUs = readingUs - state.firstUs;
@@ -103,6 +109,10 @@ function push(
     add(state, values, i, readingUs);
     if (state.count === limits.readingsPerFrame) full(take(state)!);
   }
+}
+
+function bitsOf(values: Float32Array): Uint32Array {
+  return new Uint32Array(values.buffer, values.byteOffset, values.length);
 }
 
 function assertNumbers(values: ArrayLike<number>): void {
@@ -139,8 +149,10 @@ function grow(state: BuilderState): void {
 }
 
 function packFloats(state: BuilderState, values: ArrayLike<number>, from: number, at: number): boolean {
-  for (let axis = 0; axis < state.axes; axis++)
-    state.view.setFloat32(at + axis * 4, values[from + axis]!, true);
+  const { view, axes, bits } = state;
+  if (bits !== null)
+    for (let axis = 0; axis < axes; axis++) view.setUint32(at + axis * 4, bits[from + axis]!, true);
+  else for (let axis = 0; axis < axes; axis++) view.setFloat32(at + axis * 4, values[from + axis]!, true);
   return false;
 }
 

@@ -16,10 +16,11 @@ const integer =
   (minimum: number, maximum: number): Check =>
   (value) =>
     Number.isSafeInteger(value) && (value as number) >= minimum && (value as number) <= maximum;
+/** A character of the schema is one or two units of a JavaScript string. */
 const text =
   (maxCharacters: number): Check =>
   (value) =>
-    typeof value === 'string' && value.length <= maxCharacters;
+    typeof value === 'string' && value.length <= 2 * maxCharacters;
 const optional =
   (check: Check): Check =>
   (value) =>

@@ -9,7 +9,7 @@ import type { DeviceMessage } from '#protocol/messages.ts';
 import type { BackoffOptions } from '#sdk/device-backoff.ts';
 import type { ClockEstimate, ClockFilter } from '#sdk/device-clock.ts';
 import type { Run, Sender } from '#sdk/device-sender.ts';
-import type { DeviceLog, DeviceStore, Loss } from '#sdk/device-store.ts';
+import type { DeviceLog, DeviceStore, StoreEvent } from '#sdk/device-store.ts';
 
 export interface DeviceTiming {
   /** How long new readings are gathered before they are stored and sent. */
@@ -92,14 +92,12 @@ export type DeviceEvent =
   | { readonly type: 'command'; readonly id: string; readonly name: string; readonly argument: string | null }
   /** Something was acknowledged, or the end of a stream confirmed. */
   | { readonly type: 'settled' }
-  | { readonly type: 'loss'; readonly log: DeviceLog; readonly loss: Loss }
   | { readonly type: 'clock'; readonly estimate: ClockEstimate }
   /** The server does not take this stream; its readings stay in the store. */
   | { readonly type: 'refused'; readonly log: DeviceLog; readonly code: string; readonly message: string }
   | { readonly type: 'epoch'; readonly from: DeviceLog; readonly to: DeviceLog; readonly reason: string }
   | { readonly type: 'error'; readonly code: string; readonly message: string }
-  | { readonly type: 'store-full-disk'; readonly message: string }
-  | { readonly type: 'store-disk-ok' };
+  | StoreEvent;
 
 /** One connection from its welcome on. */
 export interface Connection {

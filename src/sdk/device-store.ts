@@ -130,8 +130,11 @@ export interface DeviceStore {
 
 export type StoreEvent =
   | { readonly type: 'loss'; readonly log: DeviceLog; readonly loss: Loss }
+  /** The disk refuses what is written. */
   | { readonly type: 'store-full-disk'; readonly message: string }
-  | { readonly type: 'store-disk-ok' };
+  | { readonly type: 'store-disk-ok' }
+  /** The disk does not give back what it holds, for now at least; nothing is declared lost for it. */
+  | { readonly type: 'store-unreadable'; readonly message: string };
 
 /** The numbers of a log that the server has not settled. */
 export function unsettled(log: Pick<DeviceLog, 'nextSeq' | 'settled'>): RangeSet {

@@ -143,7 +143,7 @@ export function beginSegment(state: FileState): boolean {
     appendBytes(state.disk, segment, Buffer.concat(parts));
   } catch (thrown) {
     closeSegment(segment);
-    state.disk.remove(segment.path);
+    removeFile(state, segment);
     if (!state.isDiskFull) state.emit({ type: 'store-full-disk', message: messageOf(thrown) });
     state.isDiskFull = true;
     return false;
@@ -192,11 +192,20 @@ function dropSegment(state: FileState, segment: Segment): void {
   records.push(encodeJson(recordKinds.drop, { number: segment.number }));
   const isRecorded = write(state, records) !== null;
   closeSegment(segment);
-  state.disk.remove(segment.path);
+  removeFile(state, segment);
   state.segments.splice(state.segments.indexOf(segment), 1);
   state.bytes -= segment.bytes;
   // A full disk takes the record once the file is gone. Dying between the two costs an epoch, no reading.
   if (!isRecorded) write(state, records);
+}
+
+/** A file that cannot be deleted now is deleted when the store is opened again: its record says so. */
+function removeFile(state: FileState, segment: Segment): void {
+  try {
+    state.disk.remove(segment.path);
+  } catch (thrown) {
+    state.emit({ type: 'store-full-disk', message: messageOf(thrown) });
+  }
 }
 
 function armSync(state: FileState): void {

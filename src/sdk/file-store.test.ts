@@ -1,9 +1,11 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 
+import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
 
 import { sizeOf } from '#base/ranges.ts';
@@ -14,14 +16,43 @@ import {
   hand,
   testDeviceStoreConformance,
 } from '#sdk/device-store-conformance.ts';
-import { unsettled, type DeviceStore, type StoreEvent } from '#sdk/device-store.ts';
-import { createDiskModel, type DiskModel } from '#sdk/disk-model.ts';
+import { unsettled, type DeviceLog, type DeviceStore, type StoreEvent } from '#sdk/device-store.ts';
+import { createDiskModel, Killed, type DiskModel } from '#sdk/disk-model.ts';
 import { fileStore } from '#sdk/file-store.ts';
 
 const directories: string[] = [];
+const children: ChildProcess[] = [];
 afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
   for (const directory of directories.splice(0)) rmSync(directory, { recursive: true });
 });
+
+/** Without a test runner, which the conformance suite imports: it makes its own readings. */
+const appender = `
+import { fileStore } from '#sdk/file-store.ts';
+let counter = Date.now() % 1000000;
+const content = (count) => {
+  const payload = new Uint8Array(count * 4);
+  for (let i = 0; i < count; i++) new DataView(payload.buffer).setUint32(i * 4, counter++, true);
+  return { count, firstUs: 1, periodNs: 5000000, deltasUs: null, payload };
+};
+const store = fileStore(process.argv[1], { maxBytes: 1024 * 1024 });
+const log = store.define(${JSON.stringify(foot)});
+process.stdout.write('epoch ' + store.epoch + '\\n');
+// It is killed long before; the bound ends it when the test that started it is gone.
+for (let i = 0; i < 20000; i++) {
+  const frame = store.append(log, content(10));
+  process.stdout.write(frame.firstSeq + ' ' + Buffer.from(frame.payload).toString('hex') + '\\n');
+}`;
+
+/** A process that appends to the store in `directory` until it is killed, and prints what `append` returned. */
+function appendUntilKilled(directory: string): ChildProcessByStdio<null, Readable, null> {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', appender, directory], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  children.push(child);
+  return child;
+}
 
 function newDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'kymo-store-'));
@@ -75,27 +106,12 @@ function copyOfDisk(disk: DiskModel): DiskModel {
   return copy;
 }
 
-const script = `
-import { content, foot } from '#sdk/device-store-conformance.ts';
-import { fileStore } from '#sdk/file-store.ts';
-const store = fileStore(process.argv[1], { maxBytes: 1024 * 1024 });
-const log = store.define(foot);
-process.stdout.write('epoch ' + store.epoch + '\\n');
-// It is killed long before; the bound ends it when the test that started it is gone.
-for (let i = 0; i < 20000; i++) {
-  const frame = store.append(log, content(10));
-  process.stdout.write(frame.firstSeq + ' ' + Buffer.from(frame.payload).toString('hex') + '\\n');
-}`;
-
 test('kill -9 while appending loses nothing that append returned, and keeps the epoch', async () => {
   const directory = newDirectory();
-  const source = script.replace(/^import .*conformance.*$/m, appendOnly);
   const epochs = new Set<string>();
   const returned = new Map<number, string>();
   for (let round = 0; round < 3; round++) {
-    const child = spawn(process.execPath, ['--input-type=module', '-e', source, directory], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const child = appendUntilKilled(directory);
     let output = '';
     child.stdout.on('data', (data: Buffer) => {
       output += data.toString();
@@ -121,16 +137,6 @@ test('kill -9 while appending loses nothing that append returned, and keeps the 
   store.close();
   // Three starts of Node, each of which may take seconds on a busy machine.
 }, 60_000);
-
-/** The child has no test runner, which the conformance suite imports: it gets its own readings. */
-const appendOnly = `
-const foot = ${JSON.stringify(foot)};
-let counter = Date.now() % 1000000;
-const content = (count) => {
-  const payload = new Uint8Array(count * 4);
-  for (let i = 0; i < count; i++) new DataView(payload.buffer).setUint32(i * 4, counter++, true);
-  return { count, firstUs: 1, periodNs: 5000000, deltasUs: null, payload };
-};`;
 
 test('a last record that was cut off anywhere costs itself only', () => {
   const { disk, epoch, lastAt, bytes } = writtenDisk();
@@ -318,13 +324,7 @@ test('a store that is open cannot be opened again, one whose process died can', 
   expect(() => fileStore(directory)).toThrow(expect.objectContaining({ code: 'conflict' }));
   store.close();
   fileStore(directory).close();
-  const child = spawn(
-    process.execPath,
-    ['--input-type=module', '-e', script.replace(/^import .*conformance.*$/m, appendOnly), directory],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
+  const child = appendUntilKilled(directory);
   await once(child.stdout, 'data');
   expect(() => fileStore(directory)).toThrow(expect.objectContaining({ code: 'conflict' }));
   child.kill('SIGKILL');
@@ -378,3 +378,68 @@ test('a death during the copy to a new epoch leaves the old one as it was', () =
     return;
   }
 });
+
+test('a death in the middle of any write costs nothing that was returned, and no number is given again', () => {
+  const death = fc.record({
+    writes: fc.nat(150),
+    bytes: fc.nat(500),
+    settleEvery: fc.integer({ min: 1, max: 30 }),
+  });
+  fc.assert(
+    fc.property(fc.array(death, { minLength: 1, maxLength: 4 }), (deaths) => {
+      const disk = createDiskModel();
+      const returned = new Map<number, string>();
+      const epochs = new Set<string>();
+      const doubled: number[] = [];
+      for (const { writes, bytes, settleEvery } of deaths) {
+        const store = openModel(disk);
+        epochs.add(store.epoch);
+        const log = store.define(foot);
+        expect(missingFrom(store, log, returned)).toEqual([]);
+        disk.killAfterWrites = writes;
+        disk.killBytes = bytes;
+        doubled.push(...appendUntilDeath(disk, store, { log, returned, settleEvery }));
+      }
+      expect(epochs.size).toBe(1);
+      expect(doubled).toEqual([]);
+    }),
+    { numRuns: 20 },
+  );
+});
+
+/** Numbers that were returned and are neither held as they were, nor settled, nor declared lost. */
+function missingFrom(store: DeviceStore, log: DeviceLog, returned: ReadonlyMap<number, string>): number[] {
+  const held = bytesBySeq(store, log);
+  return [...returned].flatMap(([seq, bytes]) => (held.get(seq) === bytes || isGone(log, seq) ? [] : [seq]));
+}
+
+/** Settled readings may be dropped at any time, others only with a declared loss. */
+function isGone(log: DeviceLog, seq: number): boolean {
+  return [...log.settled, ...log.losses].some((range) => range.from <= seq && seq < range.to);
+}
+
+/** Adds what `append` returned while the process lived; returns numbers that were given before. */
+function appendUntilDeath(
+  disk: DiskModel,
+  store: DeviceStore,
+  { log, returned, settleEvery }: { log: DeviceLog; returned: Map<number, string>; settleEvery: number },
+): number[] {
+  const doubled: number[] = [];
+  try {
+    for (let i = 0; i < 300; i++) {
+      const frame = store.append(log, content(100));
+      if (frame === null || disk.killAfterWrites < 0) return doubled;
+      if (returned.has(frame.firstSeq)) doubled.push(frame.firstSeq);
+      for (let r = 0; r < 100; r++)
+        returned.set(
+          frame.firstSeq + r,
+          Buffer.from(frame.payload.subarray(r * 4, r * 4 + 4)).toString('hex'),
+        );
+      if (i % settleEvery === 0) store.setSettled(log, [{ from: 0, to: Math.floor(log.nextSeq / 2) }]);
+      if (i % 50 === 0) store.setIncarnation(`01890000-0000-7000-8000-00000000${1000 + i}`);
+    }
+  } catch (thrown) {
+    if (!(thrown instanceof Killed)) throw thrown;
+  }
+  return doubled;
+}

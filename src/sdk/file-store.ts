@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { assert } from '#base/assert.ts';
 import { systemClock, type Clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
-import { sizeOf, subtract, type RangeSet } from '#base/ranges.ts';
+import { sizeOf, type RangeSet } from '#base/ranges.ts';
 import { randomEpoch } from '#base/uuid.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
 import {
@@ -27,7 +27,6 @@ import {
   type DeviceLog,
   type DeviceStore,
   type FrameContent,
-  type Loss,
   type StoredFrame,
   type StoreEvent,
 } from '#sdk/device-store.ts';
@@ -44,15 +43,9 @@ import {
   type Loaded,
 } from '#sdk/file-store-load.ts';
 import { lockStore } from '#sdk/file-store-lock.ts';
+import { read } from '#sdk/file-store-read.ts';
 import { encodeFrameRecord, encodeJson, recordKinds } from '#sdk/file-store-record.ts';
-import {
-  closeSegment,
-  findFrame,
-  forgetFrames,
-  indexFrame,
-  readFrame,
-  type Segment,
-} from '#sdk/file-store-segment.ts';
+import { closeSegment, forgetFrames, indexFrame } from '#sdk/file-store-segment.ts';
 import {
   beginSegment,
   beginSegmentWhenFull,
@@ -290,41 +283,6 @@ function append(state: FileState, log: FileLog, content: FrameContent): StoredFr
   if (before !== null) settleDebt(state, log, before);
   indexFrame(state.segments.at(-1)!, end - record.length, { logId: log.id, frame });
   return frame;
-}
-
-function read(state: FileState, log: FileLog, fromSeq: number, maxPayloadBytes: number): StoredFrame[] {
-  const out: StoredFrame[] = [];
-  let bytes = 0;
-  const hint = log.hint !== null && log.hint.seq <= fromSeq ? log.hint : null;
-  for (const segment of state.segments) {
-    if (hint !== null && segment.number < hint.segment) continue;
-    let at = findFrame(segment, log.id, fromSeq, segment.number === hint?.segment ? hint.index : 0);
-    for (; at >= 0; at = findFrame(segment, log.id, fromSeq, at + 1)) {
-      const frame = readFrame(state.disk, segment, at);
-      if (frame === null) {
-        declareUnreadable(state, log, segment, at);
-        continue;
-      }
-      bytes += frame.payload.length;
-      if (out.length > 0 && bytes > maxPayloadBytes) return out;
-      out.push(frame);
-      log.hint = { segment: segment.number, index: at, seq: frame.firstSeq };
-    }
-    if (segment !== state.segments.at(-1) && !segment.isUnsynced) closeSegment(segment);
-  }
-  return out;
-}
-
-/** A frame was whole when it was written or loaded and is not any more. */
-function declareUnreadable(state: FileState, log: FileLog, segment: Segment, index: number): void {
-  const from = segment.columns.firstSeq[index]!;
-  const to = from + segment.columns.count[index]!;
-  segment.columns.count[index] = 0;
-  for (const range of subtract([{ from, to }], log.settled)) {
-    const loss: Loss = { ...range, reason: 'device-store-damaged' };
-    declareLost(state, log, loss);
-    state.emit({ type: 'loss', log, loss });
-  }
 }
 
 function startEpoch(state: FileState, old: FileLog, fromSeq: number): FileLog {
