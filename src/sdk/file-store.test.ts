@@ -36,7 +36,7 @@ const content = (count) => {
   for (let i = 0; i < count; i++) new DataView(payload.buffer).setUint32(i * 4, counter++, true);
   return { count, firstUs: 1, periodNs: 5000000, deltasUs: null, payload };
 };
-const store = fileStore(process.argv[1], { maxBytes: 1024 * 1024 });
+const store = fileStore(process.argv[1]);
 const log = store.define(${JSON.stringify(foot)});
 process.stdout.write('epoch ' + store.epoch + '\\n');
 // It is killed long before; the bound ends it when the test that started it is gone.
@@ -128,8 +128,9 @@ test('kill -9 while appending loses nothing that append returned, and keeps the 
     expect(lines.length).toBeGreaterThan(100);
   }
   expect(epochs.size).toBe(1);
-  const store = fileStore(directory, { maxBytes: 1024 * 1024 });
+  const store = fileStore(directory);
   const [log] = store.logs();
+  expect(log!.losses).toEqual([]);
   const held = bytesBySeq(store, log!);
   for (const [seq, bytes] of returned)
     for (let i = 0; i < 10; i++) expect(held.get(seq + i)).toBe(bytes.slice(i * 8, i * 8 + 8));
@@ -351,6 +352,27 @@ test('a store of a newer format is left alone', () => {
   const header = JSON.parse(new TextDecoder().decode(disk.files.get('/store/store.json'))) as object;
   disk.files.set('/store/store.json', new TextEncoder().encode(JSON.stringify({ ...header, format: 2 })));
   expect(() => openModel(disk)).toThrow(expect.objectContaining({ code: 'unsupported-version' }));
+});
+
+test('what a server was found to lack is known to the next process', () => {
+  const disk = createDiskModel();
+  const store = openModel(disk);
+  const log = store.define(foot);
+  store.append(log, content(10));
+  store.setSettled(log, [{ from: 0, to: 10 }]);
+  store.setIncarnation('01890000-0000-7000-8000-00000000abcd');
+  store.setSettled(log, [{ from: 0, to: 4 }]);
+  expect(openModel(disk).logs()[0]!.settled).toEqual([{ from: 0, to: 4 }]);
+});
+
+test('a new epoch is on the medium before anything is sent under it', () => {
+  const disk = createDiskModel();
+  const store = openModel(disk);
+  const log = store.define(foot);
+  store.append(log, content(10));
+  store.startEpoch(log, 5);
+  const [path] = segmentPaths(disk);
+  expect(disk.synced.get(path!)).toBe(disk.files.get(path!)!.length);
 });
 
 test('a death during the copy to a new epoch leaves the old one as it was', () => {
