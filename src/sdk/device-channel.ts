@@ -58,7 +58,8 @@ export function openMessage(store: DeviceStore, log: DeviceLog, ref: number): De
 
 /** The newest reading that is settled, held, and was not declared lost, with the CRC-32 of its packed axes. */
 function newestAcknowledged(store: DeviceStore, log: DeviceLog): { seq: number; crc32: number } | null {
-  const known = subtract(intersect(log.settled, store.held(log)), log.losses);
+  const given = intersect(log.settled, [{ from: 0, to: log.nextSeq }]);
+  const known = subtract(intersect(given, store.held(log)), log.losses);
   const seq = (known.at(-1)?.to ?? 0) - 1;
   const frame = seq < 0 ? undefined : store.read(log, seq, 0)[0];
   if (frame === undefined || frame.firstSeq > seq) return null;

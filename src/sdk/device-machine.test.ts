@@ -132,6 +132,34 @@ test('replay leaves half of the durable window to new readings', () => {
   expectAllStored(b);
 });
 
+test('a frame that is larger than the window is stored in parts', () => {
+  const b = online({ durableWindow: 1000 });
+  b.push(400);
+  b.clock.advance(60);
+  expectAllStored(b);
+  const messages = b.server!.received.filter((m) => !m.liveOnly);
+  expect(messages.length).toBeGreaterThan(4);
+});
+
+test('replay goes on beside new readings when the window shrinks', () => {
+  const b = createBench({ durableWindow: 20_000 });
+  b.machine.define(foot);
+  for (let i = 0; i < 200; i++) {
+    b.push(10);
+    b.clock.advance(60);
+  }
+  b.machine.start();
+  b.clock.advance(200);
+  b.server!.windowBytes = 3000;
+  for (let i = 0; i < 100; i++) {
+    b.push(2);
+    b.clock.advance(60);
+    b.server!.commit();
+  }
+  expect(b.machine.status().bufferedReadings).toBeLessThan(50);
+  expectAllStored(b);
+});
+
 test('a rewind sends everything from there again that is not settled', () => {
   const b = online();
   for (let i = 0; i < 3; i++) {

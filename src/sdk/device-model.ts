@@ -122,6 +122,8 @@ export interface ModelOptions {
 export interface ModelConnection {
   readonly received: Received[];
   readonly messages: DeviceMessage[];
+  /** The durable window of grants to come. */
+  windowBytes: number;
   text(json: string): void;
   binary(bytes: Uint8Array): void;
   /**
@@ -152,6 +154,7 @@ interface ModelState {
   readonly messages: DeviceMessage[];
   readonly used: { durable: number; live: number };
   readonly granted: { durable: number; live: number };
+  windowBytes: number;
   isGranting: boolean;
   isGreeted: boolean;
 }
@@ -166,12 +169,19 @@ export function modelConnection(options: ModelOptions): ModelConnection {
     messages: [],
     used: { durable: 0, live: 0 },
     granted: { durable: options.durableWindow ?? 65_536, live: options.liveWindow ?? 65_536 },
+    windowBytes: options.durableWindow ?? 65_536,
     isGranting: true,
     isGreeted: false,
   };
   return {
     received: state.received,
     messages: state.messages,
+    get windowBytes() {
+      return state.windowBytes;
+    },
+    set windowBytes(bytes) {
+      state.windowBytes = bytes;
+    },
     text: (json) => take(state, JSON.parse(json) as DeviceMessage),
     binary: (bytes) => takeData(state, bytes),
     commit: (isTaken = () => true) => commit(state, isTaken),
@@ -185,9 +195,9 @@ export function modelConnection(options: ModelOptions): ModelConnection {
 }
 
 function credit(state: ModelState): { durable: number; live: number } {
-  const { durableWindow = 65_536, liveWindow = 65_536 } = state.options;
+  const { liveWindow = 65_536 } = state.options;
   if (state.isGranting)
-    state.granted.durable = Math.max(state.granted.durable, state.used.durable + durableWindow);
+    state.granted.durable = Math.max(state.granted.durable, state.used.durable + state.windowBytes);
   state.granted.live = state.used.live + liveWindow;
   return { ...state.granted };
 }

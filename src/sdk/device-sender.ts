@@ -5,9 +5,16 @@
  */
 
 import { assert } from '#base/assert.ts';
-import { MESSAGE_HEADER_BYTES, encodeData, frameBytes, type DataFrame } from '#protocol/data-codec.ts';
+import {
+  encodeData,
+  FRAME_HEADER_BYTES,
+  frameBytes,
+  MESSAGE_HEADER_BYTES,
+  type DataFrame,
+} from '#protocol/data-codec.ts';
 import { limits } from '#protocol/limits.ts';
 import { markReplayed, markSent, unsent, wasSent, type Channel } from '#sdk/device-channel.ts';
+import { cutFrame } from '#sdk/device-frame.ts';
 import type { DeviceLog, DeviceStore, StoredFrame } from '#sdk/device-store.ts';
 
 /** Newest frames of one log that wait for the next flush; older ones are left to the replay. */
@@ -37,7 +44,7 @@ export interface Account {
 export interface Sender {
   readonly granted: Account;
   readonly used: Account;
-  /** The most durable credit that was ever open at once: the server's window. */
+  /** The server's window, as far as it shows: the durable credit that was open at once lately. */
   windowBytes: number;
   /** The last flush had readings to be stored and no credit for them. */
   isStarved: boolean;
@@ -70,7 +77,8 @@ export function newSender(): Sender {
 export function grant(sender: Sender, credit: Readonly<Account>): void {
   sender.granted.durable = Math.max(sender.granted.durable, credit.durable);
   sender.granted.live = Math.max(sender.granted.live, credit.live);
-  sender.windowBytes = Math.max(sender.windowBytes, durableLeft(sender));
+  // Windows also shrink; a tenth a grant forgets a larger one within seconds.
+  sender.windowBytes = Math.max(sender.windowBytes * 0.9, durableLeft(sender));
 }
 
 /** Bytes of durable credit that are not used. */
@@ -147,7 +155,8 @@ function replay(sender: Sender, runs: readonly Run[], context: FlushContext, has
     const run = runs[(i + sender.turn) % runs.length]!;
     const { channel } = run;
     if (channel === null || channel.state !== 'open' || channel.replaySeq >= run.log.nextSeq) continue;
-    for (const piece of unsent(context.store, run.log, channel, budget)) {
+    const pieces = unsent(context.store, run.log, channel, budget);
+    for (const piece of fitting(pieces, sender.windowBytes * (1 - context.liveShare))) {
       const bytes = frameBytes(piece);
       isBlocked = !mayReplay(sender, bytes, hasFresh ? context.liveShare : 0);
       if (bytes > durableLeft(sender)) sender.isStarved = true;
@@ -162,11 +171,27 @@ function replay(sender: Sender, runs: readonly Run[], context: FlushContext, has
   return budget <= 0 && !isBlocked;
 }
 
+/** Pieces that could never fit the window's share, in parts that can; at least a reading each. */
+function* fitting(pieces: readonly StoredFrame[], maxBytes: number): Generator<StoredFrame> {
+  for (const piece of pieces) {
+    if (frameBytes(piece) <= maxBytes) {
+      yield piece;
+      continue;
+    }
+    // A part may need times of its own, 4 bytes a reading.
+    const readingBytes = piece.payload.length / piece.count + 4;
+    const readings = Math.max(1, Math.floor((maxBytes - FRAME_HEADER_BYTES) / readingBytes));
+    const end = piece.firstSeq + piece.count;
+    for (let from = piece.firstSeq; from < end; from += readings)
+      yield cutFrame(piece, from, Math.min(end, from + readings));
+  }
+}
+
 /** Replay leaves `liveShare` of the window alone, but one frame may always go when nothing is on its way. */
 function mayReplay(sender: Sender, bytes: number, liveShare: number): boolean {
   const left = durableLeft(sender);
   if (bytes > left) return false;
-  return left - bytes >= sender.windowBytes * liveShare || left === sender.windowBytes;
+  return left - bytes >= sender.windowBytes * liveShare || left >= sender.windowBytes * 0.9;
 }
 
 interface Batch {
