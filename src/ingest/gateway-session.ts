@@ -5,6 +5,7 @@
  * messages a second, and faults before the connection is closed.
  */
 
+import { createAllowance } from '#base/allowance.ts';
 import type { Result } from '#base/result.ts';
 import type { DeviceIdentity, Frame } from '#contract/readings.ts';
 import type { CloseReason } from '#protocol/codes.ts';
@@ -12,7 +13,6 @@ import { decodeData, frameBytes, type DataFrame, type WireError } from '#protoco
 import { limits } from '#protocol/limits.ts';
 import type { DeviceMessage, ServerMessage } from '#protocol/messages.ts';
 import { PROTOCOL_VERSION } from '#protocol/version.ts';
-import { createAllowance } from '#ingest/allowance.ts';
 import type { CreditLedger } from '#ingest/credit.ts';
 import type { GatewayCounters, GatewayOutput, Greeting, Open, OpenAnswer } from '#ingest/gateway-output.ts';
 import { createOpenStreams, type OpenStream } from '#ingest/open-streams.ts';

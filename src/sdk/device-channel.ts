@@ -141,12 +141,19 @@ export function markReplayed(channel: Channel, piece: StoredFrame): void {
   absorb(channel);
 }
 
-/** Losses that are neither settled nor stated on this connection, as messages; notes them as stated. */
-export function unstatedLosses(log: DeviceLog, channel: Channel): Loss[] {
-  const out: Loss[] = [];
-  for (const loss of log.losses)
-    for (const range of subtract(subtract([loss], log.settled), channel.stated))
-      out.push({ from: range.from, to: range.to, reason: loss.reason });
+/**
+ * Losses that are neither settled nor stated on this connection, as messages, as long as `mayState` says so; notes them
+ * as stated.
+ */
+export function unstatedLosses(log: DeviceLog, channel: Channel, mayState: () => boolean): Loss[] {
+  const unstated = log.losses.flatMap((loss) =>
+    subtract(subtract([loss], log.settled), channel.stated).map((range) => ({
+      ...range,
+      reason: loss.reason,
+    })),
+  );
+  const end = unstated.findIndex(() => !mayState());
+  const out = end < 0 ? unstated : unstated.slice(0, end);
   channel.stated = union(channel.stated, out);
   return out;
 }

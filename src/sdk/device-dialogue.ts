@@ -3,6 +3,7 @@
  * settled are taken at their word in both directions: more settles, less is sent again.
  */
 
+import { createAllowance } from '#base/allowance.ts';
 import { firstMissing, rangesOf, sizeOf, subtract, union, type RangeSet } from '#base/ranges.ts';
 import { errorCodes } from '#protocol/codes.ts';
 import type { ServerMessage, WireRange } from '#protocol/messages.ts';
@@ -19,6 +20,8 @@ type Message<T extends ServerMessage['type']> = Extract<ServerMessage, { type: T
 export const COMMANDS = 64;
 /** Between checks of silence, stalls, losses and refused streams. */
 export const CHECK_MS = 1000;
+/** Half of the control messages that docs/protocol.md allows; the rest is for opening and closing streams. */
+const TOMBSTONES = { burst: 512, perSecond: 64 } as const;
 /** Between two attempts to open a stream that is refused for the time being. */
 const REFUSAL_MIN_MS = 250;
 const REFUSAL_BACKOFF = { baseMs: 1000, capMs: 15_000 } as const;
@@ -72,6 +75,7 @@ export function beginConnection(state: MachineState, welcome: Message<'welcome'>
     probesInBurst: 0,
     nextProbeId: 0,
     probes: new Map(),
+    tombstones: createAllowance(TOMBSTONES),
     progressMs: now,
   };
   grant(connection.sender, welcome.credit);
@@ -182,11 +186,13 @@ function declareErased(state: MachineState, run: Run): void {
   for (const range of missing) state.store.declareLost(log, { ...range, reason: 'erased-on-device' });
 }
 
-/** Sends the tombstones that this connection has not carried yet. */
+/** Sends the tombstones that this connection has not carried yet; those that are too many now follow with the checks. */
 export function stateLosses(state: MachineState, run: Run): void {
   const { channel, log } = run;
-  if (channel?.state !== 'open' || log.losses.length === 0) return;
-  for (const loss of unstatedLosses(log, channel)) {
+  const { connection } = state;
+  if (connection === null || channel?.state !== 'open' || log.losses.length === 0) return;
+  const mayState = (): boolean => connection.tombstones.take(nowMs(state));
+  for (const loss of unstatedLosses(log, channel, mayState)) {
     run.sentTo = Math.max(run.sentTo, loss.to);
     send(state, { type: 'tombstone', ref: channel.ref, ...loss });
   }

@@ -281,6 +281,35 @@ test('an overflowing store declares what it dropped', () => {
   expect(b.machine.status().lostReadings).toBe(sizeOf(epoch.lost));
 });
 
+test('very many losses are declared a few a second, as the protocol asks', () => {
+  const b = createBench();
+  const segments = ['a', 'b', 'c', 'd'];
+  for (const [i, segment] of segments.entries()) {
+    const stream = foot.stream.slice(0, -1) + String(i);
+    const { readingBytes } = b.machine.define({ ...foot, stream, segment });
+    for (let loss = 0; loss < 200; loss++) {
+      b.machine.skip(stream, 1, 'sensor-fault');
+      b.machine.append(stream, {
+        count: 1,
+        firstUs: 0,
+        periodNs: 0,
+        deltasUs: null,
+        payload: new Uint8Array(readingBytes),
+      });
+    }
+  }
+  b.machine.start();
+  const stated = (): number => b.server!.messages.filter((m) => m.type === 'tombstone').length;
+  b.clock.advance(500);
+  expect(stated()).toBe(512);
+  for (let second = 1; stated() < 800; second++) {
+    b.clock.advance(1_000);
+    b.server!.commit();
+    expect(stated()).toBeLessThanOrEqual(512 + (second + 1) * 64);
+  }
+  expect(stated()).toBe(800);
+});
+
 test('a tombstone is repeated after a reconnect until it is settled', () => {
   const b = online();
   b.push(3);

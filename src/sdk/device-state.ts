@@ -3,6 +3,7 @@
  * Only device-machine.ts, device-dialogue.ts and device-epoch.ts touch the state.
  */
 
+import type { Allowance } from '#base/allowance.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Random } from '#base/random.ts';
 import type { DeviceMessage } from '#protocol/messages.ts';
@@ -115,6 +116,8 @@ export interface Connection {
   nextProbeId: number;
   /** Sending times of unanswered probes by id; at most PROBES_IN_FLIGHT. */
   readonly probes: Map<number, number>;
+  /** How many losses may be stated: a server closes who sends too many control messages. */
+  readonly tombstones: Allowance;
   progressMs: number;
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { createAllowance } from '#ingest/allowance.ts';
+import { createAllowance } from '#base/allowance.ts';
 
 test('a burst is allowed at once, and as much as comes back a second after it', () => {
   const allowance = createAllowance({ burst: 3, perSecond: 2 });
