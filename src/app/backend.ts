@@ -6,8 +6,14 @@ import type { Identity } from '#identity/identity.ts';
 import type { IngestBackend } from '#ingest/gateway.ts';
 import type { WireError } from '#protocol/data-codec.ts';
 import type { Catalogue } from '#store/catalogue.ts';
+import type { ClockRecorder } from '#store/clock-recorder.ts';
 
-export function createBackend(identity: Identity, catalogue: Catalogue): IngestBackend {
+export function createBackend(parts: {
+  identity: Identity;
+  catalogue: Catalogue;
+  clocks: ClockRecorder;
+}): IngestBackend {
+  const { identity, catalogue, clocks } = parts;
   return {
     authenticate: (key, address) => identity.authenticateDevice(key, address),
     async greet(device) {
@@ -26,6 +32,6 @@ export function createBackend(identity: Identity, catalogue: Catalogue): IngestB
     async endStream({ orgId, deviceId, definition }, recordingEnded) {
       if (recordingEnded) await catalogue.endStream({ orgId, deviceId }, definition.stream);
     },
-    recordClock: (device, observation) => catalogue.recordClock(device, observation),
+    recordClock: (device, observation) => clocks.record(device, observation),
   };
 }

@@ -24,6 +24,7 @@ import { createHttpReadings } from '#ingest/http-readings.ts';
 import { createHub } from '#live/hub.ts';
 import type { WireError } from '#protocol/data-codec.ts';
 import { createCatalogue } from '#store/catalogue.ts';
+import { createClockRecorder } from '#store/clock-recorder.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
 import { createSessionQueries, type SessionQueries } from '#store/session-queries.ts';
@@ -68,9 +69,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const identity = createIdentity({ authPool: pools.auth, clock });
   const accounts = createAccounts({ appPool: pools.app, clock });
   const writer = await startWriter(options, pools);
+  const clocks = createClockRecorder({ app: pools.app, clock, log });
+  lifecycle.add('clock observations', () => clocks.flush());
   const bus = createMemoryBus();
   const gateway = createGateway({
-    backend: createBackend(identity, createCatalogue(pools)),
+    backend: createBackend({ identity, catalogue: createCatalogue(pools), clocks }),
     store: writer,
     bus,
     clock,

@@ -56,7 +56,7 @@ export interface IngestBackend {
   recordClock(
     identity: DeviceIdentity,
     observation: { deviceUs: number; offsetUs: number; roundTripUs: number },
-  ): Promise<void>;
+  ): void;
 }
 
 export interface GatewayConfig {
@@ -141,6 +141,9 @@ export interface GatewayOptions {
   readonly config: GatewayConfig;
 }
 
+/** About 3 ms of writing to sockets. */
+const ACKS_PER_TURN = 64;
+
 const parseDeviceMessage = createMessageParser<DeviceMessage>(deviceMessageSchemas, limits.controlBytes);
 
 export function createGateway(options: GatewayOptions): Gateway {
@@ -163,7 +166,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const newest = new Map<string, Member>();
   let superseded = 0;
   let isDraining = false;
-  let ackers: GatewaySession[] = [];
+  const ackers: GatewaySession[] = [];
   let cancelTick = clock.after(tickMs, tick);
 
   interface Member {
@@ -181,9 +184,10 @@ export function createGateway(options: GatewayOptions): Gateway {
     cancelTick = clock.after(tickMs, tick);
   }
 
+  /** In lots, so that live frames pass between them: a flush may settle streams of every connection. */
   function sendAcks(): void {
-    const due = ackers;
-    ackers = [];
+    const due = ackers.splice(0, ACKS_PER_TURN);
+    if (ackers.length > 0) setImmediate(sendAcks);
     for (const session of due) session.sendAck();
   }
 
@@ -232,7 +236,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       endStream: (buffer, request) => void end(buffer, request.ended),
       recordClock(observation) {
         const { identity } = session;
-        if (identity !== null) quietly('clock observation', backend.recordClock(identity, observation));
+        if (identity !== null) backend.recordClock(identity, observation);
       },
       commandResult: (result) => log.info('command answered', { id: result.id, ok: result.ok }),
       due: (buffer) => store.due(buffer),
@@ -327,10 +331,6 @@ export function createGateway(options: GatewayOptions): Gateway {
       older.leave();
     }
     return older !== member;
-  }
-
-  function quietly(what: string, work: Promise<void>): void {
-    work.catch((error: unknown) => log.warn(`${what} could not be stored`, { error: messageOf(error) }));
   }
 
   return {

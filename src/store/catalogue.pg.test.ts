@@ -271,20 +271,3 @@ test('of two last streams that end at once the later one sees the other', async 
   const { rows } = await owner.query('select ended_at from kymo.session where id = $1', [session]);
   expect(rows).not.toEqual([{ ended_at: null }]);
 });
-
-test('clock observations are kept as they were measured', async () => {
-  const observation = { deviceUs: -5, offsetUs: 1_700_000_000_000_000, roundTripUs: 1200 };
-  await catalogue.recordClock(tenantA.device, observation);
-  const { rows } = await owner.query(
-    'select org_id, device_id, device_us::text, offset_us::text, round_trip_us::text from kymo.clock_observation',
-  );
-  expect(rows).toEqual([
-    {
-      org_id: tenantA.orgId,
-      device_id: tenantA.device.deviceId,
-      device_us: '-5',
-      offset_us: '1700000000000000',
-      round_trip_us: '1200',
-    },
-  ]);
-});

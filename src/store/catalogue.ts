@@ -32,13 +32,6 @@ export interface EpochKey {
   readonly epoch: string;
 }
 
-export interface ClockObservation {
-  readonly deviceUs: number;
-  /** Server time = device time + offsetUs. */
-  readonly offsetUs: number;
-  readonly roundTripUs: number;
-}
-
 /** All methods may throw AppError `store-unavailable` or `overloaded`: the same call may succeed later. */
 export interface Catalogue {
   /**
@@ -53,7 +46,6 @@ export interface Catalogue {
   checksumOf(identity: DeviceIdentity, key: EpochKey, seq: number): Promise<number | null>;
   /** The recording of this stream is over. The session ends with its last stream. Idempotent. */
   endStream(identity: DeviceIdentity, streamId: string): Promise<void>;
-  recordClock(identity: DeviceIdentity, observation: ClockObservation): Promise<void>;
 }
 
 export const catalogueLimits = {
@@ -111,16 +103,6 @@ export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue
     async endStream(identity, streamId) {
       const statements = endStatements(identity, streamId);
       await runAsOrg(pools.app, identity.orgId, { statements, mode: 'change' });
-    },
-    async recordClock(identity, { deviceUs, offsetUs, roundTripUs }) {
-      const text = `insert into kymo.clock_observation (org_id, device_id, device_us, offset_us, round_trip_us)
-        values ($1, $2, $3, $4, $5)`;
-      const values = [identity.orgId, identity.deviceId, deviceUs, offsetUs, roundTripUs];
-      await runAsOrg(pools.app, identity.orgId, {
-        statements: [{ name: 'record-clock', text, values }],
-        mode: 'change',
-        durability: 'later',
-      });
     },
   };
 }
