@@ -81,6 +81,11 @@ export function createMetrics(measured: Measured): Registry {
     () => gateway.session.skippedClocks,
   );
   counter(
+    'kymo_refused_greetings_total',
+    'hellos of devices that were being greeted too often already',
+    () => gateway.refusedGreetings,
+  );
+  counter(
     'kymo_superseded_total',
     'connections closed for a newer one of the same device',
     () => gateway.superseded,

@@ -214,6 +214,27 @@ test('when answers of the database overtake each other, the greater generation l
   expect(gateway.statistics.connections).toBe(1);
 });
 
+test('a device that connects in a loop does not occupy the database', async () => {
+  const { fake, gateway, connect } = setUp();
+  const answers: (() => void)[] = [];
+  fake.greet = () => new Promise((resolve) => answers.push(() => resolve(++fake.generation)));
+  const many = await Promise.all(Array.from({ length: 10 }, () => connect().greet()));
+  expect(answers).toHaveLength(4);
+  expect(many.map(({ closed }) => closed)).toEqual([
+    ...Array.from({ length: 4 }, () => undefined),
+    ...Array.from({ length: 6 }, () => 'overloaded'),
+  ]);
+  expect(gateway.statistics.refusedGreetings).toBe(6);
+  const other = connect({ deviceId: 'd2', orgId: 'o1' }).greet('');
+  await settled();
+  expect(answers).toHaveLength(5);
+  for (const answer of answers) answer();
+  await settled();
+  expect((await other).types()).toEqual(['welcome']);
+  const again = await connect().greet();
+  expect(again.closed).toBe(undefined);
+});
+
 test('a connection that has gone before its greeting supersedes nobody', async () => {
   const { fake, connect } = setUp();
   const living = await connect().greet();

@@ -37,6 +37,7 @@ import {
   type OpenAnswer,
 } from '#ingest/gateway-output.ts';
 import { createGatewaySession, type GatewaySession } from '#ingest/gateway-session.ts';
+import { createGreetings } from '#ingest/greetings.ts';
 import { createLivePublisher, type LivePublisher } from '#ingest/live-publisher.ts';
 import { createStreamBuffer, type StreamBuffer, type StreamObserver } from '#ingest/stream-buffer.ts';
 
@@ -106,6 +107,7 @@ export interface GatewayStatistics {
   readonly overwrittenFrames: number;
   readonly droppedLosses: number;
   readonly superseded: number;
+  readonly refusedGreetings: number;
   readonly connections: number;
   readonly buffers: number;
   readonly credit: CreditPool;
@@ -150,6 +152,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const { backend, store, clock, log, config } = options;
   const pool = createCreditPool(config.creditPoolBytes);
   const counters = newGatewayCounters();
+  const greetings = createGreetings((identity) => backend.greet(identity));
   const bufferCounters = { overwrittenFrames: 0, droppedLosses: 0 };
   /** Heartbeats must not wait longer than half of their time. */
   const tickMs = Math.min(1_000, config.heartbeatMs / 2);
@@ -272,7 +275,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     async function authenticate(key: string): Promise<void> {
       try {
         const identity = known ?? (key === '' ? null : await backend.authenticate(key, transport.address));
-        const greeting = identity === null ? null : await backend.greet(identity);
+        const greeting = identity === null ? null : await greetings.greet(identity);
         if (!members.has(member)) return;
         if (greeting !== null) {
           transport.greeted();
@@ -346,6 +349,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       },
       get droppedLosses() {
         return bufferCounters.droppedLosses;
+      },
+      get refusedGreetings() {
+        return greetings.counters.refused;
       },
       get superseded() {
         return superseded;
