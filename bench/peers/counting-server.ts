@@ -60,7 +60,7 @@ const backend: IngestBackend = {
     }),
   checksumOf: async () => null,
   endStream: async () => undefined,
-  recordClock: async () => undefined,
+  recordClock: () => undefined,
 };
 
 const gateway = createGateway({

@@ -92,12 +92,18 @@ test('with a certificate, page, API and devices go over TLS', async () => {
   const dataDir = await dataDirectory();
   const cert = join(dataDir, 'cert.pem');
   const key = join(dataDir, 'key.pem');
-  await promisify(execFile)('openssl', [
-    ...'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost'.split(
-      ' ',
-    ),
-    ...['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert],
-  ]);
+  const selfSigned =
+    'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost';
+  const request509 = [
+    ...selfSigned.split(' '),
+    '-addext',
+    'subjectAltName=IP:127.0.0.1',
+    '-keyout',
+    key,
+    '-out',
+    cert,
+  ];
+  await promisify(execFile)('openssl', request509);
   const ca = await readFile(cert, 'utf8');
   const kymo = await startKymo({ dataDir, port: 0, args: ['--tls-cert', cert, '--tls-key', key] });
   endings.push(() => kymo.signal('SIGTERM'));

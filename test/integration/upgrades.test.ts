@@ -63,7 +63,7 @@ async function start(options: { proxies?: string; gateway?: Partial<GatewayConfi
         ok({ handle: streamHandle('x', definition, epoch), progress: { committed: [], lost: [] } }),
       checksumOf: async () => null,
       endStream: async () => undefined,
-      recordClock: async () => undefined,
+      recordClock: () => undefined,
     },
     store: { due: () => undefined },
     bus: createMemoryBus(),
