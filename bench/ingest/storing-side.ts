@@ -11,7 +11,7 @@ import { hear } from '#bench/support/control-channel.ts';
 import { createLatencyHistogram, type LatencyHistogram } from '#bench/support/latency-histogram.ts';
 import { startLoad, type LoadEnd, type LoadFigures, type LoadOptions } from '#bench/support/load.ts';
 import type { ViewerPlan, ViewerWindow } from '#bench/support/load-messages.ts';
-import { treeUsage } from '#bench/support/process-usage.ts';
+import { machineCpuS, treeUsage } from '#bench/support/process-usage.ts';
 import type { RunScope } from '#bench/support/run-scope.ts';
 import { LIVE_SUBPROTOCOL } from '#protocol/version.ts';
 
@@ -48,6 +48,8 @@ export interface StoringFigures {
   readonly liveFrames: number;
   readonly liveSkipped: number;
   readonly viewerCpuS: number;
+  /** What else the machine did meanwhile; more than a few hundredths of a core makes latencies worthless. */
+  readonly otherCpuS: number;
 }
 
 export async function measureStoring(
@@ -76,21 +78,26 @@ export async function measureStoring(
   await sleep(run.warmUpS * 1000);
   const serverBefore = treeUsage(server.pid);
   const databaseBefore = database.usage();
+  const machineBefore = machineCpuS();
   load.measure();
   viewer.send({ type: 'measure' });
   const rssMiB = await watchMemory(server.pid, run.windowS * 1000);
   const serverAfter = treeUsage(server.pid);
   const databaseAfter = database.usage();
+  const machineS = machineCpuS() - machineBefore;
   const figures = await load.stop(DRAIN_MS);
   viewer.send({ type: 'window' });
   const seen = await hear<ViewerWindow>(viewer, 'window', VIEWER_MS);
   const end = await load.end(DRAIN_MS);
   await viewer.stop();
+  const serverCpuS = serverAfter.cpuS - serverBefore.cpuS;
+  const databaseCpuS = databaseAfter.cpuS - databaseBefore.cpuS;
   return {
     load: figures,
     end,
-    serverCpuS: serverAfter.cpuS - serverBefore.cpuS,
-    databaseCpuS: databaseAfter.cpuS - databaseBefore.cpuS,
+    serverCpuS,
+    databaseCpuS,
+    otherCpuS: machineS - serverCpuS - databaseCpuS - figures.generatorCpuS - seen.cpuS,
     rssMiB,
     fromSending: histogramOf(seen.fromSending),
     fromSampling: histogramOf(seen.fromSampling),

@@ -39,6 +39,7 @@ const rows: readonly (readonly [key: string, text: string])[] = [
   ['duplicates', 'stored twice'],
   ['sendLagMsP99', 'generator late, ms, p99'],
   ['generatorBusyShare', 'generator busy, share of a core'],
+  ['otherCpuShare', 'machine busy with other work, share of a core'],
 ];
 
 export function comparisonTable(comparison: Comparison): string {

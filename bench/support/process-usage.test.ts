@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { parseStat, sumTree, type ProcessStat } from '#bench/support/process-usage.ts';
+import { parseMachineCpuS, parseStat, sumTree, type ProcessStat } from '#bench/support/process-usage.ts';
 
 test('a program name with blanks and brackets does not shift the fields', () => {
   const fields = Array.from({ length: 50 }, (_, i) => String(i + 3));
@@ -31,6 +31,10 @@ test('a tree is the root and all below it, nothing beside it', () => {
     process(20, 1, 9),
   ];
   expect(sumTree(processes, 10)).toEqual({ cpuS: 1.78, rssMiB: 3, processes: 3 });
+});
+
+test('the machine is busy with all but idling and waiting for disks', () => {
+  expect(parseMachineCpuS('cpu  100 20 30 99999 8888 4 5 600 0 0\ncpu0 1 2 3\n')).toBeCloseTo(7.59);
 });
 
 test('a root that is gone is an error, not a zero', () => {

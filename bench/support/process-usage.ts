@@ -80,6 +80,18 @@ export function sumTree(processes: readonly ProcessStat[], rootPid: number): Tre
   return { cpuS: ticks / TICKS_PER_S, rssMiB: residentBytes / 2 ** 20, processes: count };
 }
 
+/** CPU time that the whole machine has spent on anything since it started, time stolen by its host included. */
+export function machineCpuS(): number {
+  return parseMachineCpuS(readFileSync('/proc/stat', 'latin1'));
+}
+
+/** The first line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal, in ticks. */
+export function parseMachineCpuS(text: string): number {
+  const line = text.slice(0, text.indexOf('\n'));
+  const [user, nice, system, , , irq, softirq, steal] = line.trim().split(/\s+/).slice(1).map(Number);
+  return (user! + nice! + system! + irq! + softirq! + (steal ?? 0)) / TICKS_PER_S;
+}
+
 /** The parent of a process: from a backend's pid to its postmaster. */
 export function parentOf(pid: number): number {
   const text = readOrNull(`/proc/${pid}/stat`);

@@ -155,6 +155,7 @@ def create_app(store):
     @app.websocket("/v1/device")
     async def device(connection: WebSocket):
         await connection.accept(subprotocol="kymo.device.v1")
+        heartbeat = asyncio.ensure_future(beat(connection))
         streams = {}
         followed = None
         unpack = FRAME_HEADER.unpack_from
@@ -181,6 +182,13 @@ def create_app(store):
                         await viewer.send_bytes(data)
         except WebSocketDisconnect:
             pass
+        finally:
+            heartbeat.cancel()
+
+    async def beat(connection):
+        while True:
+            await asyncio.sleep(HEARTBEAT_MS / 1000)
+            await connection.send_text('{"type":"heartbeat"}')
 
     async def control(connection, message, streams):
         if message["type"] == "hello":
