@@ -69,7 +69,7 @@ export function ingestFigures(
     reconnects: sum((r) => r.end.reconnects),
     resent: sum((r) => r.end.resentReadings),
     creditWaits: sum((r) => r.end.creditWaits),
-    otherCpuShare: rounded(sum((r) => r.otherCpuS) / durationS, 3),
+    otherCpuShare: rounded(Math.max(0, sum((r) => r.otherCpuS) / durationS), 3),
     sendLagMsP99: rounded(all((r) => r.load.lag).quantileMs(0.99)),
     generatorBusyShare: rounded(Math.max(...rounds.map((r) => r.load.generatorBusyShare)), 3),
     generatorBound: rounds.some((r) => r.load.generatorBound),

@@ -35,11 +35,11 @@ export const ingestOptions = {
   },
   'warm-up-seconds': {
     kind: 'number',
-    default: 4,
-    quick: 1.5,
+    default: 15,
+    quick: 2,
     min: 0,
     max: 600,
-    doc: 'before each measured time',
+    doc: 'before the first measured time of each storing side; later ones have a fifth',
   },
   'receive-seconds': {
     kind: 'number',

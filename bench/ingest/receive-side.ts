@@ -1,6 +1,6 @@
 /**
- * Owns one measurement of a receive path: a server process that only receives, the common load generator, and the
- * server's CPU time per message in the measured window.
+ * Owns the measurement of a receive path: a server process that only receives, the common load generator, and the
+ * server's CPU time per message. The process lives for the whole run, so that later rounds find its code compiled.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,7 +13,8 @@ import type { RunScope } from '#bench/support/run-scope.ts';
 
 const ANSWER_MS = 30_000;
 
-export type ReceiveServer = 'drop-server' | 'counting-server';
+export const receiveServers = ['drop-server', 'counting-server'] as const;
+export type ReceiveServer = (typeof receiveServers)[number];
 
 export interface ReceiveFigures {
   readonly cpuS: number;
@@ -21,41 +22,52 @@ export interface ReceiveFigures {
   readonly generatorBound: boolean;
 }
 
+export interface ReceiveRun {
+  readonly load: Omit<LoadOptions, 'port' | 'host' | 'path'>;
+  readonly warmUpS: number;
+  readonly windowS: number;
+}
+
+export interface ReceiveSide {
+  readonly name: ReceiveServer;
+  /** Messages and CPU time are both the server's own, between the same two moments. */
+  measure(run: ReceiveRun): Promise<ReceiveFigures>;
+}
+
 interface Counted {
   readonly type: 'counted';
   readonly messages: number;
 }
 
-/** Warm-up and window in seconds. The window is counted at the server: what it received while its CPU was counted. */
-export async function measureReceive(
-  scope: RunScope,
-  server: ReceiveServer,
-  run: {
-    readonly load: Omit<LoadOptions, 'port' | 'host' | 'path'>;
-    readonly warmUpS: number;
-    readonly windowS: number;
-  },
-): Promise<ReceiveFigures> {
+export async function createReceiveSide(scope: RunScope, name: ReceiveServer): Promise<ReceiveSide> {
   const child = await scope.start({
-    name: server,
+    name,
     command: process.execPath,
-    args: [fileURLToPath(new URL(`../peers/${server}.ts`, import.meta.url))],
+    args: [fileURLToPath(new URL(`../peers/${name}.ts`, import.meta.url))],
   });
   const { port } = await hear<{ type: 'ready'; port: number }>(child, 'ready', ANSWER_MS);
-  const load = await startLoad(scope, { ...run.load, host: '127.0.0.1', port, path: '/v1/device' });
   const count = async (): Promise<{ cpuS: number; messages: number }> => {
     child.send({ type: 'count' });
     const { messages } = await hear<Counted>(child, 'counted', ANSWER_MS);
     return { messages, cpuS: treeUsage(child.pid).cpuS };
   };
-  load.start();
-  await sleep(run.warmUpS * 1000);
-  load.measure();
-  const before = await count();
-  await sleep(run.windowS * 1000);
-  const after = await count();
-  const { generatorBound } = await load.stop(0);
-  await load.end(0);
-  await child.stop();
-  return { cpuS: after.cpuS - before.cpuS, messages: after.messages - before.messages, generatorBound };
+  return {
+    name,
+    async measure({ load: options, warmUpS, windowS }) {
+      const load = await startLoad(scope, { ...options, host: '127.0.0.1', port, path: '/v1/device' });
+      load.start();
+      await sleep(warmUpS * 1000);
+      load.measure();
+      const before = await count();
+      await sleep(windowS * 1000);
+      const after = await count();
+      const { generatorBound } = await load.stop(0);
+      await load.end(0);
+      return {
+        cpuS: after.cpuS - before.cpuS,
+        messages: after.messages - before.messages,
+        generatorBound,
+      };
+    },
+  };
 }
