@@ -52,6 +52,8 @@ export async function createInstallation(options: {
 /** The oldest organisation, or a new one in an empty database. Two first starts at once make one. */
 async function firstOrganisation(ownerUrl: string, clock: Clock): Promise<string> {
   const client = new pg.Client({ connectionString: ownerUrl });
+  // A connection that breaks fails the statement that waits; unheard, it would end the process.
+  client.on('error', () => undefined);
   await client.connect();
   try {
     await client.query('begin');

@@ -17,6 +17,9 @@ const directory = new URL('./migrations/', import.meta.url);
 /** Brings the database at `ownerUrl` to the newest schema; safe to call from several processes at once. */
 export async function migrate(ownerUrl: string): Promise<{ applied: readonly string[] }> {
   const pool = new pg.Pool({ connectionString: ownerUrl, max: 2 });
+  // A connection that breaks shows itself in the statement that uses it; unheard, it would end the process.
+  pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   try {
     await ensureRoles(pool);

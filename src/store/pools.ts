@@ -128,6 +128,7 @@ async function readRoleUrls(ownerUrl: string): Promise<Record<RoleName, string>>
     connectionTimeoutMillis: poolLimits.waitMs,
   });
   owner.on('error', () => undefined);
+  owner.on('connect', (client) => client.on('error', () => undefined));
   try {
     return await roleUrls(owner, ownerUrl);
   } catch (error) {

@@ -103,6 +103,43 @@ test('roles and migrations can be asked for again, and by several at once, witho
   await again.close();
 });
 
+test('a second database on the same server is refused before it locks the first one out', async () => {
+  const admin = openTestPool(inject('testCluster').superuserUrl);
+  const name = `${database.name}_second`;
+  await admin.query(`create database ${name} owner kymo_owner`);
+  const url = new URL(database.ownerUrl);
+  url.pathname = `/${name}`;
+  try {
+    await expect(migrate(url.href)).rejects.toMatchObject({ code: 'conflict' });
+    // Who connects anew still gets in.
+    await (await openPools(database.ownerUrl)).close();
+    const second = openTestPool(url.href);
+    expect((await second.query(`select to_regclass('public.kymo_secret') as secret`)).rows).toEqual([
+      { secret: null },
+    ]);
+    await second.end();
+  } finally {
+    await admin.query(`drop database ${name} with (force)`);
+    await admin.end();
+  }
+});
+
+test('roles that a database left behind when it was removed are taken over', async () => {
+  const { rows } = await superuser.query<{ note: string }>(
+    `select shobj_description('kymo_app'::regrole, 'pg_authid') as note`,
+  );
+  await superuser.query(`comment on role kymo_app is 'kymo 0123456789abcdef no such database'`);
+  try {
+    await ensureRoles(owner);
+    const { rows: after } = await superuser.query<{ note: string }>(
+      `select shobj_description('kymo_app'::regrole, 'pg_authid') as note`,
+    );
+    expect(after[0]!.note).toMatch(new RegExp(` ${database.name}$`));
+  } finally {
+    await superuser.query(`comment on role kymo_app is '${rows[0]!.note}'`);
+  }
+});
+
 test('a database that is newer than the program is refused', async () => {
   await owner.query(`insert into kymo_migration (name, timestamp) values ('9999-later', '2099')`);
   try {

@@ -1,10 +1,11 @@
 /**
  * Owns the database roles: kymo_owner (whoever connects with DATABASE_URL; migrations only), kymo_writer, kymo_auth
  * and kymo_app. Their passwords derive from a secret that only the owner can read, so that no second secret has to be
- * kept. Start-up refuses an application role that could bypass row-level security.
+ * kept. Roles are the whole PostgreSQL server's, so one server has one Kymo database. Start-up refuses an application
+ * role that could bypass row-level security.
  */
 
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 
 import type pg from 'pg';
 
@@ -16,7 +17,10 @@ export type RoleName = (typeof roleNames)[number];
 /** Serialises role changes between processes; the number is arbitrary. */
 const ROLE_LOCK = 5_962_117;
 
-/** Creates missing roles and gives them their derived passwords. Needs a role that may create roles. */
+/**
+ * Creates missing roles and gives them their derived passwords. Needs a role that may create roles. Throws AppError
+ * `conflict` when they serve another database: new passwords would lock its server out.
+ */
 export async function ensureRoles(owner: pg.Pool): Promise<void> {
   const client = await owner.connect();
   try {
@@ -25,6 +29,7 @@ export async function ensureRoles(owner: pg.Pool): Promise<void> {
     await client.query('create table if not exists public.kymo_secret (secret bytea not null)');
     await client.query('revoke all on public.kymo_secret from public');
     const secret = await readSecret(client, true);
+    await refuseOthersRoles(client, secret);
     for (const role of roleNames) {
       const exists = await client.query('select 1 from pg_roles where rolname = $1', [role]);
       if (exists.rowCount === 0) await client.query(`create role ${role} login noinherit`);
@@ -34,6 +39,7 @@ export async function ensureRoles(owner: pg.Pool): Promise<void> {
       // Handing tables to the writer needs membership, which PostgreSQL 16 no longer gives a role's creator.
       await client.query(`grant ${role} to current_user`);
     }
+    await noteDatabase(client, secret);
     await client.query('commit');
   } catch (error) {
     await client.query('rollback').catch(() => undefined);
@@ -76,6 +82,36 @@ export async function refuseUnsafeDatabase(app: pg.Pool): Promise<void> {
       `the role kymo_app may bypass row-level security as ${rows.map((row) => row.name).join(', ')}: ` +
         'it may be no superuser, have no BYPASSRLS, own nothing in the schema kymo, and be no member of such a role',
     );
+}
+
+/** Whose passwords the roles have, told by a comment on one of them: `kymo FINGERPRINT DATABASE`. */
+async function refuseOthersRoles(client: pg.PoolClient, secret: Buffer): Promise<void> {
+  const { rows } = await client.query<{ note: string | null; here: string }>(
+    `select shobj_description(oid, 'pg_authid') as note, current_database() as here
+       from pg_roles where rolname = 'kymo_app'`,
+  );
+  const [, fingerprint, database] = /^kymo ([0-9a-f]{16}) (.+)$/s.exec(rows[0]?.note ?? '') ?? [];
+  if (fingerprint === undefined || fingerprint === fingerprintOf(secret) || database === rows[0]?.here)
+    return;
+  // A database that is gone has left its roles behind.
+  const { rowCount } = await client.query('select from pg_database where datname = $1', [database]);
+  if (rowCount !== 0)
+    throw new AppError(
+      'conflict',
+      `the roles ${roleNames.join(', ')} of this PostgreSQL server belong to the database "${database}": ` +
+        'give each Kymo a server of its own',
+    );
+}
+
+async function noteDatabase(client: pg.PoolClient, secret: Buffer): Promise<void> {
+  const { rows } = await client.query<{ here: string }>('select current_database() as here');
+  const note = client.escapeLiteral(`kymo ${fingerprintOf(secret)} ${rows[0]!.here}`);
+  await client.query(`comment on role kymo_app is ${note}`);
+}
+
+/** Tells secrets apart and nothing else: anyone may read comments, and the secret has 256 random bits. */
+function fingerprintOf(secret: Buffer): string {
+  return createHash('sha256').update('kymo roles').update(secret).digest('hex').slice(0, 16);
 }
 
 async function readSecret(client: pg.PoolClient, create: boolean): Promise<Buffer> {

@@ -613,3 +613,16 @@ test('what failed is known by its SQLSTATE', () => {
   );
   expect(failureKindOf(new Error('no code'))).toBe('gone');
 });
+
+test('a connection that breaks while partitions are made fails that call and nothing else', async () => {
+  const one = await writer();
+  const client = await holder();
+  // The lock of partitions.ts.
+  await client.query('select pg_advisory_lock(5962118)');
+  const made = one.preparePartitions().catch((error: unknown) => error);
+  const pid = await backendWhen(`wait_event = 'advisory'`, 'kymo writer side');
+  await superuser.query('select pg_terminate_backend($1, 5000)', [pid]);
+  expect(await made).toMatchObject({ code: '57P01' });
+  await client.query('select pg_advisory_unlock(5962118)');
+  await expect(one.preparePartitions()).resolves.toBe(undefined);
+});

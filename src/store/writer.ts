@@ -109,6 +109,8 @@ export function createWriter(options: WriterOptions): Writer {
     statement_timeout: CONNECT_TIMEOUT_MS,
   });
   side.on('error', (error) => log.warn('an idle database connection broke', { error: error.message }));
+  // One that breaks while it is lent out emits `error` too, after its statement has failed; unheard, it ends the process.
+  side.on('connect', (lent) => lent.on('error', () => undefined));
   const drained = new Set<() => void>();
   let client: pg.Client | null = null;
   let cancelWake: (() => void) | null = null;
