@@ -3,6 +3,8 @@
  * check of everything that it stored.
  */
 
+import { join } from 'node:path';
+
 import { AppError } from '#base/errors.ts';
 import { checkFastapi, fastapiTables, startFastapi, type FastapiLayout } from '#bench/ingest/fastapi-peer.ts';
 import { ingestFigures, type Figures, type IngestShape } from '#bench/ingest/figures.ts';
@@ -13,11 +15,8 @@ import {
   type StoringRun,
   type StoringServer,
 } from '#bench/ingest/storing-side.ts';
-import {
-  createBenchDatabase,
-  type BenchDatabase,
-  type DatabaseServer,
-} from '#bench/support/bench-database.ts';
+import { createBenchDatabase, type BenchDatabase } from '#bench/support/bench-database.ts';
+import { startBenchPostgres } from '#bench/support/bench-postgres.ts';
 import {
   createReadingChecker,
   type CheckResult,
@@ -52,19 +51,21 @@ interface SideParts {
 
 export interface SideOptions {
   readonly scope: RunScope;
-  readonly databases: DatabaseServer;
+  /** Empty for a PostgreSQL of the side's own, so that no side pays for what another's tables need afterwards. */
+  readonly databaseUrl: string;
   readonly seed: number;
   readonly sessions: number;
 }
 
 export async function createKymoSide(
-  options: SideOptions & { readonly stateDir: string; readonly profileDir: string },
+  options: SideOptions & { readonly profileDir: string },
 ): Promise<StoringSide> {
   const { scope, profileDir } = options;
-  const database = await createBenchDatabase(scope, options.databases, `kymo_bench_${process.pid}`);
+  const { databases, folder } = await startBenchPostgres(scope, options.databaseUrl);
+  const database = await createBenchDatabase(scope, databases, `kymo_bench_${process.pid}`);
   const kymo = await startKymo(scope, database, {
     devices: options.sessions,
-    stateDir: options.stateDir,
+    stateDir: join(folder, 'server'),
     nodeArgs: profileDir === '' ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`],
   });
   return createSide(options, {
@@ -78,7 +79,8 @@ export async function createKymoSide(
 
 export async function createFastapiSide(options: SideOptions, layout: FastapiLayout): Promise<StoringSide> {
   const name = `fastapi_bench_${layout}_${process.pid}`;
-  const database = await createBenchDatabase(options.scope, options.databases, name);
+  const { databases } = await startBenchPostgres(options.scope, options.databaseUrl);
+  const database = await createBenchDatabase(options.scope, databases, name);
   const { child, port } = await startFastapi(options.scope, database, layout);
   return createSide(options, {
     server: {
