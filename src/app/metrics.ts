@@ -9,11 +9,13 @@ import type { GatewayStatistics } from '#ingest/gateway.ts';
 import type { HubCounters } from '#live/counters.ts';
 import type { IdentityCounters } from '#identity/keyring.ts';
 import type { Pools } from '#store/pools.ts';
+import type { Upkeep } from '#store/upkeep.ts';
 import type { Writer } from '#store/writer.ts';
 
 export interface Measured {
   readonly gateway: GatewayStatistics;
   readonly writer: Writer;
+  readonly upkeep: Upkeep;
   readonly hub: Readonly<HubCounters>;
   readonly pools: Pools;
   readonly identity: IdentityCounters;
@@ -22,7 +24,7 @@ export interface Measured {
 export function createMetrics(measured: Measured): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const { gateway, writer, hub, pools, identity } = measured;
+  const { gateway, writer, upkeep, hub, pools, identity } = measured;
   const { counter, gauge } = namers(registry);
 
   gauge('kymo_device_connections', 'open device connections', () => gateway.connections);
@@ -118,6 +120,10 @@ export function createMetrics(measured: Measured): Registry {
   gauge('kymo_store_stalled', '1 while the database has failed and is tried again', () =>
     Number(writer.isStalled),
   );
+
+  counter('kymo_upkeep_steps_total', 'steps of background work', () => upkeep.counters.steps, 'task');
+  counter('kymo_upkeep_failures_total', 'steps that failed', () => upkeep.counters.failures, 'task');
+  counter('kymo_upkeep_work_total', 'what background work did', () => upkeep.counters.tasks, 'work');
 
   gauge('kymo_viewers', 'connected viewers', () => hub.viewers);
   gauge('kymo_viewer_subscriptions', 'channels that viewers follow', () => hub.subscriptions);

@@ -25,9 +25,11 @@ import { createHub } from '#live/hub.ts';
 import type { WireError } from '#protocol/data-codec.ts';
 import { createCatalogue } from '#store/catalogue.ts';
 import { createClockRecorder } from '#store/clock-recorder.ts';
+import { createPartitionTask } from '#store/partitions.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
 import { createSessionQueries, type SessionQueries } from '#store/session-queries.ts';
+import { createUpkeep, type Upkeep } from '#store/upkeep.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { createBackend } from '#app/backend.ts';
@@ -37,8 +39,8 @@ import type { Lifecycle } from '#app/lifecycle.ts';
 import { createMetrics } from '#app/metrics.ts';
 import { answerUpgrades } from '#app/upgrades.ts';
 
-/** Partitions exist two days ahead, so an hour's delay does no harm. */
-const PARTITION_CHECK_MS = 60 * 60_000;
+/** A step of upkeep ends at its next safe place, which is far sooner than this. */
+const UPKEEP_STOP_MS = 20_000;
 
 const webDirectory = fileURLToPath(new URL('../../dist/web', import.meta.url));
 const manifest = new URL('../../package.json', import.meta.url);
@@ -69,6 +71,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const identity = createIdentity({ authPool: pools.auth, clock });
   const accounts = createAccounts({ appPool: pools.app, clock });
   const writer = await startWriter(options, pools);
+  const upkeep = startUpkeep(options, pools);
   const clocks = createClockRecorder({ app: pools.app, clock, log });
   lifecycle.add('clock observations', () => clocks.flush());
   const bus = createMemoryBus();
@@ -110,6 +113,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     metrics: createMetrics({
       gateway: gateway.statistics,
       writer,
+      upkeep,
       hub: hub.counters,
       pools,
       identity: identity.counters,
@@ -188,15 +192,20 @@ async function startWriter({ config, clock, log, lifecycle }: ServerOptions, poo
   });
   lifecycle.add('writer', () => writer.stop());
   await writer.preparePartitions();
-  let cancel = clock.after(PARTITION_CHECK_MS, check);
-  function check(): void {
-    writer
-      .preparePartitions()
-      .catch((error: unknown) => log.error('partitions could not be made', { error: messageOf(error) }));
-    cancel = clock.after(PARTITION_CHECK_MS, check);
-  }
-  lifecycle.add('partition check', () => cancel());
   return writer;
+}
+
+/** What the store does beside the flushes, a step at a time. */
+function startUpkeep({ clock, log, lifecycle }: ServerOptions, pools: Pools): Upkeep {
+  const upkeep = createUpkeep({
+    writerUrl: pools.writerUrl,
+    tasks: [createPartitionTask()],
+    clock,
+    log,
+  });
+  lifecycle.add('upkeep', () => upkeep.stop(), UPKEEP_STOP_MS);
+  upkeep.start();
+  return upkeep;
 }
 
 async function listen(api: Api, config: Config): Promise<string> {

@@ -6,12 +6,30 @@
 
 import type pg from 'pg';
 
+import type { UpkeepTask } from '#store/upkeep.ts';
+
 /** Retention classes that exist; class 0 is the default. More come with retention rules, at most 8 (DESIGN section 7). */
 const CLASSES = [0] as const;
 /** Days made ahead: today, tomorrow and one more, so that a job that misses a day is no outage. */
 const DAYS_AHEAD = 2;
 /** Serialises makers in different processes; the number is arbitrary. */
 const PARTITION_LOCK = 5_962_118;
+
+/** Partitions exist two days ahead, so an hour's delay does no harm. */
+const CHECK_MS = 60 * 60_000;
+
+/** Keeps partitions ahead of time. The first ones are made before the first flush (store/writer.ts). */
+export function createPartitionTask(): UpkeepTask {
+  return {
+    name: 'partitions',
+    everyMs: CHECK_MS,
+    counters: {},
+    async step(db) {
+      await ensurePartitions(db);
+      return 'idle';
+    },
+  };
+}
 
 /** Makes the partitions from today (by the database's clock, UTC) to DAYS_AHEAD. Idempotent, safe to run at once. */
 export async function ensurePartitions(writer: pg.Pool): Promise<void> {

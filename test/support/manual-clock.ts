@@ -42,7 +42,7 @@ export function createManualClock(startUs = 1_700_000_000_000_000): ManualClock 
         nowMs = Math.max(nowMs, timer.dueMs);
         timer.callback();
       }
-      nowMs = untilMs;
+      nowMs = Math.max(nowMs, untilMs);
     },
     burn(ms) {
       nowMs += ms;
