@@ -98,6 +98,7 @@ const deviceMessages = {
         Type.Literal('device-store-damaged'),
         Type.Literal('sensor-fault'),
         Type.Literal('erased-on-device'),
+        Type.Literal('server-restored'),
       ]),
     },
     strict,

@@ -168,7 +168,7 @@ function settle(state: MachineState, run: Run, { settled, isWhole }: Statement):
   const before = log.settled;
   state.store.setSettled(log, settled);
   if (isWhole) {
-    declareErased(state, run);
+    declareUnrecoverable(state, run);
     markRegressed(channel, before, firstMissing(settled));
   }
   stateLosses(state, run);
@@ -176,14 +176,14 @@ function settle(state: MachineState, run: Run, { settled, isWhole }: Statement):
 }
 
 /** What the server lacks, was acknowledged once, and is no longer held: it will never come. */
-function declareErased(state: MachineState, run: Run): void {
+function declareUnrecoverable(state: MachineState, run: Run): void {
   const { log } = run;
   if (log.nextSeq === 0 || isSettled(log)) return;
   const missing = subtract(
     subtract(subtract([{ from: 0, to: log.nextSeq }], log.settled), state.store.held(log)),
     log.losses,
   );
-  for (const range of missing) state.store.declareLost(log, { ...range, reason: 'erased-on-device' });
+  for (const range of missing) state.store.declareLost(log, { ...range, reason: 'server-restored' });
 }
 
 /** Sends the tombstones that this connection has not carried yet; those that are too many now follow with the checks. */

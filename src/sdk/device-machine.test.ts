@@ -241,7 +241,7 @@ test('a restored server is told what was acknowledged and is no longer held', ()
   }
   expect(b.machine.isDrained()).toBe(true);
   const [epoch] = [...b.database.epochs.values()];
-  expect(epoch!.losses).toEqual([expect.objectContaining({ from: 0, reason: 'erased-on-device' })]);
+  expect(epoch!.losses).toEqual([expect.objectContaining({ from: 0, reason: 'server-restored' })]);
   expect(epoch!.readings.size + sizeOf(epoch!.lost)).toBe(300);
 });
 
