@@ -9,6 +9,7 @@ import type { DeviceIdentity, EpochProgress, StreamHandle } from '#contract/read
 import { crc32 } from '#protocol/crc32.ts';
 import type { WireError } from '#protocol/data-codec.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
+import { chunkStatement, unpackChunks } from '#store/chunk-reader.ts';
 import { epochToInt8 } from '#store/epoch.ts';
 import { parseMultirange } from '#store/multirange.ts';
 import { runAsOrg, type Pools, type Statement } from '#store/pools.ts';
@@ -94,11 +95,14 @@ export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue
     },
     async checksumOf(identity, key, seq) {
       const [result] = await runAsOrg(pools.app, identity.orgId, {
-        statements: [checksumStatement(key, seq)],
+        statements: [chunkStatement({ ...key, fromSeq: seq, toSeq: seq + 1 }, 1)],
         mode: 'snapshot',
       });
-      const row = result?.rows[0] as { packed: Buffer } | undefined;
-      return row === undefined ? null : crc32(row.packed);
+      const [chunk] = unpackChunks(result?.rows ?? []);
+      if (chunk === undefined) return null;
+      const readingBytes = chunk.data.length / chunk.n;
+      const at = (seq - chunk.firstSeq) * readingBytes;
+      return crc32(chunk.data.subarray(at, at + readingBytes));
     },
     async endStream(identity, streamId) {
       const statements = endStatements(identity, streamId);
@@ -218,24 +222,6 @@ function openEpochStatement(row: StreamRow, epoch: string, previousStoreLost: bo
          where e.stream_id = older.stream_id and e.epoch = older.epoch)
       select committed::text, lost::text, first_commit_day::text from this`,
     values: [row.id, epochToInt8(epoch), row.org_id, previousStoreLost, catalogueLimits.epochsPerStream],
-  };
-}
-
-// Chunks of one epoch do not overlap, so only the last one that starts at or before `seq` can hold it. The lateral form
-// lets PostgreSQL leave out all partitions but the epoch's commit days.
-function checksumStatement(key: EpochKey, seq: number): Statement {
-  return {
-    name: 'checksum',
-    text: `select substring(c.data from (($3::bigint - c.first_seq) * (length(c.data) / c.n) + 1)::integer
-                            for length(c.data) / c.n) as packed
-      from kymo.stream_epoch e
-     cross join lateral (
-       select first_seq, n, data from kymo.chunk
-        where stream_id = $1 and epoch = $2 and first_seq <= $3::bigint
-          and commit_day between e.first_commit_day and e.last_commit_day
-        order by first_seq desc limit 1) c
-      where e.stream_id = $1 and e.epoch = $2 and c.first_seq + c.n > $3::bigint`,
-    values: [key.streamId, epochToInt8(key.epoch), seq],
   };
 }
 
