@@ -107,7 +107,7 @@ export async function measureStoring(
   };
 }
 
-async function startViewer(scope: RunScope, plan: ViewerPlan) {
+export async function startViewer(scope: RunScope, plan: ViewerPlan) {
   const viewer = await scope.start({
     name: 'viewer',
     command: process.execPath,
@@ -119,7 +119,7 @@ async function startViewer(scope: RunScope, plan: ViewerPlan) {
 }
 
 /** `count` of the items, evenly over all of them. */
-function spread(items: readonly string[], count: number): string[] {
+export function spread(items: readonly string[], count: number): string[] {
   const wanted = Math.min(count, items.length);
   return Array.from({ length: wanted }, (_, i) => items[Math.floor((i * items.length) / wanted)]!);
 }
