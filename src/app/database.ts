@@ -3,11 +3,14 @@
  * Either is migrated before it is handed out.
  */
 
+import path from 'node:path';
+
 import type { Clock } from '#base/clock.ts';
 import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { dataPlace, type Config } from '#app/config.ts';
-import { defaultDataDirectory } from '#app/embedded-data-directory.ts';
+import { withDiskErrors } from '#app/disk-error.ts';
+import { defaultDataDirectory, openDataDirectory } from '#app/embedded-data-directory.ts';
 import { startEmbeddedDatabase } from '#app/embedded-database.ts';
 import { migrate } from '#store/migrate.ts';
 
@@ -24,12 +27,22 @@ export interface Database {
 
 export type ReportStep = (text: string, elapsedMs: number) => void;
 
+/** Where this installation keeps its files, whatever database it uses. */
+export function stateDirectoryOf(config: Config): string {
+  return config.data === '' ? defaultDataDirectory(dataPlace()) : path.resolve(config.data);
+}
+
+/** Makes it when it is not there. Throws when it cannot be, or holds data that this Kymo cannot read. */
+export function openStateDirectory(config: Config): string {
+  return withDiskErrors(stateDirectoryOf(config), (directory) => openDataDirectory(directory).root);
+}
+
 export async function openDatabase(
   config: Config,
   options: { clock: Clock; log: Log; onStep: ReportStep },
 ): Promise<Database> {
   const { clock, onStep } = options;
-  const stateDir = config.data === '' ? defaultDataDirectory(dataPlace()) : config.data;
+  const stateDir = openStateDirectory(config);
   const url = config['database-url'];
   const database = url === '' ? await openEmbedded(stateDir, options) : external(url, stateDir);
   const startedMs = clock.monotonicMs();

@@ -3,6 +3,8 @@
  * Every loop is a new session. Bound: KEPT_SESSIONS sessions; older ones are erased as new ones begin.
  */
 
+import { fileURLToPath } from 'node:url';
+
 import type { Clock } from '#base/clock.ts';
 import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
@@ -43,7 +45,7 @@ export interface Demo {
 export async function startDemo(options: DemoOptions): Promise<Demo> {
   const ended = new AbortController();
   const recording = await loadRecording(
-    new URL('../../data/gaitmap', import.meta.url).pathname,
+    fileURLToPath(new URL('../../data/gaitmap', import.meta.url)),
     'healthy_2x20m',
   );
   const table = createWalkerTable(createSyntheticWalker(walkerOfSeed(WALKER_SEED)));

@@ -10,6 +10,7 @@ import path from 'node:path';
 
 import pg from 'pg';
 
+import { withDiskErrors } from '#app/disk-error.ts';
 import { accountFor, giveTo } from '#app/embedded-account.ts';
 import { unpackPrograms } from '#app/embedded-binaries.ts';
 import {
@@ -66,7 +67,7 @@ export interface EmbeddedDatabase {
 /** Starts or joins the database in `dataDir`. Throws AppError with code store-unavailable or conflict. */
 export async function startEmbeddedDatabase(options: EmbeddedDatabaseOptions): Promise<EmbeddedDatabase> {
   const clock = options.clock ?? systemClock;
-  const directory = withDiskErrors(() => openDataDirectory(options.dataDir));
+  const directory = withDiskErrors(options.dataDir, openDataDirectory);
   const users = createUserRegistry(directory.root);
   const run = (): Promise<StartOutcome> =>
     withDatabaseLock(directory.root, clock, async () => {
@@ -116,7 +117,7 @@ async function startOrAdopt(
     const account = accountFor(directory.cluster);
     giveDataDirectory(directory, account);
     prepareSocketDirectory(directory.sockets, account);
-    const { programs, unpacked } = withDiskErrors(() => unpackPrograms(directory.root, account));
+    const { programs, unpacked } = withDiskErrors(directory.root, (root) => unpackPrograms(root, account));
     if (unpacked) step('PostgreSQL unpacked');
     const place = { directory, programs, account };
     if (firstRun) {
@@ -206,24 +207,4 @@ function systemIdentifier(cluster: string): string {
 
 function urlOf(directory: DataDirectory, user: string, password: string, database: string): string {
   return `postgresql://${user}:${password}@${encodeURIComponent(directory.sockets)}:5432/${database}`;
-}
-
-function withDiskErrors<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-    if (code === 'ENOSPC') {
-      throw new AppError('store-unavailable', 'the disk is full: free some space and start again', {
-        temporary: true,
-        cause,
-      });
-    }
-    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
-      throw new AppError('store-unavailable', `the data directory cannot be written: ${String(cause)}`, {
-        cause,
-      });
-    }
-    throw cause;
-  }
 }

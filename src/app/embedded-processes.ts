@@ -21,6 +21,16 @@ function linuxProcessStart(pid: number): string | undefined {
   return `${fields[19]}@${readText('/proc/sys/kernel/random/boot_id')?.trim() ?? ''}`;
 }
 
+/** True when `pid` runs and started at `start`, as processStart told it. */
+export function isSameProcess(pid: number, start: string): boolean {
+  return processStart(pid) === start;
+}
+
+/** When this process started. */
+export function ownStart(): string {
+  return processStart(process.pid) ?? '';
+}
+
 /** True when the process is a PostgreSQL server process (postmaster or backend) of the cluster in `directory`. */
 export function belongsToCluster(pid: number, directory: string): boolean {
   if (processStart(pid) === undefined) return false;

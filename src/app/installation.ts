@@ -49,13 +49,20 @@ export async function createInstallation(options: {
   };
 }
 
+/** True when there are recorded sessions, and no demo has ever run beside them. */
+export async function holdsOwnSessionsOnly(ownerUrl: string): Promise<boolean> {
+  return withClient(ownerUrl, async (client) => {
+    const { rows } = await client.query<{ holds: boolean }>(
+      `select exists (select from kymo.session where not demo)
+          and not exists (select from kymo.session where demo) as holds`,
+    );
+    return rows[0]?.holds === true;
+  });
+}
+
 /** The oldest organisation, or a new one in an empty database. Two first starts at once make one. */
-async function firstOrganisation(ownerUrl: string, clock: Clock): Promise<string> {
-  const client = new pg.Client({ connectionString: ownerUrl });
-  // A connection that breaks fails the statement that waits; unheard, it would end the process.
-  client.on('error', () => undefined);
-  await client.connect();
-  try {
+function firstOrganisation(ownerUrl: string, clock: Clock): Promise<string> {
+  return withClient(ownerUrl, async (client) => {
     await client.query('begin');
     await client.query('lock table kymo.organisation in share row exclusive mode');
     const { rows } = await client.query<{ id: string }>(
@@ -64,6 +71,16 @@ async function firstOrganisation(ownerUrl: string, clock: Clock): Promise<string
     const id = rows[0]?.id ?? (await createOrganisation(client, { name: ORGANISATION, clock }));
     await client.query('commit');
     return id;
+  });
+}
+
+async function withClient<T>(ownerUrl: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: ownerUrl });
+  // A connection that breaks fails the statement that waits; unheard, it would end the process.
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return await work(client);
   } finally {
     await client.end();
   }

@@ -5,11 +5,10 @@
  */
 
 import { existsSync, readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
 import { createApi } from '#api/api.ts';
-import type { Api, ApiOptions } from '#api/api-options.ts';
+import type { ApiOptions } from '#api/api-options.ts';
 import type { Clock } from '#base/clock.ts';
 import { AppError, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
@@ -36,6 +35,7 @@ import { createBackend } from '#app/backend.ts';
 import { createAddressOf } from '#app/client-address.ts';
 import { isLoopbackHost, type Config } from '#app/config.ts';
 import type { Lifecycle } from '#app/lifecycle.ts';
+import { listen } from '#app/listening.ts';
 import { createMetrics } from '#app/metrics.ts';
 import { answerUpgrades } from '#app/upgrades.ts';
 
@@ -60,13 +60,17 @@ export interface ServerOptions {
   readonly lifecycle: Lifecycle;
   /** A reading key for the demo's organisation; null when no demo runs. */
   readonly demoKey: (() => Promise<string>) | null;
+  /** Whether the next free port will do where none was asked for. */
+  readonly mayMovePort: boolean;
 }
 
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config, clock, log, lifecycle } = options;
-  const pools = await openPools(options.ownerUrl, (role, error) =>
-    log.warn('an idle database connection broke', { role, error: error.message }),
-  );
+  const pools = await openPools(options.ownerUrl, (role, error) => {
+    // While all is being stopped, the database may end before it has read that a connection was closed.
+    const tell = lifecycle.isStopping ? log.debug : log.warn;
+    tell('an idle database connection broke', { role, error: error.message });
+  });
   lifecycle.add('database connections', () => pools.close());
   const identity = createIdentity({ authPool: pools.auth, clock });
   const accounts = createAccounts({ appPool: pools.app, clock });
@@ -144,7 +148,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   lifecycle.add('viewers', () => hub.drain());
   lifecycle.add('handshakes', refuseUpgrades);
   // Last, so that a port that is in use leaves nothing running.
-  const url = await listen(api, config);
+  const url = await listen(api, config, options.mayMovePort);
   return { url, pools, identity, accounts };
 }
 
@@ -206,11 +210,4 @@ function startUpkeep({ clock, log, lifecycle }: ServerOptions, pools: Pools): Up
   lifecycle.add('upkeep', () => upkeep.stop(), UPKEEP_STOP_MS);
   upkeep.start();
   return upkeep;
-}
-
-async function listen(api: Api, config: Config): Promise<string> {
-  await api.listen({ host: config.host, port: config.port });
-  const { port } = api.server.address() as AddressInfo;
-  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
-  return `${config['tls-cert'] === '' ? 'http' : 'https'}://${host}:${port}`;
 }

@@ -4,14 +4,19 @@ import { join } from 'node:path';
 
 import { systemClock as clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
-import { assertSafeBinding, processSources, readConfig } from '#app/config.ts';
+import type { Log } from '#base/log.ts';
+import { assertSafeBinding, processSources, readConfig, type Config } from '#app/config.ts';
 import { createCredentials } from '#app/credentials.ts';
-import { openDatabase } from '#app/database.ts';
+import { openDatabase, openStateDirectory, type Database } from '#app/database.ts';
 import { startDemo } from '#app/demo.ts';
-import { createLifecycle } from '#app/lifecycle.ts';
+import { toDiskError } from '#app/disk-error.ts';
+import { createInstallation, holdsOwnSessionsOnly, type Installation } from '#app/installation.ts';
+import { createLifecycle, type Lifecycle } from '#app/lifecycle.ts';
 import { createLog } from '#app/log.ts';
-import { createInstallation, type Installation } from '#app/installation.ts';
+import { describePortOwner } from '#app/port-owner.ts';
+import { claimServer, type FoundServer, type OwnNote } from '#app/running-servers.ts';
 import { startServer } from '#app/server.ts';
+import { answers } from '#app/server-answer.ts';
 import { printStep } from '#app/terminal.ts';
 
 /** `demo`: what `kymo demo` and `npm start` ask for; with an external database only `--demo` itself does. */
@@ -20,58 +25,110 @@ export async function startCommand(args: readonly string[], options: { demo: boo
   assertSafeBinding(config);
   const log = createLog(config['log-level']);
   const lifecycle = createLifecycle(clock, log);
-  const stopped = stopOnSignal(() => lifecycle.stop());
+  const stateDir = openStateDirectory(config);
+  const claim = await claimServer(stateDir, { config, clock, onWait: sayWaiting }).catch((error: unknown) => {
+    throw toDiskError(stateDir, error);
+  });
+  if ('running' in claim) return pointTo(claim.running, config.demo || options.demo);
+  const { own } = claim;
+  // Asked for and not found, a signal during the start still takes the note away: it is the first part of all.
+  lifecycle.add('note', () => own.remove());
+  const stopped = stopOnSignal(() => {
+    own.stopping();
+    return lifecycle.stop();
+  });
   try {
-    const database = await openDatabase(config, { clock, log, onStep: printStep });
-    lifecycle.add('database', () => database.stop(), 60_000);
-    const startedMs = clock.monotonicMs();
-    const wantsDemo = config.demo || (options.demo && database.isEmbedded);
-    const installed = Promise.withResolvers<Installation>();
-    const server = await startServer({
-      config,
-      ownerUrl: database.ownerUrl,
-      clock,
-      log,
-      lifecycle,
-      demoKey: wantsDemo ? async () => (await installed.promise).demoKey() : null,
-    });
-    const installation = await createInstallation({
-      ownerUrl: database.ownerUrl,
-      server,
-      credentials: createCredentials(join(database.stateDir, 'credentials.json')),
-      clock,
-    });
-    installed.resolve(installation);
-    printStep('Server listening', clock.monotonicMs() - startedMs);
-    if (wantsDemo) {
-      const demo = await startDemo({
-        url: server.url,
-        orgId: installation.orgId,
-        pools: server.pools,
-        clock,
-        log,
-        deviceKey: installation.deviceKey,
-      });
-      lifecycle.add('demo', () => demo.stop());
-    }
-    const key = await installation.accessKey();
-    if (!lifecycle.isStopping) console.log(`\nKymo is ready: ${server.url}/#key=${key}\nCtrl-C stops it.\n`);
+    await start({ config, log, lifecycle, own, isDemoCommand: options.demo });
   } catch (error) {
     // A signal during the start takes the database away from what was starting: no failure of its own.
     const wasInterrupted = lifecycle.isStopping;
     await lifecycle.stop();
     if (wasInterrupted) return 0;
-    if (isAddressInUse(error))
-      throw new AppError(
-        'conflict',
-        `port ${config.port} is in use: choose another with --port, or 0 for a free one`,
-        { cause: error },
-      );
     throw error;
   }
   await stopped;
   // What came up after the signal is stopped as well.
   await lifecycle.stop();
+  return 0;
+}
+
+/** Brings everything up, in order, and prints the address. */
+async function start(options: {
+  config: Config;
+  log: Log;
+  lifecycle: Lifecycle;
+  own: OwnNote;
+  isDemoCommand: boolean;
+}): Promise<void> {
+  const { config, log, lifecycle } = options;
+  const database = await openDatabase(config, { clock, log, onStep: printStep });
+  lifecycle.add('database', () => database.stop(), 60_000);
+  const startedMs = clock.monotonicMs();
+  const wantsDemo = config.demo || (options.isDemoCommand && (await mayFeedDemo(database)));
+  const installed = Promise.withResolvers<Installation>();
+  const server = await startServer({
+    config,
+    ownerUrl: database.ownerUrl,
+    clock,
+    log,
+    lifecycle,
+    demoKey: wantsDemo ? async () => (await installed.promise).demoKey() : null,
+    mayMovePort: options.isDemoCommand,
+  });
+  const installation = await createInstallation({
+    ownerUrl: database.ownerUrl,
+    server,
+    credentials: createCredentials(join(database.stateDir, 'credentials.json')),
+    clock,
+  });
+  installed.resolve(installation);
+  printStep('Server listening', clock.monotonicMs() - startedMs);
+  const port = Number(new URL(server.url).port);
+  if (config.port !== 0 && port !== config.port)
+    console.log(`Port ${config.port} is in use by ${describePortOwner(config.port)}; took ${port} instead.`);
+  if (wantsDemo) {
+    const demo = await startDemo({
+      url: server.url,
+      orgId: installation.orgId,
+      pools: server.pools,
+      clock,
+      log,
+      deviceKey: installation.deviceKey,
+    });
+    lifecycle.add('demo', () => demo.stop());
+  }
+  const address = `${server.url}/#key=${await installation.accessKey()}`;
+  if (lifecycle.isStopping) return;
+  options.own.ready({ address, port, demo: wantsDemo });
+  console.log(`\nKymo is ready: ${address}\nCtrl-C stops it.\n`);
+}
+
+/** The demo asked for by the command alone stays away from other people's databases and from recorded data. */
+async function mayFeedDemo(database: Database): Promise<boolean> {
+  if (!database.isEmbedded) return false;
+  if (!(await holdsOwnSessionsOnly(database.ownerUrl))) return true;
+  console.log(
+    `${database.stateDir} holds recorded sessions and no demo, so the demo is not added to them.\n` +
+      'With --demo it is; with --data FOLDER it gets a place of its own.',
+  );
+  return false;
+}
+
+function sayWaiting(pid: number, state: string): void {
+  console.log(`Kymo is ${state} here already (process ${pid}); waiting for it.`);
+}
+
+/** What a second start does: it says where the first is to be found. */
+async function pointTo(running: FoundServer, wantsDemo: boolean): Promise<number> {
+  if (!(await answers(running.address)))
+    throw new AppError(
+      'conflict',
+      `Kymo runs here already (process ${running.pid}) and does not answer: end it with \`kill -9 ${running.pid}\` and start again`,
+    );
+  const note = wantsDemo && !running.demo ? '\nIt runs without the demo.' : '';
+  console.log(
+    `Kymo runs here already: ${running.address}\nIt is process ${running.pid}; \`kill ${running.pid}\` stops it.${note}`,
+  );
   return 0;
 }
 
@@ -89,8 +146,4 @@ function stopOnSignal(stop: () => Promise<void>): Promise<void> {
     process.on('SIGINT', onSignal);
     process.on('SIGTERM', onSignal);
   });
-}
-
-function isAddressInUse(error: unknown): boolean {
-  return (error as { code?: unknown } | null)?.code === 'EADDRINUSE';
 }

@@ -15,7 +15,7 @@ import { startEmbeddedDatabase } from '#app/embedded-database.ts';
 import type { SessionPage } from '#contract/rest.ts';
 import { openDevice } from '#sdk/device-client.ts';
 import { memoryStore } from '#sdk/memory-store.ts';
-import { freePort, kymoMain, runKymo, startKymo } from '#test/support/kymo-process.ts';
+import { kymoMain, runKymo, startKymo } from '#test/support/kymo-process.ts';
 import { readStored } from '#test/support/stored-readings.ts';
 
 const endings: (() => Promise<unknown>)[] = [];
@@ -70,16 +70,6 @@ test('the demo shows two live sessions, and Ctrl-C commits, ends them and stops 
   });
   const { sessions } = (await answer.json()) as SessionPage;
   expect(sessions.map((session) => session.state)).toEqual(['ended', 'ended']);
-});
-
-test('a port in use is said in one line, and nothing is left running', async () => {
-  const dataDir = await dataDirectory();
-  const port = await freePort();
-  const kymo = await startKymo({ dataDir, port });
-  endings.push(() => kymo.signal('SIGTERM'));
-  const { code, errors } = await failing(['start', '--data', dataDir, '--port', String(port)]);
-  expect(code).toBe(1);
-  expect(errors).toContain(`port ${port} is in use: choose another with --port`);
 });
 
 test('an address that others can reach is refused without TLS', async () => {

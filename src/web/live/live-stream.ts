@@ -179,7 +179,6 @@ export function inspectStream(
     axes: definition.axes,
     drawn: end > from ? { firstSeq: seqOf(trace, from), values } : null,
     latency: latency.summarise(nowMs),
-    recentLatency: latency.recent(nowMs),
     malformedFrames: trace.malformedFrames,
   };
 }
