@@ -161,7 +161,19 @@ const serverMessages = {
     },
     strict,
   ),
-  opened: Type.Object({ type: Type.Literal('opened'), ref: Ref, settled: Settled }, strict),
+  opened: Type.Object(
+    {
+      type: Type.Literal('opened'),
+      ref: Ref,
+      settled: Settled,
+      /**
+       * True: the stream or its session was erased. Nothing of it is stored any more, everything counts as settled, and
+       * the device drops what it holds of it. Also comes, unasked, when that happens while the stream is open.
+       */
+      discarded: Type.Optional(Type.Boolean()),
+    },
+    strict,
+  ),
   /** Everything here is committed or declared. One message covers all streams of one flush. */
   ack: Type.Object(
     {

@@ -78,9 +78,9 @@ export function createBench(
     });
   };
   const append = (content: FrameContent): void => {
-    const { nextSeq } = store.logs().find((log) => log.phase === 'recording')!;
+    const nextSeq = store.logs().find((log) => log.phase === 'recording')?.nextSeq;
     b.machine.append(benchStream.stream, content);
-    b.kept.push(...contentsOf({ ...content, firstSeq: nextSeq, ref: 0 }));
+    if (nextSeq !== undefined) b.kept.push(...contentsOf({ ...content, firstSeq: nextSeq, ref: 0 }));
   };
   const b: Bench = {
     clock,

@@ -125,12 +125,32 @@ function opened(state: MachineState, connection: Connection, message: Message<'o
   const run = connection.runsByRef.get(message.ref);
   if (run === undefined || run.channel === null) return;
   connection.progressMs = nowMs(state);
+  if (message.discarded === true) return discard(state, connection, run);
   run.channel.state = 'open';
   run.channel.retryAtMs = Number.POSITIVE_INFINITY;
   settle(state, run, { settled: settledSet(message.settled.next, message.settled.ranges), isWhole: true });
   noteIncarnation(state, connection);
   state.effects.report({ type: 'settled' });
   flushWithin(state, 0);
+}
+
+/**
+ * The stream was erased: every epoch of it goes, but for those whose own answer is still to come. The references are
+ * closed, since the server keeps them open to acknowledge what is on its way.
+ */
+function discard(state: MachineState, connection: Connection, answered: Run): void {
+  const { stream, session } = answered.log.definition;
+  for (const run of state.runList) {
+    const { log, channel } = run;
+    if (log.definition.stream !== stream || (run !== answered && channel?.state === 'opening')) continue;
+    if (log.phase === 'recording') state.discarded.add(stream);
+    if (channel !== null) send(state, { type: 'close', ref: channel.ref, next: log.nextSeq, ended: true });
+    state.store.forget(log);
+  }
+  syncRuns(state);
+  noteIncarnation(state, connection);
+  state.effects.report({ type: 'discarded', stream, session });
+  state.effects.report({ type: 'settled' });
 }
 
 function acked(state: MachineState, connection: Connection, message: Message<'ack'>): void {

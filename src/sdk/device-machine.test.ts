@@ -517,3 +517,85 @@ test('a regress of the acknowledgement within a connection is followed', () => {
   expect(sent(b).at(-1)!.seqs).toEqual([8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
   expectAllStored(b);
 });
+
+/** A bench with readings that were never acknowledged, whose stream the server has erased meanwhile. */
+function erasedMeanwhile(): Bench {
+  const b = online();
+  b.push(10);
+  b.clock.advance(60);
+  b.server!.commit();
+  b.push(10);
+  b.clock.advance(60);
+  b.cut();
+  b.database.erased.add(foot.stream);
+  return b;
+}
+
+test('a device drops what it holds of an erased stream, says so, and gives the reference back', () => {
+  const b = erasedMeanwhile();
+  while (b.machine.status().phase !== 'online') b.clock.advance(10);
+  b.clock.advance(100);
+  expect(b.events).toContainEqual({ type: 'discarded', stream: foot.stream, session: foot.session });
+  expect(b.store.logs()).toEqual([]);
+  expect(b.server!.messages.filter((m) => m.type === 'close')).toEqual([
+    { type: 'close', ref: 0, next: 20, ended: true },
+  ]);
+  expect(sent(b)).toEqual([]);
+  expect(b.machine.isDrained()).toBe(true);
+  expect(b.machine.status()).toMatchObject({ bufferedReadings: 0, storeBytes: 0 });
+});
+
+test('what is still recorded of an erased stream is counted, not kept and not sent; its end is quiet', () => {
+  const b = erasedMeanwhile();
+  while (b.machine.status().phase !== 'online') b.clock.advance(10);
+  b.clock.advance(100);
+  b.push(7);
+  b.machine.skip(foot.stream, 2, 'sensor-fault');
+  b.clock.advance(1_000);
+  expect(b.store.logs()).toEqual([]);
+  expect(sent(b)).toEqual([]);
+  expect(b.machine.status().discardedReadings).toBe(9);
+  b.machine.end(foot.stream);
+  expect(b.machine.isDrained()).toBe(true);
+});
+
+test('a stream that is erased while it is open is dropped as well', () => {
+  const b = online();
+  b.push(10);
+  b.clock.advance(60);
+  b.server!.send({ type: 'opened', ref: 0, settled: { next: 2 ** 53 - 1, ranges: [] }, discarded: true });
+  b.clock.advance(10);
+  expect(b.events).toContainEqual({ type: 'discarded', stream: foot.stream, session: foot.session });
+  expect(b.store.logs()).toEqual([]);
+});
+
+test('an erased stream that the program begins again is asked for again, and dropped again', () => {
+  const b = erasedMeanwhile();
+  while (b.machine.status().phase !== 'online') b.clock.advance(10);
+  b.clock.advance(100);
+  b.machine.define(foot);
+  b.push(5);
+  b.clock.advance(100);
+  expect(b.events.filter((event) => event.type === 'discarded')).toHaveLength(2);
+  expect(b.store.logs()).toEqual([]);
+});
+
+test('every epoch of an erased stream is dropped', () => {
+  const b = createBench();
+  b.machine.define(foot);
+  b.push(10);
+  b.store.append(b.store.logs()[0]!, { ...createContent(), count: 5 });
+  b.store.startEpoch(b.store.logs()[0]!, 2);
+  expect(b.store.logs()).toHaveLength(2);
+  b.database.erased.add(foot.stream);
+  const again = createBench({ store: b.store, clock: b.clock, database: b.database });
+  b.kill();
+  again.machine.start();
+  b.clock.advance(100);
+  expect(b.store.logs()).toEqual([]);
+  expect(again.events.filter((event) => event.type === 'discarded').length).toBeGreaterThan(0);
+});
+
+function createContent() {
+  return { firstUs: 0, periodNs: 5_000_000, deltasUs: null, payload: new Uint8Array(40) };
+}

@@ -81,6 +81,8 @@ export interface DeviceStatus {
   readonly durableCreditLeft: number;
   readonly sentMessages: number;
   readonly reconnects: number;
+  /** Readings that were given for streams which the server had erased. */
+  readonly discardedReadings: number;
 }
 
 export function createDeviceMachine(options: DeviceMachineOptions): DeviceMachine {
@@ -104,7 +106,8 @@ export function createDeviceMachine(options: DeviceMachineOptions): DeviceMachin
     generation: 0,
     commands: new Map(),
     answers: [],
-    counters: { sentMessages: 0, reconnects: 0, ignoredMessages: 0 },
+    discarded: new Set(),
+    counters: { sentMessages: 0, reconnects: 0, ignoredMessages: 0, discardedReadings: 0 },
   };
   options.store.onEvent = (event) => options.effects.report(event);
   syncRuns(state);
@@ -127,7 +130,10 @@ export function createDeviceMachine(options: DeviceMachineOptions): DeviceMachin
     define: armed((definition) => define(state, definition)),
     pending: armed(() => flushWithin(state, state.timing.flushMs)),
     append: armed((streamId, content) => append(state, streamId, content)),
-    skip: armed((streamId, count, reason) => state.store.skip(current(state, streamId).log, count, reason)),
+    skip: armed((streamId, count, reason) => {
+      if (state.discarded.has(streamId)) state.counters.discardedReadings += count;
+      else state.store.skip(current(state, streamId).log, count, reason);
+    }),
     end: armed((streamId) => end(state, streamId)),
     answerCommand: armed((id, ok, message) =>
       answer(state, id, message === undefined ? { ok } : { ok, message }),
@@ -266,6 +272,8 @@ function stop(state: MachineState): void {
 
 function define(state: MachineState, definition: StreamDefinition): DeviceLog {
   const log = state.store.define(definition);
+  // Whether it is erased, the server says anew.
+  state.discarded.delete(definition.stream);
   if (state.runs.get(log.id)?.log !== log) syncRuns(state);
   openRun(state, state.runs.get(log.id)!);
   return log;
@@ -278,6 +286,10 @@ function current(state: MachineState, streamId: string): Run {
 }
 
 function append(state: MachineState, streamId: string, content: FrameContent): void {
+  if (state.discarded.has(streamId)) {
+    state.counters.discardedReadings += content.count;
+    return;
+  }
   const run = current(state, streamId);
   const frame = state.store.append(run.log, content);
   if (frame !== null) addFresh(run, frame, nowMs(state));
@@ -285,6 +297,7 @@ function append(state: MachineState, streamId: string, content: FrameContent): v
 }
 
 function end(state: MachineState, streamId: string): void {
+  if (state.discarded.delete(streamId)) return;
   const run = current(state, streamId);
   state.store.end(run.log);
   state.currentByStream.delete(streamId);
@@ -358,5 +371,6 @@ function statusOf(state: MachineState): DeviceStatus {
     durableCreditLeft: connection === null ? 0 : durableLeft(connection.sender),
     sentMessages: state.counters.sentMessages,
     reconnects: state.counters.reconnects,
+    discardedReadings: state.counters.discardedReadings,
   };
 }

@@ -64,10 +64,12 @@ export interface ModelEpoch {
 export interface ModelDatabase {
   incarnation: string;
   readonly epochs: Map<string, ModelEpoch>;
+  /** Streams that were erased: what comes of them is acknowledged and not stored. */
+  readonly erased: Set<string>;
 }
 
 export function newDatabase(clock: Clock): ModelDatabase {
-  return { incarnation: uuidv7(clock), epochs: new Map() };
+  return { incarnation: uuidv7(clock), epochs: new Map(), erased: new Set() };
 }
 
 /** A copy to restore later: what comes after it was never committed. It gets a new incarnation. */
@@ -150,6 +152,8 @@ interface OpenStream {
 interface ModelState {
   readonly options: ModelOptions;
   readonly open: Map<number, OpenStream>;
+  /** References of erased streams. */
+  readonly discarded: Set<number>;
   readonly received: Received[];
   readonly messages: DeviceMessage[];
   readonly used: { durable: number; live: number };
@@ -165,6 +169,7 @@ export function modelConnection(options: ModelOptions): ModelConnection {
   const state: ModelState = {
     options,
     open: new Map(),
+    discarded: new Set(),
     received: [],
     messages: [],
     used: { durable: 0, live: 0 },
@@ -224,6 +229,7 @@ function take(state: ModelState, message: DeviceMessage): void {
     case 'tombstone':
       return void streamOf(state, message.ref).losses.push(message);
     case 'close':
+      if (state.discarded.delete(message.ref)) return send({ type: 'closed', ref: message.ref });
       streamOf(state, message.ref).close = message;
       return;
     case 'probe':
@@ -245,6 +251,10 @@ function streamOf(state: ModelState, ref: number): OpenStream {
 function opened(state: ModelState, message: Extract<DeviceMessage, { type: 'open' }>): void {
   const { database, send, refuse } = state.options;
   const { ref, epoch, definition, newest } = message;
+  if (database.erased.has(definition.stream)) {
+    state.discarded.add(ref);
+    return send({ type: 'opened', ref, settled: { next: 2 ** 53 - 1, ranges: [] }, discarded: true });
+  }
   const stored = epochOf(database, definition.stream, epoch);
   const kept = newest === undefined ? undefined : stored.readings.get(newest.seq);
   const code =

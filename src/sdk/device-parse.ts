@@ -30,6 +30,7 @@ const object =
   (value) =>
     isObject(value) && Object.entries(checks).every(([key, check]) => check(value[key]));
 
+const boolean: Check = (value) => typeof value === 'boolean';
 const seq = integer(0, limits.seqExclusive - 1);
 const timeUs = integer(1 - limits.timeUsExclusive, limits.timeUsExclusive - 1);
 const ref = integer(0, 65_535);
@@ -56,7 +57,7 @@ const checks: { readonly [T in ServerMessage['type']]: Check } = {
     heartbeatMs: integer(1, Number.MAX_SAFE_INTEGER),
     credit,
   }),
-  opened: object({ ref, settled: object(settled) }),
+  opened: object({ ref, settled: object(settled), discarded: optional(boolean) }),
   ack: object({ streams, credit }),
   closed: object({ ref }),
   credit: object({ credit }),

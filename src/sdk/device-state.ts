@@ -97,6 +97,11 @@ export type DeviceEvent =
   /** The server does not take this stream; its readings stay in the store. */
   | { readonly type: 'refused'; readonly log: DeviceLog; readonly code: string; readonly message: string }
   | { readonly type: 'epoch'; readonly from: DeviceLog; readonly to: DeviceLog; readonly reason: string }
+  /**
+   * The stream, or its session, was erased on the server: what was held of it here is gone, and what is still pushed into
+   * it is not kept.
+   */
+  | { readonly type: 'discarded'; readonly stream: string; readonly session: string }
   | { readonly type: 'error'; readonly code: string; readonly message: string }
   | StoreEvent;
 
@@ -145,7 +150,9 @@ export interface MachineState {
   readonly commands: Map<string, { readonly ok: boolean; readonly message?: string } | null>;
   /** Answers that wait for a connection; at most COMMANDS. */
   answers: string[];
-  counters: { sentMessages: number; reconnects: number; ignoredMessages: number };
+  /** Streams that the program still records though the server discarded them; each until the program ends it. */
+  readonly discarded: Set<string>;
+  counters: { sentMessages: number; reconnects: number; ignoredMessages: number; discardedReadings: number };
 }
 
 export const NEVER = Number.POSITIVE_INFINITY;

@@ -67,6 +67,7 @@ export function bytesBySeq(store: DeviceStore, log: DeviceLog): Map<number, stri
 export function testDeviceStoreConformance(under: StoreUnderTest): void {
   testNumbers(under);
   testSpace(under);
+  testForgetting(under);
   testLife(under);
   testEpochs(under);
 }
@@ -194,6 +195,32 @@ function testSpace(under: StoreUnderTest): void {
     store.define(streamOf(256));
     expect(store.logs().length).toBe(256);
     expect(store.logs()).not.toContain(log);
+    store.close();
+  });
+}
+
+function testForgetting(under: StoreUnderTest): void {
+  test('a log that is forgotten is gone with its readings, also unacknowledged ones; others stay', () => {
+    let store = under.create(under.smallBytes);
+    const gone = store.define(foot);
+    const kept = store.define(hand);
+    const before = store.append(kept, content(10))!;
+    for (let i = 0; i < 50; i++) store.append(gone, content(10));
+    const bytes = store.status().bytes;
+    store.forget(gone);
+    const check = (): void => {
+      expect(store.logs().map((log) => log.definition)).toEqual([hand]);
+      expect(plain(store.read(store.logs()[0]!, 0, 1))).toEqual([plainOf(before, 0)]);
+      expect(store.status().droppedReadings).toBe(0);
+    };
+    check();
+    expect(store.status().bytes).toBeLessThanOrEqual(bytes + 100);
+    if (under.reopen !== undefined) {
+      store = under.reopen(store);
+      check();
+    }
+    // Defined again, it is a stream without readings, whatever it was.
+    expect(store.append(store.define(foot), content(3))!.firstSeq).toBe(0);
     store.close();
   });
 }

@@ -116,6 +116,11 @@ export interface DeviceStore {
   /** The server has confirmed the end: the log may go once its space is needed. */
   finish(log: DeviceLog): void;
   /**
+   * Drops the log with everything held of it, settled or not: its stream was erased on the server. What of it shares a
+   * file with readings of other streams goes with them.
+   */
+  forget(log: DeviceLog): void;
+  /**
    * Begins a new epoch of the log's stream. The readings of the old log from `fromSeq` on that are not settled get new
    * numbers there, in order; losses among them move along. The old log is cut at `fromSeq`, is `replaced`, and keeps
    * what lies below. Returns the new log, which has the old one's phase.

@@ -154,7 +154,15 @@ function loadSegment(state: LoadState, disk: Disk, segment: Segment): void {
   segment.isDamaged = scan.state !== 'whole' || !beginsWell(scan, segment);
   // A file under another's number is a copy that someone made: its readings are elsewhere already.
   if (scan.records[0]?.kind === recordKinds.segment && !beginsWell(scan, segment)) return;
-  for (const record of scan.records) applyRecord(state, segment, record);
+  const restated = new Set<number>();
+  for (const record of scan.records) {
+    applyRecord(state, segment, record);
+    if (record.kind === recordKinds.log) restated.add((decodeJson(record) as LogBody).id);
+    // A segment begins with all logs, so one that is missing was forgotten; the record that said so may be gone with its
+    // own segment. Where something cannot be read nothing follows from what is missing.
+    if (record.kind === recordKinds.checkpoint && scan.state !== 'damaged')
+      for (const id of state.logs.keys()) if (!restated.has(id)) state.logs.delete(id);
+  }
 }
 
 function beginsWell(scan: Scan, segment: Segment): boolean {

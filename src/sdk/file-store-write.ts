@@ -170,6 +170,13 @@ export function freeSettled(state: FileState): boolean {
   return settled.length > 0;
 }
 
+/** Deletes the segments all of whose frames were forgotten, the newest one too: another takes its place. */
+export function dropForgotten(state: FileState): void {
+  const isForgotten = ({ frames, extents }: Segment): boolean => frames > 0 && extents.size === 0;
+  if (isForgotten(state.segments.at(-1)!)) beginSegment(state);
+  for (const segment of state.segments.slice(0, -1).filter(isForgotten)) dropSegment(state, segment);
+}
+
 function isSettled(state: FileState, segment: Segment): boolean {
   return isSegmentSettled(segment, (logId) => state.logs.get(logId)?.settled ?? null);
 }

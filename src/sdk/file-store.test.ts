@@ -465,3 +465,25 @@ function appendUntilDeath(
   }
   return doubled;
 }
+
+test('forgetting all streams of a session deletes the files that held nothing else, the newest too', () => {
+  const disk = createDiskModel();
+  const store = openModel(disk, { maxBytes: 1024 * 1024 });
+  const other = store.define({ ...hand, session: '01890000-0000-7000-8000-0000000000aa' });
+  store.append(other, content(10));
+  const log = store.define(foot);
+  while (segmentPaths(disk).length < 5) store.append(log, content(100));
+  const secret = content(3);
+  store.append(log, secret);
+  store.forget(log);
+  // The first segment has readings of the other stream; a new one takes the place of the newest.
+  expect(segmentPaths(disk)).toHaveLength(2);
+  const left = Buffer.concat(segmentPaths(disk).map((path) => disk.files.get(path)!));
+  expect(left.includes(Buffer.from(secret.payload))).toBe(false);
+  expect(bytesBySeq(store, other).size).toBe(10);
+  store.close();
+  const again = openModel(disk);
+  expect(again.logs().map((l) => l.definition.stream)).toEqual([hand.stream]);
+  expect(again.previousStoreLost).toBe(false);
+  again.close();
+});

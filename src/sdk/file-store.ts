@@ -50,6 +50,7 @@ import {
   beginSegment,
   beginSegmentWhenFull,
   declareLost,
+  dropForgotten,
   freeSettled,
   makeRoom,
   markDirty,
@@ -123,6 +124,10 @@ function storeOf(state: FileState): DeviceStore {
     },
     finish: (log) => {
       if (log.phase === 'ended') setPhase(state, mine(state, log), 'finished');
+    },
+    forget: (log) => {
+      forgetLog(state, mine(state, log));
+      dropForgotten(state);
     },
     startEpoch: (log, fromSeq) => startEpoch(state, mine(state, log), fromSeq),
     status: () => ({

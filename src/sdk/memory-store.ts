@@ -118,6 +118,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): DeviceStore {
     finish: (log) => {
       if (log.phase === 'ended') mine(state, log).phase = 'finished';
     },
+    forget: (log) => forget(state, mine(state, log)),
     startEpoch: (log, fromSeq) => startEpoch(state, mine(state, log), fromSeq),
     status: () => ({
       bytes: state.bytes,
@@ -160,13 +161,13 @@ function addLog(
 }
 
 function forgetOldestDone(state: MemoryState): void {
-  for (const log of state.logs.values()) {
-    if (!isDone(log)) continue;
-    state.logs.delete(log.id);
-    keepOnly(state, (entry) => entry.log !== log);
-    return;
-  }
+  for (const log of state.logs.values()) if (isDone(log)) return forget(state, log);
   throw new AppError('limit-exceeded', `a device store holds at most ${storeLimits.logs} unfinished streams`);
+}
+
+function forget(state: MemoryState, log: MemoryLog): void {
+  state.logs.delete(log.id);
+  keepOnly(state, (entry) => entry.log !== log);
 }
 
 function append(state: MemoryState, log: MemoryLog, content: FrameContent): StoredFrame {
