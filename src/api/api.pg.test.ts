@@ -35,6 +35,7 @@ import { createIdentity, type Identity } from '#identity/identity.ts';
 import { newKey } from '#identity/keys.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
 import { createCatalogue } from '#store/catalogue.ts';
+import { createExportQueries } from '#store/export-queries.ts';
 import { ensurePartitions } from '#store/partitions.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
@@ -115,6 +116,7 @@ async function makeApi(changes: Partial<ApiOptions>): Promise<Api> {
     accounts: createAccounts({ appPool: pools.app, clock: systemClock }),
     sessions: createSessionQueries(pools.app),
     readings: createReadingQueries(pools.app),
+    exports: createExportQueries(pools.app),
     submitReadings: async (device, request) => {
       submitted.push({ identity: device, request });
       const [session, stream] = [uuidv7(systemClock), uuidv7(systemClock)];

@@ -13,6 +13,7 @@ import Fastify, { type FastifyHttpOptions } from 'fastify';
 import { guardRoutes } from '#api/access.ts';
 import { apiLimits, type Api, type ApiOptions } from '#api/api-options.ts';
 import { addDeviceRoutes } from '#api/device-routes.ts';
+import { addExportRoutes } from '#api/export-routes.ts';
 import { describeRoutes } from '#api/openapi.ts';
 import { answerWithProblems } from '#api/problems.ts';
 import { addReadingRoutes } from '#api/reading-routes.ts';
@@ -50,6 +51,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   addSignInRoutes(api, options);
   addSessionRoutes(api, options);
   addReadingRoutes(api, options);
+  addExportRoutes(api, options);
   addDeviceRoutes(api, options);
   if (options.webDirectory !== null) await addWebPage(api, options.webDirectory);
   await api.ready();

@@ -25,6 +25,7 @@ import type { WireError } from '#protocol/data-codec.ts';
 import { createCatalogue } from '#store/catalogue.ts';
 import { createClockRecorder } from '#store/clock-recorder.ts';
 import { createPartitionTask } from '#store/partitions.ts';
+import { createExportQueries } from '#store/export-queries.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
 import { createSessionQueries, type SessionQueries } from '#store/session-queries.ts';
@@ -108,6 +109,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     accounts,
     sessions,
     readings: createReadingQueries(pools.app),
+    exports: createExportQueries(pools.app),
     submitReadings: createHttpReadings({ gateway, store: writer, clock }),
     onDeviceRevoked: (deviceId) => gateway.disconnect(deviceId),
     demoKey: isLoopbackHost(config.host) ? options.demoKey : null,

@@ -132,7 +132,11 @@ function detailOf(stream: StreamDetailRow, session: SummaryRow, epochs: readonly
   };
 }
 
-function definitionOf(row: StreamDetailRow, session: SummaryRow): StreamDefinition {
+/** The definition as the device gave it when it opened the stream. */
+export function definitionOf(
+  row: StreamRow,
+  session: { readonly synthetic: boolean; readonly label: string },
+): StreamDefinition {
   return {
     stream: row.id,
     session: row.session_id,
