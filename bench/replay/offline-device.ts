@@ -58,7 +58,7 @@ const HOUR_MS = 3_600_000;
 
 async function record(plan: OfflinePlan): Promise<Recorded> {
   const startedMs = performance.now();
-  const store = await fileStore(plan.storeDir, { maxBytes: plan.maxBytes });
+  const store = fileStore(plan.storeDir, { maxBytes: plan.maxBytes });
   const device = await openDevice({ url: NOWHERE, key: 'offline', store });
   const stream = device.stream({
     segment: 'left-foot',
@@ -84,7 +84,7 @@ async function record(plan: OfflinePlan): Promise<Recorded> {
 }
 
 async function replay(plan: OfflinePlan, { url, key }: ConnectCommand): Promise<Replayed> {
-  const store = await fileStore(plan.storeDir, { maxBytes: plan.maxBytes });
+  const store = fileStore(plan.storeDir, { maxBytes: plan.maxBytes });
   const cpu = process.cpuUsage();
   const startedMs = performance.now();
   const device: Device = await openDevice({ url, key, store });

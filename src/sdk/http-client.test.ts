@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
 
+import { encodeEnvelope, type EnvelopeData } from '#contract/envelope.ts';
 import { createHttpClient } from '#sdk/http-client.ts';
 
 const requests: { url: string; init: RequestInit }[] = [];
@@ -26,6 +27,32 @@ test('a call carries the key in a header, and only the fields that have a value'
   await http.readings({ streamId: 'a/b', fromUs: -5, toUs: null, limit: 10, cursor: null });
   expect(requests[0]?.url).toBe('http://server/v1/streams/a%2Fb/readings?fromUs=-5&limit=10');
   expect(requests[0]?.init.headers).toMatchObject({ authorization: 'Bearer ka_1' });
+});
+
+test('an envelope is asked for and read in its binary form', async () => {
+  const envelope: EnvelopeData = {
+    stream: 's',
+    axes: [{ name: 'x', unit: '1' }],
+    fromUs: 0,
+    toUs: 10,
+    firstUs: 3,
+    lastUs: 3,
+    bucketUs: 0,
+    rawDropped: false,
+    unrolled: 0,
+    gaps: [],
+    startUs: Float64Array.of(3),
+    endUs: Float64Array.of(4),
+    count: Float64Array.of(1),
+    lateUs: Float64Array.of(0),
+    min: [Float64Array.of(-0.5)],
+    max: [Float64Array.of(0.5)],
+    mean: [Float64Array.of(Number.NaN)],
+  };
+  const http = answerWith(() => new Response(encodeEnvelope(envelope)));
+  expect(await http.envelope({ streamId: 's', fromUs: 0, toUs: null, width: 100 })).toEqual(envelope);
+  expect(requests[0]?.url).toBe('http://server/v1/streams/s/envelope?fromUs=0&width=100');
+  expect(requests[0]?.init.headers).toMatchObject({ accept: 'application/octet-stream' });
 });
 
 test("a problem becomes an error with the server's code", async () => {

@@ -4,6 +4,7 @@
  */
 
 import { AppError, messageOf } from '#base/errors.ts';
+import { decodeEnvelope, type EnvelopeData } from '#contract/envelope.ts';
 import type {
   About,
   DeviceCreated,
@@ -25,12 +26,23 @@ export interface ReadingQuery {
   readonly cursor: string | null;
 }
 
+export interface EnvelopeQuery {
+  readonly streamId: string;
+  /** Device time, microseconds, half-open; null for the beginning and the end. */
+  readonly fromUs: number | null;
+  readonly toUs: number | null;
+  /** Columns that are drawn, 16 to 4096; at most twice as many come. */
+  readonly width: number;
+}
+
 /** Every call rejects with AppError: the server's code, or `unreachable` (temporary) when there was no answer. */
 export interface HttpClient {
   about(): Promise<About>;
   sessions(limit: number, cursor: string | null, signal?: AbortSignal): Promise<SessionPage>;
   session(id: string, signal?: AbortSignal): Promise<SessionDetail>;
   readings(query: ReadingQuery, signal?: AbortSignal): Promise<ReadingPage>;
+  /** A stream's least, largest and mean values in a range, at a width. */
+  envelope(query: EnvelopeQuery, signal?: AbortSignal): Promise<EnvelopeData>;
   /** A single-use pass for a WebSocket. */
   ticket(): Promise<Ticket>;
   /** Needs a key of scope admin. */
@@ -49,12 +61,18 @@ export interface HttpClientOptions {
 /** An answer that takes longer counts as unreachable: the slowest route reads a page of readings (under 1 s). */
 const TIMEOUT_MS = 15_000;
 
+interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly body?: unknown;
+  readonly accept?: string;
+}
+
 export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient {
-  const call = async <T>(
+  const ask = async (
     method: 'GET' | 'POST' | 'DELETE',
     path: string,
-    { signal, body }: { signal?: AbortSignal | undefined; body?: unknown } = {},
-  ): Promise<T> => {
+    { signal, body, accept = 'application/json' }: CallOptions,
+  ): Promise<Response> => {
     const current = key();
     const timeout = AbortSignal.timeout(TIMEOUT_MS);
     let response: Response;
@@ -62,7 +80,7 @@ export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient
       response = await fetch(`${origin}${path}`, {
         method,
         headers: {
-          accept: 'application/json',
+          accept,
           ...(current === null ? {} : { authorization: `Bearer ${current}` }),
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
@@ -78,6 +96,14 @@ export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient
       });
     }
     if (!response.ok) throw await problemOf(response);
+    return response;
+  };
+  const call = async <T>(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    options: CallOptions = {},
+  ): Promise<T> => {
+    const response = await ask(method, path, options);
     return (response.status === 204 ? undefined : await response.json()) as T;
   };
   const segment = encodeURIComponent;
@@ -87,6 +113,11 @@ export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient
     session: (id, signal) => call('GET', `/v1/sessions/${segment(id)}`, { signal }),
     readings: ({ streamId, ...range }, signal) =>
       call('GET', `/v1/streams/${segment(streamId)}/readings?${query({ ...range })}`, { signal }),
+    async envelope({ streamId, ...range }, signal) {
+      const path = `/v1/streams/${segment(streamId)}/envelope?${query({ ...range })}`;
+      const response = await ask('GET', path, { signal, accept: 'application/octet-stream' });
+      return decodeEnvelope(await response.arrayBuffer());
+    },
     ticket: () => call('POST', '/v1/tickets'),
     createDevice: (name) => call('POST', '/v1/devices', { body: { name } }),
     revokeDevice: (id) => call('DELETE', `/v1/devices/${segment(id)}`),

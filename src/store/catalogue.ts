@@ -169,8 +169,10 @@ function openStatements(identity: DeviceIdentity, definition: StreamDefinition):
       name: 'open-stream',
       text: `with made as (
           insert into kymo.stream
-            (id, org_id, session_id, device_id, segment, sensor, axes, rate_hz, encoding, scale, clock)
-          select $1, $2, s.id, $4, $5, $6, $7, $8, $9, $10, $11 from kymo.session s
+            (id, org_id, session_id, device_id, segment, sensor, axes, rate_hz, encoding, scale, clock, retention_class)
+          select $1, $2, s.id, $4, $5, $6, $7, $8, $9, $10, $11,
+                 (select o.retention_class from kymo.organisation o where o.id = $2)
+            from kymo.session s
            where s.id = $3 and (select count(*) from kymo.stream t where t.session_id = $3) < $12
           on conflict do nothing returning session_id)
         update kymo.session s set ended_at = null from made where s.id = made.session_id and s.ended_at is not null`,

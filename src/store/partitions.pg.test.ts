@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
-import { ensurePartitions } from '#store/partitions.ts';
+import { ensurePartitions, makePartitions, parsePartitionName, partitionName } from '#store/partitions.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { openTestPool } from '#test/support/test-pool.ts';
@@ -106,4 +106,38 @@ test('only the writer can make partitions', async () => {
   } finally {
     await app.end();
   }
+});
+
+test('every retention class gets its days, and a class that was added later as well', async () => {
+  await ensurePartitions(writer);
+  const owner = openTestPool(database.ownerUrl);
+  await owner.query("insert into kymo.retention_class (class, name, raw_days) values (3, 'a month', 30)");
+  await owner.end();
+  await ensurePartitions(writer);
+  const names = await tree();
+  expect(names.filter((name) => name.startsWith('chunk_c3_'))).toHaveLength(3);
+  expect(names).toHaveLength(8);
+});
+
+test('days of the past are made where somebody brings readings back', async () => {
+  const client = await writer.connect();
+  try {
+    await client.query('begin');
+    await makePartitions(client, [
+      { retentionClass: 0, day: '2024-02-29' },
+      { retentionClass: 5, day: '2024-12-31' },
+    ]);
+    await makePartitions(client, [{ retentionClass: 0, day: '2024-02-29' }]);
+    await client.query('commit');
+  } finally {
+    client.release();
+  }
+  expect(await tree()).toEqual(['chunk_c0', 'chunk_c5', 'chunk_c0_20240229', 'chunk_c5_20241231']);
+});
+
+test('names of partitions are read back, and others are not ours', () => {
+  const partition = { table: 'sealed_chunk', retentionClass: 7, day: '2026-01-31' } as const;
+  expect(parsePartitionName(partitionName(partition))).toEqual(partition);
+  for (const name of ['chunk_c0', 'chunk_c8_20260131', 'chunk_c0_2026013', 'xchunk_c0_20260131'])
+    expect(parsePartitionName(name)).toBeNull();
 });

@@ -15,7 +15,7 @@ import { CHUNK_COPY_SQL, createChunkEncoder } from '#store/chunk-copy.ts';
 import { epochToInt8, int8ToEpoch } from '#store/epoch.ts';
 import type { Chunk } from '#store/flush-plan.ts';
 import { formatMultirange, parseMultirange } from '#store/multirange.ts';
-import { ensurePartitions } from '#store/partitions.ts';
+import { ensurePartitions, type DayShift } from '#store/partitions.ts';
 import {
   createWriterMachine,
   type FailureKind,
@@ -94,10 +94,14 @@ export interface WriterOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+  /** For benches and tests that make days pass: chunks are filed under the database's day and this many more. */
+  readonly dayShift?: DayShift;
 }
 
+const US_PER_DAY = 86_400_000_000;
+
 export function createWriter(options: WriterOptions): Writer {
-  const { clock, log } = options;
+  const { clock, log, dayShift = () => 0 } = options;
   const machine = createWriterMachine(options.config, options.random);
   const encoder = createChunkEncoder();
   // Beside the flushes: making partitions, and ending a stuck peer while a flush waits for it.
@@ -174,7 +178,7 @@ export function createWriter(options: WriterOptions): Writer {
         void terminateBlockers();
         return;
       case 'makePartitions':
-        void ensurePartitions(side).catch((error: unknown) =>
+        void ensurePartitions(side, dayShift).catch((error: unknown) =>
           log.error('partitions could not be made', { error: messageOf(error) }),
         );
         return;
@@ -253,7 +257,7 @@ export function createWriter(options: WriterOptions): Writer {
     const found = await db.query<LockedRow>({ name: 'kymo-lock', text: LOCK_SQL, values: [streams, epochs] });
     // The database's day, not this machine's: it decides which partitions exist.
     const nowS = found.rows[0]?.now_s;
-    if (nowS !== undefined) commitDayUs = Number(nowS) * 1e6;
+    if (nowS !== undefined) commitDayUs = Number(nowS) * 1e6 + dayShift() * US_PER_DAY;
     const rows = new Map<string, GuardRow>();
     for (const row of found.rows) {
       const key = `${row.stream_id}/${int8ToEpoch(row.epoch)}`;
@@ -332,7 +336,7 @@ export function createWriter(options: WriterOptions): Writer {
   }
 
   return {
-    preparePartitions: () => ensurePartitions(side),
+    preparePartitions: () => ensurePartitions(side, dayShift),
     due: (source) => dispatch({ type: 'due', source }),
     counters: machine.counters,
     get isStalled() {

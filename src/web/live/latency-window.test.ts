@@ -45,3 +45,14 @@ test('more samples than the maximum push out the oldest, counted', () => {
   expect(latency.dropped).toBe(10);
   expect(latency.summarise(0).paint).toEqual({ p50: 5, p99: 5 });
 });
+
+test('the frames behind the figures, oldest first, without those that are older than the window', () => {
+  const latency = createLatencyWindow();
+  latency.add(0, sample(900));
+  latency.add(WINDOW_MS, sample(5));
+  latency.add(WINDOW_MS + 1, sample(7, 2));
+  expect(latency.recent(WINDOW_MS + 1)).toEqual([
+    { atMs: WINDOW_MS, handler: 6, pixel: 11 },
+    { atMs: WINDOW_MS + 1, handler: 7, pixel: 14 },
+  ]);
+});

@@ -38,6 +38,14 @@ export interface LatencyWindow {
   add(atMs: number, sample: LatencySample): void;
   /** Of the last WINDOW_MS. */
   summarise(nowMs: number): LatencySummary;
+  /** Each sample of the last WINDOW_MS, oldest first: when it was drawn, and the sums `handler` and `pixel` of it. */
+  recent(nowMs: number): RecentLatency[];
+}
+
+export interface RecentLatency {
+  readonly atMs: number;
+  readonly handler: number;
+  readonly pixel: number;
 }
 
 /** Long enough for a p99 of some meaning at 20 frames a second, short enough to show what is now. */
@@ -46,6 +54,9 @@ export const WINDOW_MS = 10_000;
 export const MAX_SAMPLES = 1024;
 
 const FIELDS = 1 + latencyParts.length;
+/** From and to, in latencyParts: network to delivery, and network to paint. */
+const handlerParts = [1, 4] as const;
+const pixelParts = [1, 5] as const;
 
 export function createLatencyWindow(): LatencyWindow {
   const rows = new Float64Array(MAX_SAMPLES * FIELDS);
@@ -70,6 +81,12 @@ export function createLatencyWindow(): LatencyWindow {
     const sorted = scratch.subarray(0, count).sort();
     return { p50: quantile(sorted, 0.5), p99: quantile(sorted, 0.99) };
   };
+  // The place of a part in a row is its place in latencyParts, after the time.
+  const sumOf = (row: number, from: number, to: number): number => {
+    let total = 0;
+    for (let i = from; i < to; i++) total += rows[row + 1 + i]!;
+    return total;
+  };
   return {
     get dropped() {
       return dropped;
@@ -88,23 +105,28 @@ export function createLatencyWindow(): LatencyWindow {
     },
     summarise(nowMs) {
       expire(nowMs);
-      // The place of a part in a row is its place in latencyParts, after the time.
-      const sum = (from: number, to: number): Quantiles | null =>
-        quantiles((row) => {
-          let total = 0;
-          for (let i = from; i < to; i++) total += rows[row + 1 + i]!;
-          return total;
-        });
+      const sum = (from: number, to: number): Quantiles | null => quantiles((row) => sumOf(row, from, to));
       return {
         batching: sum(0, 1),
         network: sum(1, 2),
         server: sum(2, 3),
         delivery: sum(3, 4),
         paint: sum(4, 5),
-        handler: sum(1, 4),
-        pixel: sum(1, 5),
+        handler: sum(...handlerParts),
+        pixel: sum(...pixelParts),
         total: sum(0, 5),
       };
+    },
+    recent(nowMs) {
+      expire(nowMs);
+      return Array.from({ length: size }, (_, i) => {
+        const row = ((head + i) % MAX_SAMPLES) * FIELDS;
+        return {
+          atMs: rows[row]!,
+          handler: sumOf(row, ...handlerParts),
+          pixel: sumOf(row, ...pixelParts),
+        };
+      });
     },
   };
 }

@@ -179,6 +179,7 @@ export function inspectStream(
     axes: definition.axes,
     drawn: end > from ? { firstSeq: seqOf(trace, from), values } : null,
     latency: latency.summarise(nowMs),
+    recentLatency: latency.recent(nowMs),
     malformedFrames: trace.malformedFrames,
   };
 }

@@ -1,7 +1,7 @@
 /** Owns the messages between the page and its live worker. The page sends wishes; the worker sends reports. */
 
 import type { StreamDetail } from '#contract/rest.ts';
-import type { LatencySummary } from '#web/live/latency-window.ts';
+import type { LatencySummary, RecentLatency } from '#web/live/latency-window.ts';
 import type { CanvasSize } from '#web/live/trace-layout.ts';
 
 export type ToWorker =
@@ -93,6 +93,8 @@ export interface LiveInspection {
     /** The newest unbroken run of drawn readings, at most INSPECTED_READINGS, oldest first, axes in order. */
     readonly drawn: { readonly firstSeq: number; readonly values: readonly (readonly number[])[] } | null;
     readonly latency: LatencySummary;
+    /** The frames behind these figures, those that were drawn. */
+    readonly recentLatency: readonly RecentLatency[];
     /** Frames that did not fit the stream's definition. */
     readonly malformedFrames: number;
   }[];
