@@ -1,6 +1,7 @@
 /** Owns what the API is given: the parts it answers from, and the limits of what it reads. */
 
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
 
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type {
@@ -57,6 +58,8 @@ export interface ApiOptions {
   readonly tls: TlsFiles | 'proxy' | null;
   /** The proxy whose X-Forwarded-For is believed; null: none. */
   readonly trustedProxy: string | null;
+  /** Why a request must not be answered at all (clear text past the proxy), or null. Absent: nothing is refused. */
+  readonly refusalOf?: (request: IncomingMessage) => string | null;
   readonly log: Log;
   readonly clock: Clock;
 }
@@ -65,6 +68,8 @@ export interface ApiOptions {
 export interface TlsFiles {
   readonly cert: Buffer;
   readonly key: Buffer;
+  /** Told of every TLS server that is made of them, to keep its certificate current. */
+  readonly serve?: (server: TlsServer) => void;
 }
 
 export type Api = FastifyInstance<

@@ -10,6 +10,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyHttpOptions } from 'fastify';
 
+import { AppError } from '#base/errors.ts';
 import { guardRoutes } from '#api/access.ts';
 import { apiLimits, type Api, type ApiOptions } from '#api/api-options.ts';
 import { addDeviceRoutes } from '#api/device-routes.ts';
@@ -45,6 +46,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   answerWithProblems(api, options.log);
   setSecurityHeaders(api, options);
   measureRequests(api, options);
+  refuseRequests(api, options);
   guardRoutes(api, options.identity);
   const openApi = describeRoutes(api, options.about.version);
   addSystemRoutes(api, { ...options, openApi });
@@ -62,15 +64,28 @@ export async function createApi(options: ApiOptions): Promise<Api> {
 function serverOf(tls: ApiOptions['tls']): Pick<FastifyHttpOptions<Server>, 'serverFactory'> {
   if (tls === null || tls === 'proxy') return {};
   return {
-    serverFactory: (handler) =>
-      createTlsServer(
+    serverFactory: (handler) => {
+      const server = createTlsServer(
         {
-          ...tls,
+          cert: tls.cert,
+          key: tls.key,
           requestTimeout: apiLimits.requestMs,
           keepAliveTimeout: apiLimits.keepAliveMs,
           minVersion: 'TLSv1.2',
         },
         handler,
-      ),
+      );
+      tls.serve?.(server);
+      return server;
+    },
   };
+}
+
+/** Before anything of the request is looked at, its key least of all. */
+function refuseRequests(api: Api, { refusalOf }: ApiOptions): void {
+  if (refusalOf === undefined) return;
+  api.addHook('onRequest', async (request) => {
+    const refusal = refusalOf(request.raw);
+    if (refusal !== null) throw new AppError('forbidden', refusal);
+  });
 }

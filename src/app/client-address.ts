@@ -12,12 +12,7 @@ export type AddressOf = (request: Pick<IncomingMessage, 'socket' | 'headers'>) =
 
 /** `trustedProxies`: addresses or networks (`10.0.0.0/8`), separated by commas; null when there are none. */
 export function createAddressOf(trustedProxies: string | null): AddressOf {
-  const trusted = parseProxies(trustedProxies ?? '');
-  const isTrusted = (address: string): boolean => {
-    const plain = plainAddress(address);
-    const family = isIP(plain);
-    return family !== 0 && trusted.check(plain, family === 4 ? 'ipv4' : 'ipv6');
-  };
+  const isTrusted = createTrust(trustedProxies ?? '');
   return ({ socket, headers }) => {
     let address = socket.remoteAddress ?? '';
     const forwarded = [headers['x-forwarded-for'] ?? []].flat().join(',').split(',');
@@ -30,8 +25,18 @@ export function createAddressOf(trustedProxies: string | null): AddressOf {
   };
 }
 
+/** Whether an address belongs to one of these proxies. Throws AppError `invalid-field` for what is no address. */
+export function createTrust(trustedProxies: string): (address: string) => boolean {
+  const trusted = parseProxies(trustedProxies);
+  return (address) => {
+    const plain = plainAddress(address);
+    const family = isIP(plain);
+    return family !== 0 && trusted.check(plain, family === 4 ? 'ipv4' : 'ipv6');
+  };
+}
+
 /** IPv4 as itself where it comes mapped into IPv6 (RFC 4291 section 2.5.5.2). */
-function plainAddress(address: string): string {
+export function plainAddress(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, '');
 }
 
@@ -47,6 +52,12 @@ function parseProxies(text: string): BlockList {
       throw new AppError(
         'invalid-field',
         `--trusted-proxy is "${entry}": it takes addresses or networks such as 10.0.0.0/8, separated by commas`,
+        { field: 'trusted-proxy' },
+      );
+    if (prefix === 0)
+      throw new AppError(
+        'invalid-field',
+        `--trusted-proxy is "${entry}", which is everybody: name the proxies, or say --insecure if clear text is meant`,
         { field: 'trusted-proxy' },
       );
     list.addSubnet(address, prefix, family === 4 ? 'ipv4' : 'ipv6');

@@ -150,3 +150,8 @@ test('half of TLS is refused, naming the other half', () => {
   expect(() => assertSafeBinding(read(['--tls-cert', 'c']))).toThrow('--tls-key is missing');
   expect(() => assertSafeBinding(read(['--tls-key', 'k', '--insecure']))).toThrow('--tls-cert is missing');
 });
+
+test.each(['everywhere', '0.0.0.0/0', '10.0.0.0/33'])('%s is no proxy to trust', (proxy) => {
+  const args = ['--host', '0.0.0.0', '--trusted-proxy', proxy];
+  expect(() => assertSafeBinding(read(args))).toThrow('--trusted-proxy');
+});

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { AppError } from '#base/errors.ts';
+import { createTrust } from '#app/client-address.ts';
 
 type Kind = 'string' | 'number' | 'boolean';
 
@@ -188,6 +189,7 @@ export function assertSafeBinding(config: Config): void {
   const hasTls = config['tls-cert'] !== '' && config['tls-key'] !== '';
   if ((config['tls-cert'] === '') !== (config['tls-key'] === ''))
     throw invalid(config['tls-cert'] === '' ? 'tls-cert' : 'tls-key', 'is missing', 'TLS needs both files');
+  if (config['trusted-proxy'] !== '') createTrust(config['trusted-proxy']);
   if (isLoopbackHost(config.host) || hasTls || config['trusted-proxy'] !== '' || config.insecure) return;
   throw invalid(
     'host',

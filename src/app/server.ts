@@ -8,7 +8,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import { createApi } from '#api/api.ts';
-import type { ApiOptions } from '#api/api-options.ts';
+import type { TlsFiles } from '#api/api-options.ts';
 import type { Clock } from '#base/clock.ts';
 import { AppError, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
@@ -33,6 +33,7 @@ import { createUpkeep, type Upkeep } from '#store/upkeep.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { createBackend } from '#app/backend.ts';
+import { createClearTextRule } from '#app/clear-text.ts';
 import { createAddressOf } from '#app/client-address.ts';
 import { isLoopbackHost, type Config } from '#app/config.ts';
 import type { Lifecycle } from '#app/lifecycle.ts';
@@ -61,6 +62,8 @@ export interface ServerOptions {
   readonly lifecycle: Lifecycle;
   /** A reading key for the demo's organisation; null when no demo runs. */
   readonly demoKey: (() => Promise<string>) | null;
+  /** Certificate and key when TLS ends here. */
+  readonly tls: TlsFiles | null;
   /** Whether the next free port will do where none was asked for. */
   readonly mayMovePort: boolean;
 }
@@ -103,6 +106,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   const trustedProxy = config['trusted-proxy'] === '' ? null : config['trusted-proxy'];
   const addressOf = createAddressOf(trustedProxy);
+  const refusalOf = createClearTextRule(config);
   const api = await createApi({
     about: { version: versionOf(), demo: options.demoKey !== null },
     identity,
@@ -125,8 +129,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       identity: identity.counters,
     }),
     webDirectory: existsSync(webDirectory) ? webDirectory : null,
-    tls: tlsOf(config),
+    tls: options.tls ?? (config['trusted-proxy'] === '' ? null : 'proxy'),
     trustedProxy,
+    refusalOf,
     log,
     clock,
   });
@@ -135,6 +140,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     gateway,
     hub,
     addressOf,
+    refusalOf,
   });
   lifecycle.add('listener', () => api.close());
   lifecycle.add(
@@ -163,12 +169,6 @@ async function authorizeChannel(
   const id = /^session\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/readings$/.exec(channel)?.[1];
   const isThere = id !== undefined && (await sessions.exists(viewer.orgId, id));
   return isThere ? ok(null) : fail({ code: 'not-found', message: 'there is no such channel' });
-}
-
-function tlsOf(config: Config): ApiOptions['tls'] {
-  if (config['tls-cert'] !== '')
-    return { cert: readFileSync(config['tls-cert']), key: readFileSync(config['tls-key']) };
-  return config['trusted-proxy'] === '' ? null : 'proxy';
 }
 
 async function ping(pools: Pools): Promise<string> {

@@ -17,12 +17,20 @@ import { describePortOwner } from '#app/port-owner.ts';
 import { claimServer, type FoundServer, type OwnNote } from '#app/running-servers.ts';
 import { startServer } from '#app/server.ts';
 import { answers } from '#app/server-answer.ts';
+import {
+  createTlsReload,
+  readTlsPair,
+  type CertificateFacts,
+  type TlsPair,
+  type TlsReload,
+} from '#app/tls-files.ts';
 import { printStep } from '#app/terminal.ts';
 
 /** `demo`: what `kymo demo` and `npm start` ask for; with an external database only `--demo` itself does. */
 export async function startCommand(args: readonly string[], options: { demo: boolean }): Promise<number> {
   const config = readConfig(processSources(args));
   assertSafeBinding(config);
+  const tls = readTlsPair(config);
   const log = createLog(config['log-level']);
   const lifecycle = createLifecycle(clock, log);
   const stateDir = openStateDirectory(config);
@@ -33,12 +41,25 @@ export async function startCommand(args: readonly string[], options: { demo: boo
   const { own } = claim;
   // Asked for and not found, a signal during the start still takes the note away: it is the first part of all.
   lifecycle.add('note', () => own.remove());
-  const stopped = stopOnSignal(() => {
-    own.stopping();
-    return lifecycle.stop();
+  const reload = createTlsReload({ config, clock, log });
+  lifecycle.add('certificate', () => reload.stop());
+  const stopped = stopOnSignal({
+    stop: () => {
+      own.stopping();
+      return lifecycle.stop();
+    },
+    reload: reload.reload,
   });
+  if (tls !== null) warnOfCertificate(tls.facts, log);
   try {
-    await start({ config, log, lifecycle, own, isDemoCommand: options.demo });
+    await start({
+      config,
+      log,
+      lifecycle,
+      own,
+      isDemoCommand: options.demo,
+      tls: tls === null ? null : { ...tls, serve: reload.serve },
+    });
   } catch (error) {
     // A signal during the start takes the database away from what was starting: no failure of its own.
     const wasInterrupted = lifecycle.isStopping;
@@ -59,8 +80,9 @@ async function start(options: {
   lifecycle: Lifecycle;
   own: OwnNote;
   isDemoCommand: boolean;
+  tls: (TlsPair & { serve: TlsReload['serve'] }) | null;
 }): Promise<void> {
-  const { config, log, lifecycle } = options;
+  const { config, log, lifecycle, tls } = options;
   const database = await openDatabase(config, { clock, log, onStep: printStep });
   lifecycle.add('database', () => database.stop(), 60_000);
   const startedMs = clock.monotonicMs();
@@ -73,6 +95,7 @@ async function start(options: {
     log,
     lifecycle,
     demoKey: wantsDemo ? async () => (await installed.promise).demoKey() : null,
+    tls,
     mayMovePort: options.isDemoCommand,
   });
   const installation = await createInstallation({
@@ -86,7 +109,10 @@ async function start(options: {
   const port = Number(new URL(server.url).port);
   if (config.port !== 0 && port !== config.port)
     console.log(`Port ${config.port} is in use by ${describePortOwner(config.port)}; took ${port} instead.`);
-  if (wantsDemo) {
+  const host = new URL(server.url).hostname;
+  if (wantsDemo && tls !== null && !tls.facts.isFor(host))
+    console.log(`The demo is not fed: its devices connect to ${host}, which the certificate is not for.`);
+  else if (wantsDemo) {
     const demo = await startDemo({
       url: server.url,
       orgId: installation.orgId,
@@ -94,6 +120,7 @@ async function start(options: {
       clock,
       log,
       deviceKey: installation.deviceKey,
+      ...(tls === null ? {} : { ca: tls.cert.toString('utf8') }),
     });
     lifecycle.add('demo', () => demo.stop());
   }
@@ -132,9 +159,21 @@ async function pointTo(running: FoundServer, wantsDemo: boolean): Promise<number
   return 0;
 }
 
-/** Resolves when everything has stopped after SIGINT or SIGTERM. A second signal ends the process at once. */
-function stopOnSignal(stop: () => Promise<void>): Promise<void> {
+function warnOfCertificate(facts: CertificateFacts, log: Log): void {
+  const nowMs = clock.nowUs() / 1000;
+  const [from, until] = [facts.validFromMs, facts.validToMs].map((ms) => new Date(ms).toISOString());
+  if (nowMs > facts.validToMs) log.error('the certificate has expired: clients will refuse it', { until });
+  else if (nowMs < facts.validFromMs)
+    log.error('the certificate is not valid yet, or the clock is wrong', { from });
+}
+
+/**
+ * Resolves when everything has stopped after SIGINT or SIGTERM. A second signal ends the process at once. SIGHUP from a
+ * terminal says that it was closed; to a service it says that files have changed.
+ */
+function stopOnSignal({ stop, reload }: { stop: () => Promise<void>; reload: () => void }): Promise<void> {
   return new Promise((resolve) => {
+    const isOnTerminal = process.stdout.isTTY || process.stdin.isTTY;
     let isStopping = false;
     const onSignal = (signal: NodeJS.Signals): void => {
       if (isStopping) process.exit(130);
@@ -145,5 +184,6 @@ function stopOnSignal(stop: () => Promise<void>): Promise<void> {
     };
     process.on('SIGINT', onSignal);
     process.on('SIGTERM', onSignal);
+    process.on('SIGHUP', isOnTerminal ? onSignal : reload);
   });
 }

@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream';
 
 import { WebSocketServer } from 'ws';
 
+import type { RefusalOf } from '#app/clear-text.ts';
 import type { AddressOf } from '#app/client-address.ts';
 import { AppError } from '#base/errors.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
@@ -31,6 +32,8 @@ export interface UpgradeOptions {
   readonly hub: Pick<Hub<AccessIdentity>, 'attach'>;
   /** Whose address a request counts for. */
   readonly addressOf: AddressOf;
+  /** Requests that are refused whoever asks. */
+  readonly refusalOf: RefusalOf;
 }
 
 /** Starts answering upgrades of `server`. The returned function refuses them from then on. */
@@ -46,6 +49,7 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
     // Anything may stand there: `//` alone is no address.
     const url = URL.parse(request.url ?? '/', 'http://localhost');
     if (url === null) return refuse(socket, 404);
+    if (options.refusalOf(request) !== null) return refuse(socket, 403);
     const address = addressOf(request);
     const key = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? null;
     const ticket = url.searchParams.get('ticket');
@@ -115,7 +119,7 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
   };
 }
 
-function refuse(socket: Duplex, status: 401 | 404 | 429 | 500 | 503): void {
+function refuse(socket: Duplex, status: 401 | 403 | 404 | 429 | 500 | 503): void {
   const extra =
     status === 401
       ? 'WWW-Authenticate: Bearer\r\n'

@@ -82,6 +82,7 @@ async function start(options: { proxies?: string; gateway?: Partial<GatewayConfi
         socket.send('hub');
       },
     },
+    refusalOf: () => null,
     addressOf: createAddressOf(options.proxies ?? null),
   });
   server.listen(0, '127.0.0.1');
