@@ -23,18 +23,42 @@ export async function migrate(ownerUrl: string): Promise<{ applied: readonly str
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   try {
     await ensureRoles(pool);
-    const migrator = new Migrator({
-      db,
-      provider: { getMigrations: readMigrations },
-      migrationTableName: 'kymo_migration',
-      migrationLockTableName: 'kymo_migration_lock',
-    });
-    const { error, results } = await migrator.migrateToLatest();
+    const { error, results } = await createMigrator(db).migrateToLatest();
     if (error !== undefined) throw migrationError(error);
     return { applied: (results ?? []).filter((r) => r.status === 'Success').map((r) => r.migrationName) };
   } finally {
     await db.destroy();
   }
+}
+
+/** Names of the migrations that this program knows, in order. */
+export async function knownMigrations(): Promise<string[]> {
+  return Object.keys(await readMigrations());
+}
+
+/** The lock that Kysely takes before it migrates (its PostgresAdapter); whoever holds it is alone with the schema. */
+export const MIGRATION_LOCK = '3853314791062309107';
+
+/**
+ * Makes the schema up to the migration `to` inside the transaction of `client`, which holds MIGRATION_LOCK. The
+ * migrations table must not exist.
+ */
+export async function migrateWithin(client: pg.ClientBase, to: string): Promise<void> {
+  const only = { query: client.query.bind(client), release: () => undefined };
+  const pool = { connect: async () => only, end: async () => undefined } as unknown as pg.Pool;
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+  const { error } = await createMigrator(db, { disableTransactions: true }).migrateTo(to);
+  if (error !== undefined) throw migrationError(error);
+}
+
+function createMigrator(db: Kysely<unknown>, options: { disableTransactions?: boolean } = {}): Migrator {
+  return new Migrator({
+    db,
+    provider: { getMigrations: readMigrations },
+    migrationTableName: 'kymo_migration',
+    migrationLockTableName: 'kymo_migration_lock',
+    ...options,
+  });
 }
 
 async function readMigrations(): Promise<Record<string, Migration>> {
