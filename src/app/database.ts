@@ -37,14 +37,16 @@ export function openStateDirectory(config: Config): string {
   return withDiskErrors(stateDirectoryOf(config), (directory) => openDataDirectory(directory).root);
 }
 
+/** `keepSchema`: it is handed out as it is, for back-up and restore. */
 export async function openDatabase(
   config: Config,
-  options: { clock: Clock; log: Log; onStep: ReportStep },
+  options: { clock: Clock; log: Log; onStep: ReportStep; keepSchema?: boolean },
 ): Promise<Database> {
   const { clock, onStep } = options;
   const stateDir = openStateDirectory(config);
   const url = config['database-url'];
   const database = url === '' ? await openEmbedded(stateDir, options) : external(url, stateDir);
+  if (options.keepSchema === true) return database;
   const startedMs = clock.monotonicMs();
   try {
     const { applied } = await migrate(database.ownerUrl);

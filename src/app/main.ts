@@ -2,9 +2,11 @@
 
 import { AppError, messageOf } from '#base/errors.ts';
 import { settingsHelp } from '#app/config.ts';
+import { backupCommand } from '#app/backup-command.ts';
 import { deviceCommand } from '#app/device-command.ts';
 import { migrateCommand } from '#app/migrate-command.ts';
 import { replayCommand } from '#app/replay-command.ts';
+import { restoreCommand } from '#app/restore-command.ts';
 import { simulateCommand } from '#app/simulate-command.ts';
 import { startCommand } from '#app/start-command.ts';
 
@@ -26,6 +28,16 @@ const commands: Record<string, Command> = {
   },
   migrate: { doc: 'bring the database to the newest schema', help: serverHelp, run: migrateCommand },
   device: { doc: 'make a device and print its key', help: () => deviceCommand.help, run: deviceCommand.run },
+  backup: {
+    doc: 'write the whole database into one checked file',
+    help: () => backupCommand.help,
+    run: backupCommand.run,
+  },
+  restore: {
+    doc: 'write a back-up into an empty database',
+    help: () => restoreCommand.help,
+    run: restoreCommand.run,
+  },
   replay: {
     doc: 'send a recording to a server as a device would',
     help: () => replayCommand.help,

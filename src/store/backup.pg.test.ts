@@ -6,7 +6,10 @@ import { Readable } from 'node:stream';
 import pg from 'pg';
 import { afterEach, expect, test } from 'vitest';
 
+import { messageOf } from '#base/errors.ts';
 import { ensurePartitions } from '#store/partitions.ts';
+import { createBackupWriter } from '#store/backup-format.ts';
+import { knownMigrations, migrateWithin } from '#store/migrate.ts';
 import { openPools } from '#store/pools.ts';
 import { writeBackup, type BackupReport } from '#store/backup.ts';
 import { restoreBackup, verifyBackup, type RestoreReport } from '#store/restore.ts';
@@ -50,8 +53,12 @@ async function fill(ownerUrl: string): Promise<void> {
   for (const name of ['A', 'B']) {
     const tenant = await createTenant(ownerUrl, pools, name);
     for (const segment of ['left-foot', 'sacrum']) {
-      const definition = streamDefinition({ segment, label: `${name} "quoted"\n☃` });
-      await createCatalogue(pools).openStream(tenant.device, { definition, epoch: 'ffffffffffffffff' });
+      const definition = streamDefinition({ segment, label: `${name} "quoted" \\ ☃` });
+      const opened = await createCatalogue(pools).openStream(tenant.device, {
+        definition,
+        epoch: 'ffffffffffffffff',
+      });
+      expect(opened.ok).toBe(true);
       for (let i = 0; i < 20; i++)
         await writer.query(addChunk, [
           tenant.orgId,
@@ -121,4 +128,179 @@ test('every row of every table and organisation comes back, under a new incarnat
   // The application finds its roles, policies and partitions as migrations made them.
   await (await openPools(target.ownerUrl)).close();
   expect((await backUp(target.ownerUrl)).report.summary).toEqual(report.summary);
+});
+
+/** Why `work` failed, and whether the target is as it was. */
+async function refusal(
+  target: TestDatabase,
+  work: () => Promise<unknown>,
+): Promise<{ why: string; isUntouched: boolean }> {
+  const before = await digestTables(target.ownerUrl);
+  const why = await work().then(() => 'accepted', messageOf);
+  return { why, isUntouched: JSON.stringify(await digestTables(target.ownerUrl)) === JSON.stringify(before) };
+}
+
+const refused = (message: RegExp): unknown => ({ why: expect.stringMatching(message), isUntouched: true });
+
+test('a target with any row of anyone is refused, and so is one that a server uses', async () => {
+  const [source, target] = [await database(), await database()];
+  await fill(source.ownerUrl);
+  const { file } = await backUp(source.ownerUrl);
+  expect(await refusal(source, () => restore(file, source.ownerUrl))).toEqual(
+    refused(/database has data \(in kymo\."\w+"\)/),
+  );
+
+  const pools = await openPools(target.ownerUrl);
+  await pools.app.run([{ text: 'select 1' }]);
+  expect(await refusal(target, () => restore(file, target.ownerUrl))).toEqual(
+    refused(/a Kymo server uses this database/),
+  );
+  await pools.close();
+  await restore(file, target.ownerUrl);
+});
+
+test('a damaged file writes nothing, nor does one that changes while it is read', async () => {
+  const [source, target] = [await database(), await database()];
+  await fill(source.ownerUrl);
+  const { file } = await backUp(source.ownerUrl);
+  const changed = Buffer.from(file);
+  changed[file.length >> 1]! ^= 1;
+  expect(await refusal(target, () => restore(changed, target.ownerUrl))).toEqual(
+    refused(/back-up is damaged/),
+  );
+  expect(await refusal(target, () => restore(file.subarray(0, -1), target.ownerUrl))).toEqual(
+    refused(/ends too early/),
+  );
+
+  let opened = 0;
+  const open = (): AsyncIterable<Buffer> => opener(opened++ === 0 ? file : changed)();
+  await expectUntouched(
+    target,
+    () => restoreBackup({ ownerUrl: target.ownerUrl, open }),
+    /back-up is damaged/,
+  );
+  expect(opened).toBe(2);
+  // What stopped in the middle is in nobody's way.
+  await restore(file, target.ownerUrl);
+  expect(await digestTables(target.ownerUrl)).toEqual(await digestTables(source.ownerUrl));
+});
+
+test('a back-up of a newer schema names the version that is needed', async () => {
+  const target = await database();
+  const chunks: Buffer[] = [];
+  const writer = createBackupWriter(async (bytes) => void chunks.push(bytes));
+  await writer.header({
+    kymo: '7.8.9',
+    migrations: [...(await knownMigrations()), '9999-of-the-future'],
+    incarnation: '0197a1b2-0000-4000-8000-000000000000',
+    snapshotAt: '2026-01-31T23:59:59.123Z',
+    postgres: '18.1',
+    partitions: [],
+    sequences: [],
+  });
+  await writer.finish();
+  expect(await refusal(target, () => restore(Buffer.concat(chunks), target.ownerUrl))).toEqual(
+    refused(/schema 9999-of-the-future.*restore it with Kymo 7\.8\.9/),
+  );
+});
+
+test('a back-up of an older schema is restored as it was and then migrated', async () => {
+  const [source, target] = [await database(), await database()];
+  const owner = await connect(source.ownerUrl);
+  const [first, ...later] = await knownMigrations();
+  await owner.query('begin');
+  await owner.query('drop schema kymo cascade; drop table kymo_migration, kymo_migration_lock');
+  await migrateWithin(owner, first!);
+  await owner.query('commit');
+  await owner.query(
+    `insert into kymo.organisation values (gen_random_uuid(), 'old', '2020-01-01 00:00:00Z')`,
+  );
+  const { file, report } = await backUp(source.ownerUrl);
+  expect(report.header.migrations).toEqual([first]);
+
+  expect((await restore(file, target.ownerUrl)).migrated).toEqual(later);
+  const restored = await (
+    await connect(target.ownerUrl)
+  ).query('select name, created_at from kymo.organisation');
+  expect(restored.rows).toEqual([{ name: 'old', created_at: new Date('2020-01-01T00:00:00Z') }]);
+  await (await openPools(target.ownerUrl)).close();
+});
+
+test('a back-up is refused where row security would leave rows out', async () => {
+  const source = await database();
+  await fill(source.ownerUrl);
+  await (await connect(source.ownerUrl)).query('alter table kymo.session force row level security');
+  await expect(backUp(source.ownerUrl)).rejects.toThrow(
+    /must have all rows of all tables: .*row-level security/,
+  );
+});
+
+test('flushes and the making of partitions go on while a back-up waits for its file, which has none of them', async () => {
+  const [source, target] = [await database(), await database()];
+  await fill(source.ownerUrl);
+  const before = await digestTables(source.ownerUrl);
+  const chunks: Buffer[] = [];
+  const started = Promise.withResolvers<void>();
+  const mayGoOn = Promise.withResolvers<void>();
+  const done = writeBackup({
+    ownerUrl: source.ownerUrl,
+    kymo: '1.2.3',
+    async write(bytes) {
+      chunks.push(bytes);
+      if (chunks.length < 4) return;
+      started.resolve();
+      await mayGoOn.promise;
+    },
+  });
+  await started.promise;
+  const writer = await connect(source.ownerUrl, 'kymo_writer');
+  await writer.query(`set lock_timeout = '1s'`);
+  const { rows } = await writer.query<{ org_id: string; stream_id: string }>(
+    'select org_id, stream_id from kymo.stream_epoch limit 1',
+  );
+  const { org_id: orgId, stream_id: stream } = rows[0]!;
+  await writer.query('begin');
+  await writer.query(`update kymo.stream_epoch set committed = '{[0,210)}' where stream_id = $1`, [stream]);
+  await writer.query(addChunk, [orgId, stream, -1, 200, 0, Buffer.alloc(24), null, Buffer.alloc(120)]);
+  await writer.query('commit');
+  await writer.query(`create table kymo.chunk_c0_20990101 (like kymo.chunk_c0 including all)`);
+  await writer.query(
+    `alter table kymo.chunk_c0 attach partition kymo.chunk_c0_20990101 for values from ('2099-01-01') to ('2099-01-02')`,
+  );
+  mayGoOn.resolve();
+  await done;
+  await restore(Buffer.concat(chunks), target.ownerUrl);
+  expect(await digestTables(target.ownerUrl)).toEqual(before);
+});
+
+test('a file that cannot be written ends the back-up and its transaction', async () => {
+  const source = await database();
+  await fill(source.ownerUrl);
+  let written = 0;
+  const write = async (bytes: Buffer): Promise<void> => {
+    written += bytes.length;
+    if (written > 2_000_000) throw new Error('no space left');
+  };
+  await expect(writeBackup({ ownerUrl: source.ownerUrl, kymo: '1.2.3', write })).rejects.toThrow(
+    'no space left',
+  );
+  const client = await connect(source.ownerUrl);
+  const others = `select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+     and backend_type = 'client backend' and state <> 'idle'`;
+  await expect.poll(async () => (await client.query(others)).rowCount).toBe(0);
+});
+
+test('what retention has detached and not dropped yet is left out', async () => {
+  const [source, target] = [await database(), await database()];
+  await fill(source.ownerUrl);
+  const writer = await connect(source.ownerUrl, 'kymo_writer');
+  const { rows } = await writer.query<{ name: string }>(
+    `select tableoid::regclass::text as name from kymo.chunk group by 1 order by 1 limit 1`,
+  );
+  await writer.query(`alter table kymo.chunk_c0 detach partition ${rows[0]!.name}`);
+  const before = await digestTables(source.ownerUrl);
+  const { file } = await backUp(source.ownerUrl);
+  await restore(file, target.ownerUrl);
+  expect(before['chunk']!.rows).toBe(40);
+  expect((await digestTables(target.ownerUrl))['chunk']).toEqual(before['chunk']);
 });

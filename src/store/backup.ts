@@ -93,7 +93,8 @@ async function takeSnapshot(client: pg.Client, kymo: string): Promise<Snapshot> 
     }
     await client.query('set local role none');
     const catalogue = await readCatalogue(client);
-    if (sameTables(before, catalogue)) return { header: await readHeader(client, catalogue, kymo), catalogue };
+    if (sameTables(before, catalogue))
+      return { header: await readHeader(client, catalogue, kymo), catalogue };
     await client.query('rollback');
     if (attempt === ATTEMPTS)
       throw new AppError('overloaded', 'the tables keep changing: try again later', { temporary: true });
@@ -101,7 +102,8 @@ async function takeSnapshot(client: pg.Client, kymo: string): Promise<Snapshot> 
 }
 
 function sameTables(a: Catalogue, b: Catalogue): boolean {
-  const describe = ({ tables }: Catalogue): string => JSON.stringify(tables.map(({ name, owner }) => [name, owner]));
+  const describe = ({ tables }: Catalogue): string =>
+    JSON.stringify(tables.map(({ name, owner }) => [name, owner]));
   return describe(a) === describe(b);
 }
 
