@@ -174,11 +174,8 @@ test('a damaged file writes nothing, nor does one that changes while it is read'
 
   let opened = 0;
   const open = (): AsyncIterable<Buffer> => opener(opened++ === 0 ? file : changed)();
-  await expectUntouched(
-    target,
-    () => restoreBackup({ ownerUrl: target.ownerUrl, open }),
-    /back-up is damaged/,
-  );
+  const reopened = await refusal(target, () => restoreBackup({ ownerUrl: target.ownerUrl, open }));
+  expect(reopened).toEqual(refused(/back-up is damaged/));
   expect(opened).toBe(2);
   // What stopped in the middle is in nobody's way.
   await restore(file, target.ownerUrl);
