@@ -59,7 +59,6 @@ const backend: IngestBackend = {
       progress: { committed: emptyRanges, lost: emptyRanges },
     }),
   checksumOf: async () => null,
-  isErased: async () => false,
   endStream: async () => undefined,
   recordClock: () => undefined,
 };

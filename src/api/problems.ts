@@ -16,7 +16,6 @@ const statusOfCode: Partial<Record<ErrorCode, number>> = {
   unauthenticated: 401,
   forbidden: 403,
   'not-found': 404,
-  erased: 410,
   conflict: 409,
   'stream-mismatch': 409,
   'stream-refused': 409,

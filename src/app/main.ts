@@ -5,6 +5,7 @@ import { settingsHelp } from '#app/config.ts';
 import { backupCommand } from '#app/backup-command.ts';
 import { deviceCommand } from '#app/device-command.ts';
 import { migrateCommand } from '#app/migrate-command.ts';
+import { readerCommand } from '#app/reader-command.ts';
 import { replayCommand } from '#app/replay-command.ts';
 import { restoreCommand } from '#app/restore-command.ts';
 import { simulateCommand } from '#app/simulate-command.ts';
@@ -37,6 +38,11 @@ const commands: Record<string, Command> = {
     doc: 'write a back-up into an empty database',
     help: () => restoreCommand.help,
     run: restoreCommand.run,
+  },
+  reader: {
+    doc: 'make a database login that reads with plain SQL',
+    help: () => readerCommand.help,
+    run: readerCommand.run,
   },
   replay: {
     doc: 'send a recording to a server as a device would',

@@ -147,7 +147,6 @@ function createWorld(): World {
       },
       openStream: (request) => void opens.push(request),
       authenticate: nothing,
-      lostStream: nothing,
       endStream: nothing,
       recordClock: nothing,
       commandResult: nothing,

@@ -2,7 +2,7 @@
  * Owns the database roles: kymo_owner (whoever connects with DATABASE_URL; migrations only), kymo_writer, kymo_auth
  * and kymo_app. Their passwords derive from a secret that only the owner can read, so that no second secret has to be
  * kept. Roles are the whole PostgreSQL server's, so one server has one Kymo database. Start-up refuses an application
- * role that could bypass row-level security.
+ * role that could bypass row-level security, and so it does for readers (store/readers.ts), whose group it makes.
  */
 
 import { createHash, createHmac, randomBytes } from 'node:crypto';
@@ -39,6 +39,8 @@ export async function ensureRoles(owner: pg.Pool): Promise<void> {
       // Handing tables to the writer needs membership, which PostgreSQL 16 no longer gives a role's creator.
       await client.query(`grant ${role} to current_user`);
     }
+    const readers = await client.query("select from pg_roles where rolname = 'kymo_reader'");
+    if (readers.rowCount === 0) await client.query('create role kymo_reader nologin');
     await noteDatabase(client, secret);
     await client.query('commit');
   } catch (error) {
@@ -81,6 +83,25 @@ export async function refuseUnsafeDatabase(app: pg.Pool): Promise<void> {
       'forbidden',
       `the role kymo_app may bypass row-level security as ${rows.map((row) => row.name).join(', ')}: ` +
         'it may be no superuser, have no BYPASSRLS, own nothing in the schema kymo, and be no member of such a role',
+    );
+  await refuseUnsafeReaders(app);
+}
+
+/** A reader is bound to its organisation by its login alone, so it must not be able to become anyone else. */
+async function refuseUnsafeReaders(app: pg.Pool): Promise<void> {
+  const { rows } = await app.query<{ reader: string; name: string }>(`
+    select m.rolname as reader, r.rolname as name from pg_roles m
+      join pg_roles r on pg_has_role(m.oid, r.oid, 'member')
+     where (m.rolname = 'kymo_reader' or m.rolname like 'kymo\\_reader\\_%')
+       and (r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolname in ('kymo_app', 'kymo_auth', 'kymo_writer')
+            or exists (select from pg_namespace n where n.nspname = 'kymo' and n.nspowner = r.oid)
+            or exists (select from pg_class c where c.relnamespace = 'kymo'::regnamespace and c.relowner = r.oid)
+            or exists (select from pg_proc p where p.pronamespace = 'kymo'::regnamespace and p.proowner = r.oid))`);
+  if (rows.length > 0)
+    throw new AppError(
+      'forbidden',
+      `${rows.map((row) => `${row.reader} may act as ${row.name}`).join(', ')}, and so read more than its ` +
+        'organisation: revoke that membership or attribute, or remove the reader (kymo reader remove)',
     );
 }
 
