@@ -16,6 +16,7 @@ import { silentLog } from '#base/log.ts';
 import { createAccounts } from '#identity/accounts.ts';
 import { createIdentity } from '#identity/identity.ts';
 import type { RolePool } from '#store/pools.ts';
+import { createEnvelopeQueries } from '#store/envelope-queries.ts';
 import { createExportQueries } from '#store/export-queries.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
@@ -51,6 +52,7 @@ async function describeApi(version: string): Promise<unknown> {
     accounts: createAccounts({ appPool: unreachable, clock: systemClock }),
     sessions: createSessionQueries(unreachable),
     readings: createReadingQueries(unreachable),
+    envelopes: createEnvelopeQueries(unreachable),
     exports: createExportQueries(unreachable),
     submitReadings: () => Promise.reject(new Error('a description stores no data')),
     onDeviceRevoked: () => undefined,

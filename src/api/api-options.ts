@@ -18,6 +18,7 @@ import type { DeviceIdentity } from '#contract/readings.ts';
 import type { ReadingsAccepted, ReadingsRequest } from '#contract/rest.ts';
 import type { Accounts } from '#identity/accounts.ts';
 import type { Identity } from '#identity/identity.ts';
+import type { EnvelopeQueries } from '#store/envelope-queries.ts';
 import type { ExportQueries } from '#store/export-queries.ts';
 import type { ReadingQueries } from '#store/reading-queries.ts';
 import type { SessionQueries } from '#store/session-queries.ts';
@@ -42,6 +43,7 @@ export interface ApiOptions {
   readonly accounts: Accounts;
   readonly sessions: SessionQueries;
   readonly readings: ReadingQueries;
+  readonly envelopes: EnvelopeQueries;
   readonly exports: ExportQueries;
   /** Stores readings that come by HTTP; resolves after COMMIT. */
   readonly submitReadings: (identity: DeviceIdentity, request: ReadingsRequest) => Promise<ReadingsAccepted>;

@@ -35,6 +35,7 @@ import { createIdentity, type Identity } from '#identity/identity.ts';
 import { newKey } from '#identity/keys.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
 import { createCatalogue } from '#store/catalogue.ts';
+import { createEnvelopeQueries } from '#store/envelope-queries.ts';
 import { createExportQueries } from '#store/export-queries.ts';
 import { ensurePartitions } from '#store/partitions.ts';
 import { openPools, type Pools } from '#store/pools.ts';
@@ -116,6 +117,7 @@ async function makeApi(changes: Partial<ApiOptions>): Promise<Api> {
     accounts: createAccounts({ appPool: pools.app, clock: systemClock }),
     sessions: createSessionQueries(pools.app),
     readings: createReadingQueries(pools.app),
+    envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(pools.app),
     submitReadings: async (device, request) => {
       submitted.push({ identity: device, request });

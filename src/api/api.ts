@@ -14,6 +14,7 @@ import { AppError } from '#base/errors.ts';
 import { guardRoutes } from '#api/access.ts';
 import { apiLimits, type Api, type ApiOptions } from '#api/api-options.ts';
 import { addDeviceRoutes } from '#api/device-routes.ts';
+import { addEnvelopeRoutes } from '#api/envelope-routes.ts';
 import { addExportRoutes } from '#api/export-routes.ts';
 import { describeRoutes } from '#api/openapi.ts';
 import { answerWithProblems } from '#api/problems.ts';
@@ -53,6 +54,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   addSignInRoutes(api, options);
   addSessionRoutes(api, options);
   addReadingRoutes(api, options);
+  addEnvelopeRoutes(api, options);
   addExportRoutes(api, options);
   addDeviceRoutes(api, options);
   if (options.webDirectory !== null) await addWebPage(api, options.webDirectory);

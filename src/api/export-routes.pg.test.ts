@@ -26,6 +26,7 @@ import type { StreamDefinition } from '#protocol/messages.ts';
 import { createCatalogue } from '#store/catalogue.ts';
 import { epochToInt8 } from '#store/epoch.ts';
 import { eraseSessions } from '#store/erasure.ts';
+import { createEnvelopeQueries } from '#store/envelope-queries.ts';
 import { createExportQueries, exportLimits } from '#store/export-queries.ts';
 import { ensurePartitions } from '#store/partitions.ts';
 import { openPools, type Pools, type RolePool } from '#store/pools.ts';
@@ -93,6 +94,7 @@ async function makeApi(registry: Registry): Promise<Api> {
     accounts: createAccounts({ appPool: pools.app, clock: systemClock }),
     sessions: createSessionQueries(pools.app),
     readings: createReadingQueries(pools.app),
+    envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(counted),
     submitReadings: () => Promise.reject(new Error('nothing is sent here')),
     onDeviceRevoked: nothing,

@@ -27,7 +27,9 @@ import { createClockRecorder } from '#store/clock-recorder.ts';
 import { createPartitionTask } from '#store/partitions.ts';
 import { createExportQueries } from '#store/export-queries.ts';
 import { openPools, type Pools } from '#store/pools.ts';
+import { createEnvelopeQueries } from '#store/envelope-queries.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
+import { createRollupTask } from '#store/rollup-keeper.ts';
 import { createSessionQueries, type SessionQueries } from '#store/session-queries.ts';
 import { createUpkeep, type Upkeep } from '#store/upkeep.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
@@ -113,6 +115,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     accounts,
     sessions,
     readings: createReadingQueries(pools.app),
+    envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(pools.app),
     submitReadings: createHttpReadings({ gateway, store: writer, clock }),
     onDeviceRevoked: (deviceId) => gateway.disconnect(deviceId),
@@ -205,7 +208,7 @@ async function startWriter({ config, clock, log, lifecycle }: ServerOptions, poo
 function startUpkeep({ clock, log, lifecycle }: ServerOptions, pools: Pools): Upkeep {
   const upkeep = createUpkeep({
     writerUrl: pools.writerUrl,
-    tasks: [createPartitionTask()],
+    tasks: [createPartitionTask(), createRollupTask({ clock })],
     clock,
     log,
   });

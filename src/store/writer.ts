@@ -55,7 +55,9 @@ const CHANGE_SQL = `
      set committed = e.committed + b.committed::int8multirange,
          lost = (e.lost - b.committed::int8multirange) + (b.lost::int8multirange - e.committed),
          first_commit_day = coalesce(e.first_commit_day, $5::date),
-         last_commit_day = $5::date
+         last_commit_day = $5::date,
+         is_dirty = e.is_dirty or b.committed <> '{}',
+         committed_at = case when b.committed = '{}' then e.committed_at else now() end
     from unnest($1::uuid[], $2::int8[], $3::text[], $4::text[]) b(stream_id, epoch, committed, lost)
    where e.stream_id = b.stream_id and e.epoch = b.epoch`;
 

@@ -52,7 +52,7 @@ export async function storeChunk(writer: pg.Pool, chunk: StoredChunk): Promise<v
   await writer.query(
     `update kymo.stream_epoch set committed = committed + int8multirange(int8range($3, $4)),
         first_commit_day = coalesce(first_commit_day, (now() at time zone 'utc')::date),
-        last_commit_day = (now() at time zone 'utc')::date
+        last_commit_day = (now() at time zone 'utc')::date, is_dirty = true, committed_at = now()
       where stream_id = $1 and epoch = $2`,
     [chunk.streamId, epoch, chunk.firstSeq, chunk.firstSeq + n],
   );
