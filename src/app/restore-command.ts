@@ -4,9 +4,10 @@ import { systemClock as clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
 import { describeHeader, parseFileArguments } from '#app/backup-command.ts';
 import { openBackupFile } from '#app/backup-file.ts';
-import { processSources, readConfig, settingsHelp } from '#app/config.ts';
-import { openDatabase } from '#app/database.ts';
+import { processSources, readConfig, settingsHelp, type Config } from '#app/config.ts';
+import { openDatabase, stateDirectoryOf } from '#app/database.ts';
 import { createLog } from '#app/log.ts';
+import { readyServers } from '#app/running-servers.ts';
 import { createWorkProgress, formatBytes, formatCount } from '#app/work-progress.ts';
 import { restoreBackup } from '#store/restore.ts';
 
@@ -27,6 +28,7 @@ ${settingsHelp()}`,
     const progress = createWorkProgress(clock, flags.has('json'));
     const source = await openBackupFile(file);
     const config = readConfig(processSources(rest));
+    refuseRunning(config);
     const log = createLog(config['log-level']);
     const database = await openDatabase(config, { clock, log, onStep: () => undefined, keepSchema: true });
     let read = 0;
@@ -54,3 +56,14 @@ ${settingsHelp()}`,
     return 0;
   },
 };
+
+/** The database of this folder may be a server's that has no connection to it just now. */
+function refuseRunning(config: Config): void {
+  if (config['database-url'] !== '') return;
+  const [server] = readyServers(stateDirectoryOf(config));
+  if (server !== undefined)
+    throw new AppError(
+      'conflict',
+      `a Kymo server (process ${server.pid}) uses ${stateDirectoryOf(config)}: stop it first, or restore into another folder with --data`,
+    );
+}
