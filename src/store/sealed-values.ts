@@ -1,0 +1,111 @@
+/**
+ * Owns the coding of one axis of a sealed block. Numbers are brought into integers that have their order; sensors measure
+ * in steps, so an axis often has few different values, and then these are listed once and each reading says which one it
+ * is. Either is told by how it differs from the readings before. The cheapest by estimate is taken; any bit pattern
+ * survives. Pure. Bound: the values of one block.
+ */
+
+import {
+  accumulate,
+  bestDifference,
+  difference,
+  estimateBytes,
+  type DifferenceOrder,
+  type PlaneReader,
+  type PlaneWriter,
+} from '#store/byte-planes.ts';
+
+/** Bytes of a value: int16 or float32. */
+export type ValueWidth = 2 | 4;
+
+export interface AxisMethod {
+  readonly order: DifferenceOrder;
+  /** How many different values are listed; 0: the values are coded themselves. */
+  readonly listed: number;
+}
+
+/** Places in the list have two bytes, and their differences wrap around in them. */
+export const maxListed = 65_535;
+/** A list with more than this share of the readings is not worth a try. */
+const LISTED_SHARE = 0.6;
+
+/** Adds the planes of an axis, whose values are the bits of int16 or float32, and says how they were coded. */
+export function encodeAxis(bits: Uint32Array, width: ValueWidth, out: PlaneWriter): AxisMethod {
+  const ordered = toOrdered(bits, width);
+  const plain = bestDifference(ordered, width);
+  const list = listValues(ordered);
+  if (list.length > 0 && list.length <= Math.min(maxListed, ordered.length * LISTED_SHARE)) {
+    const places = bestDifference(placesIn(list, ordered), 2);
+    const codedList = difference(list, width, 1);
+    if (places.bytes + estimateBytes(codedList, width) < plain.bytes) {
+      out.add(codedList, width);
+      out.add(places.coded, 2);
+      return { order: places.order, listed: list.length };
+    }
+  }
+  out.add(plain.coded, width);
+  return { order: plain.order, listed: 0 };
+}
+
+/** The bits that `encodeAxis` was given. Null when a reading names a value that is not listed. */
+export function decodeAxis(
+  planes: PlaneReader,
+  shape: { n: number; width: ValueWidth },
+  { order, listed }: AxisMethod,
+): Uint32Array | null {
+  const { n, width } = shape;
+  if (listed === 0) return fromOrdered(accumulate(planes.next(n, width), width, order), width);
+  const list = fromOrdered(accumulate(planes.next(listed, width), width, 1), width);
+  const values = accumulate(planes.next(n, 2), 2, order);
+  for (let i = 0; i < n; i++) {
+    const place = values[i]!;
+    if (place >= listed) return null;
+    values[i] = list[place]!;
+  }
+  return values;
+}
+
+/** Bytes of the planes of an axis. */
+export function axisPlanes(shape: { n: number; width: ValueWidth }, { listed }: AxisMethod): number {
+  return listed === 0 ? shape.n * shape.width : shape.n * 2 + listed * shape.width;
+}
+
+/** Unsigned integers in the order of the numbers: negative floats have their bits turned, others the sign bit. */
+function toOrdered(bits: Uint32Array, width: ValueWidth): Uint32Array {
+  const out = new Uint32Array(bits.length);
+  if (width === 2) for (let i = 0; i < out.length; i++) out[i] = bits[i]! ^ 0x8000;
+  else for (let i = 0; i < out.length; i++) out[i] = bits[i]! ^ ((bits[i]! >> 31) | 0x80000000);
+  return out;
+}
+
+/** Undoes `toOrdered`, in place. */
+function fromOrdered(ordered: Uint32Array, width: ValueWidth): Uint32Array {
+  if (width === 2) for (let i = 0; i < ordered.length; i++) ordered[i] = ordered[i]! ^ 0x8000;
+  else
+    for (let i = 0; i < ordered.length; i++) ordered[i] = ordered[i]! ^ (~(ordered[i]! >> 31) | 0x80000000);
+  return ordered;
+}
+
+function listValues(ordered: Uint32Array): Uint32Array {
+  const sorted = ordered.toSorted();
+  let count = 0;
+  for (let i = 0; i < sorted.length; i++)
+    if (i === 0 || sorted[i] !== sorted[i - 1]) sorted[count++] = sorted[i]!;
+  return sorted.subarray(0, count);
+}
+
+function placesIn(list: Uint32Array, ordered: Uint32Array): Uint32Array {
+  const places = new Uint32Array(ordered.length);
+  for (let i = 0; i < places.length; i++) {
+    const value = ordered[i]!;
+    let low = 0;
+    let high = list.length - 1;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (list[middle]! < value) low = middle + 1;
+      else high = middle;
+    }
+    places[i] = low;
+  }
+  return places;
+}
