@@ -47,7 +47,7 @@ const HEAD_BYTES = 24;
 const HEAD_CRC_AT = 20;
 /** A smaller plane shares its statistics with the next one: tables of its own would cost more. */
 const OWN_BLOCK_BYTES = 1024;
-const LEVEL = 3;
+const LEVEL = 1;
 
 /** What one reading consists of. */
 export interface BlockLayout {
