@@ -26,6 +26,8 @@ export const SessionSummary = Type.Object(
     streamCount: Count,
     storedReadings: Count,
     lostReadings: Count,
+    /** Rises when readings come after the session was ended and sealed. Above 1: amended. */
+    revision: Type.Integer({ minimum: 1 }),
   },
   { $id: 'SessionSummary' },
 );

@@ -62,6 +62,7 @@ export const errorCodes = {
   'too-many-fragments': { temporary: true, text: 'the oldest gaps must be filled or declared first' },
   superseded: { temporary: false, text: 'a newer connection of this device took over' },
   conflict: { temporary: false, text: 'the request contradicts what is stored' },
+  'damaged-readings': { temporary: false, text: 'stored readings fail their checksum' },
   'store-unavailable': { temporary: true, text: 'the database cannot be reached; nothing was acknowledged' },
   overloaded: { temporary: true, text: 'a bounded resource is full' },
   draining: { temporary: true, text: 'this instance is stopping' },

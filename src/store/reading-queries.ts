@@ -5,16 +5,21 @@
  */
 
 import { assert } from '#base/assert.ts';
+import { limits } from '#protocol/limits.ts';
 import type { Axis } from '#protocol/messages.ts';
-import { decodeTimes, decodeValues, type PackedChunk, type PackedLayout } from '#store/chunk-codec.ts';
-import { epochToInt8, int8ToEpoch } from '#store/epoch.ts';
+import { decodeTimes, decodeValues, type PackedLayout } from '#store/chunk-codec.ts';
+import { chunkStatement, unpackChunks, type StoredChunk } from '#store/chunk-reader.ts';
+import { int8ToEpoch } from '#store/epoch.ts';
 import { runAsOrg, type RolePool, type Statement } from '#store/pools.ts';
 
 export const readingLimits = {
   defaultRows: 1_000,
   /** 32 axes of these are 2.6 MB, decoded. */
   maxRows: 10_000,
-  /** At most 500 readings of 32 float32 axes each, so 4 MB; a page of live chunks (50 readings) takes few fetches. */
+  /**
+   * Hot ones have at most 500 readings of 32 float32 axes each, so 4 MB; a page of live chunks (50 readings) takes few
+   * fetches. Of sealed ones, with half a megabyte each, a page's readings take a few.
+   */
   chunksPerFetch: 64,
 } as const;
 
@@ -66,13 +71,15 @@ export function createReadingQueries(app: RolePool): ReadingQueries {
       const epochNames = ((epochs?.rows ?? []) as { epoch: string }[]).map((row) => int8ToEpoch(row.epoch));
       const page = createPage(stream, query);
       let position = start ?? (epochNames[0] === undefined ? null : { epoch: epochNames[0], seq: 0 });
-      while (position !== null && page.missing > 0) {
-        const statements = [orderedScan, chunkStatement(query, position, page.missing)];
-        const [, result] = await runAsOrg(app, orgId, { statements, mode: 'snapshot' });
-        const chunks = (result?.rows ?? []) as ChunkRow[];
-        position = page.add(chunks, position) ?? nextPosition({ chunks, position, epochNames });
+      while (position !== null) {
+        const statements = [chunksFrom(position, query, page.missing)];
+        const [result] = await runAsOrg(app, orgId, { statements, mode: 'snapshot' });
+        const chunks = unpackChunks(result?.rows ?? []);
+        const full = page.add(chunks, position);
+        if (full !== null) return page.finish(full);
+        position = nextPosition({ chunks, position, epochNames });
       }
-      return page.finish(position);
+      return page.finish(null);
     },
   };
 }
@@ -89,17 +96,11 @@ interface StreamRow {
   readonly scale: readonly number[] | null;
 }
 
-interface ChunkRow extends PackedChunk {
-  readonly first_seq: number;
-  /** Where the next chunk of the epoch that may have readings in range starts; null at the last one. */
-  readonly following: number | null;
-}
-
 interface PageBuilder {
   /** Rows that still fit. */
   readonly missing: number;
-  /** Takes the readings in range; returns where the page ended when it became full within these chunks. */
-  add(chunks: readonly ChunkRow[], from: Position): Position | null;
+  /** Takes the readings in range; returns the first for which there is no place in the page. */
+  add(chunks: readonly StoredChunk[], from: Position): Position | null;
   finish(position: Position | null): Readings;
 }
 
@@ -125,13 +126,13 @@ function createPage(stream: StreamRow, query: ReadingQuery): PageBuilder {
       for (const chunk of chunks) {
         const times = decodeTimes(chunk);
         const values = decodeValues(chunk, layout);
-        for (let i = Math.max(0, from.seq - chunk.first_seq); i < chunk.n; i++) {
+        for (let i = Math.max(0, from.seq - chunk.firstSeq); i < chunk.n; i++) {
           const timeUs = times[i]!;
           if (timeUs < query.fromUs || timeUs >= query.toUs) continue;
-          if (rowCount === query.limit) return { epoch: from.epoch, seq: chunk.first_seq + i };
+          if (rowCount === query.limit) return { epoch: from.epoch, seq: chunk.firstSeq + i };
           rows[rowCount * width] = timeUs;
           rows.set(values.subarray(i * layout.axisCount, (i + 1) * layout.axisCount), rowCount * width + 1);
-          addRow(from.epoch, chunk.first_seq + i);
+          addRow(from.epoch, chunk.firstSeq + i);
         }
       }
       return null;
@@ -148,12 +149,12 @@ function createPage(stream: StreamRow, query: ReadingQuery): PageBuilder {
 
 /** Behind the fetched chunks, or in the next epoch, or null at the end. */
 function nextPosition(at: {
-  chunks: readonly ChunkRow[];
+  chunks: readonly StoredChunk[];
   position: Position;
   epochNames: readonly string[];
 }): Position | null {
-  const following = at.chunks.at(-1)?.following ?? null;
-  if (following !== null) return { epoch: at.position.epoch, seq: following };
+  const last = at.chunks.at(-1);
+  if (last !== undefined) return { epoch: at.position.epoch, seq: last.firstSeq + last.n };
   const next = at.epochNames[at.epochNames.indexOf(at.position.epoch) + 1];
   return next === undefined ? null : { epoch: next, seq: 0 };
 }
@@ -175,42 +176,18 @@ function streamStatements(query: ReadingQuery): Statement[] {
   ];
 }
 
-// The index on time (BRIN, which only bitmaps read) finds the chunks of all streams at a time; this wants one stream's,
-// in order, which the index on seq gives without sorting: 30 ms against 500 for the end of an hour of one stream of ten.
-const orderedScan: Statement = {
-  name: 'ordered-scan',
-  text: `select set_config('enable_bitmapscan', 'off', true)`,
-};
-
-// The lateral form lets PostgreSQL leave out all partitions but the epoch's commit days. Chunks of an epoch do not
-// overlap, so the last one that starts at or before the position is the first that can hold it. No more chunks come than
-// `rows` readings take when all of theirs are in range.
-function chunkStatement(query: ReadingQuery, position: Position, rows: number): Statement {
-  return {
-    name: 'chunks',
-    text: `select c.first_seq, c.n, c.segments, c.deltas, c.data, c.following
-      from kymo.stream_epoch e
-     cross join lateral (
-       select coalesce(max(f.first_seq), 0) as first_seq
-         from (select b.first_seq from kymo.chunk b
-                where b.stream_id = $1 and b.epoch = $2 and b.first_seq <= $3::bigint
-                  and b.commit_day between e.first_commit_day and e.last_commit_day
-                order by b.first_seq desc limit 1) f) start
-     cross join lateral (
-       select w.first_seq, w.n, w.segments, w.deltas, w.data, w.following from (
-         select c.first_seq, c.n, c.segments, c.deltas, c.data,
-                sum(c.n) over (order by c.first_seq) - c.n as before,
-                lead(c.first_seq) over (order by c.first_seq) as following
-           from kymo.chunk c
-          where c.stream_id = $1 and c.epoch = $2 and c.first_seq >= start.first_seq
-            and c.commit_day between e.first_commit_day and e.last_commit_day
-            and c.first_seq + c.n > $3::bigint and c.last_us >= $4 and c.first_us < $5
-          order by c.first_seq limit ${readingLimits.chunksPerFetch}) w
-        where w.before < $6) c
-      where e.stream_id = $1 and e.epoch = $2
-      order by c.first_seq`,
-    values: [query.streamId, epochToInt8(position.epoch), position.seq, query.fromUs, query.toUs, rows],
+/** No more chunks than `rows` readings and one more take when all are in range: that one says where the next page starts. */
+function chunksFrom(position: Position, { streamId, fromUs, toUs }: ReadingQuery, rows: number): Statement {
+  const range = {
+    streamId,
+    epoch: position.epoch,
+    fromSeq: position.seq,
+    toSeq: limits.seqExclusive,
+    fromUs,
+    toUs,
+    maxReadings: rows + 1,
   };
+  return chunkStatement(range, readingLimits.chunksPerFetch);
 }
 
 function formatCursor(position: Position): string {

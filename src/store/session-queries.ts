@@ -93,6 +93,7 @@ interface SummaryRow {
   readonly stored: number;
   readonly lost: number;
   readonly is_live: boolean;
+  readonly revision: number;
 }
 
 interface StreamDetailRow extends StreamRow {
@@ -119,6 +120,7 @@ function summaryOf(row: SummaryRow): SessionSummary {
     streamCount: row.streams,
     storedReadings: row.stored,
     lostReadings: row.lost,
+    revision: row.revision,
   };
 }
 
@@ -172,11 +174,19 @@ function pairs(set: RangeSet): [number, number][] {
 }
 
 // A session is live when the newest chunk of one of its open streams arrived lately; only epochs that committed today
-// or yesterday are looked at, in the partition of that day.
+// or yesterday are looked at, in the partition of that day. Readings that came after their stream was sealed count as a
+// revision at once, and as the same one when they are sealed.
 const summaryOfPage = `
   select p.id, p.label, p.synthetic, p.started_at, p.ended_at,
          (extract(epoch from p.started_at) * 1000000)::bigint as started_us,
-         t.streams, t.stored, t.lost, t.is_live
+         t.streams, t.stored, t.lost, t.is_live,
+         (select 1 + coalesce(sum(g.revision - 1 + (o.stored > g.sealed_readings)::integer), 0)
+            from kymo.stream s
+            join kymo.stream_sealing g on g.stream_id = s.id
+           cross join lateral (
+             select sum(upper(r) - lower(r)) as stored
+               from kymo.stream_epoch e cross join lateral unnest(e.committed) r where e.stream_id = s.id) o
+           where s.session_id = p.id)::integer as revision
     from page p
    cross join lateral (
      select count(distinct s.id) as streams,
