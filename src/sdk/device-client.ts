@@ -5,10 +5,10 @@
 
 import { WebSocket } from 'ws';
 
-import { AppError } from '#base/errors.ts';
 import { closeCodes } from '#protocol/codes.ts';
 import { limits } from '#protocol/limits.ts';
 import { DEVICE_SUBPROTOCOL } from '#protocol/version.ts';
+import { deviceEndpoint } from '#sdk/device-endpoint.ts';
 import {
   createDevice,
   type Device,
@@ -34,31 +34,12 @@ export interface OpenDeviceOptions extends Omit<DeviceRuntimeOptions, 'openSocke
 export function openDevice(options: OpenDeviceOptions): Promise<Device> {
   const { url, key, ca, insecure, ...runtime } = options;
   return Promise.resolve().then(() => {
-    const endpoint = endpointOf(url, insecure ?? false);
+    const endpoint = deviceEndpoint(url, insecure ?? false).href;
     return createDevice({
       ...runtime,
       openSocket: (handlers) => openSocket({ endpoint, key, ca }, handlers),
     });
   });
-}
-
-/** The WebSocket URL of a server's device endpoint. Throws AppError `invalid-field`. */
-function endpointOf(url: string, mayBeInsecure: boolean): string {
-  if (!URL.canParse(url)) throw new AppError('invalid-field', `'${url}' is not a URL`, { field: '/url' });
-  const endpoint = new URL(url);
-  endpoint.protocol = endpoint.protocol.replace(/^http/, 'ws');
-  if (endpoint.protocol !== 'ws:' && endpoint.protocol !== 'wss:')
-    throw new AppError('invalid-field', 'a server is reached by http(s) or ws(s)', { field: '/url' });
-  if (endpoint.protocol === 'ws:' && !isLoopback(endpoint.hostname) && !mayBeInsecure)
-    throw new AppError('invalid-field', `${url} would send readings in clear: use https, or insecure: true`, {
-      field: '/url',
-    });
-  if (endpoint.pathname === '/') endpoint.pathname = '/v1/device';
-  return endpoint.href;
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }
 
 interface Endpoint {

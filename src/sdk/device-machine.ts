@@ -36,7 +36,7 @@ import { upkeep } from '#sdk/device-upkeep.ts';
 import { isSettled, type DeviceLog, type FrameContent, type LossReason } from '#sdk/device-store.ts';
 
 export interface DeviceMachine {
-  /** Begins to connect; also after `stopped`. */
+  /** Begins to connect; also after `stopped`, and instead of waiting for the next attempt's time. */
   start(): void;
   /** The transport is open. */
   connected(): void;
@@ -159,7 +159,7 @@ function enter(
 }
 
 function start(state: MachineState): void {
-  if (state.phase !== 'idle' && state.phase !== 'stopped') return;
+  if (state.phase !== 'idle' && state.phase !== 'stopped' && state.phase !== 'waiting') return;
   state.attempt = 0;
   connect(state);
 }

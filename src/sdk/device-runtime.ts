@@ -100,8 +100,10 @@ export interface Device {
   /** Waits until the server has confirmed everything. False when `timeoutMs` passed before. */
   drained(options?: { readonly timeoutMs?: number }): Promise<boolean>;
   status(): DeviceStatus & { readonly clippedReadings: number };
-  /** Connects again after the server closed for good (`stopped`). */
+  /** Connects now: after the server closed for good (`stopped`), or without waiting for the next attempt's time. */
   reconnect(): void;
+  /** Hands what was pushed to the store now. Resolves when it would survive the death of the process. */
+  flush(): Promise<void>;
   /** Waits up to `drainMs` (default 5000) for what is on its way, then disconnects and closes the store. */
   close(options?: { readonly drainMs?: number }): Promise<void>;
 }
@@ -122,6 +124,8 @@ interface RuntimeState {
   machine: DeviceMachine;
   socket: DeviceSocket | null;
   cancelTimer: () => void;
+  /** Bytes that wait until the store is durable. */
+  withheldBytes: number;
   /** Readings wait in a builder, and the machine knows. */
   isGathering: boolean;
   clippedReadings: number;
@@ -140,6 +144,7 @@ export function createDevice(options: DeviceRuntimeOptions): Device {
     machine: undefined as never,
     socket: null,
     cancelTimer: () => undefined,
+    withheldBytes: 0,
     isGathering: false,
     clippedReadings: 0,
     isClosed: false,
@@ -159,6 +164,10 @@ export function createDevice(options: DeviceRuntimeOptions): Device {
     drained: ({ timeoutMs = 30_000 } = {}) => drained(state, timeoutMs),
     status: () => ({ ...state.machine.status(), clippedReadings: clipped(state) }),
     reconnect: () => state.machine.start(),
+    flush: () => {
+      collect(state);
+      return durable(state);
+    },
     close: ({ drainMs = 5000 } = {}) => close(state, drainMs),
   };
 }
@@ -174,9 +183,12 @@ function machineOf(state: RuntimeState): DeviceMachine {
     ...(options.timing === undefined ? {} : { timing: options.timing }),
     effects: {
       connect: () => connect(state),
-      sendText: (text) => state.socket?.sendText(text),
-      sendBinary: (bytes) => state.socket?.sendBinary(bytes),
-      bufferedBytes: () => state.socket?.bufferedBytes() ?? 0,
+      sendText: (text, isTimed) => {
+        if (isTimed === true) state.socket?.sendText(text);
+        else sendWhenDurable(state, text.length, (socket) => socket.sendText(text));
+      },
+      sendBinary: (bytes) => sendWhenDurable(state, bytes.length, (socket) => socket.sendBinary(bytes)),
+      bufferedBytes: () => (state.socket?.bufferedBytes() ?? 0) + state.withheldBytes,
       close: (code, reason) => {
         const { socket } = state;
         state.socket = null;
@@ -189,6 +201,23 @@ function machineOf(state: RuntimeState): DeviceMachine {
       collect: () => collect(state),
       report: (event) => report(state, event),
     },
+  });
+}
+
+/**
+ * Shows nothing to the server that the store could still forget (the output commit problem of rollback recovery, E. N.
+ * Elnozahy et al., ACM Computing Surveys 2002). Bound: the machine sends no readings while bufferedBytes is high.
+ */
+function sendWhenDurable(state: RuntimeState, bytes: number, send: (socket: DeviceSocket) => void): void {
+  const { socket } = state;
+  const { whenDurable } = state.options.store;
+  if (socket === null) return;
+  if (whenDurable === undefined) return send(socket);
+  state.withheldBytes += bytes;
+  whenDurable(() => {
+    state.withheldBytes -= bytes;
+    // What was meant for a connection that is gone is said anew on the next.
+    if (state.socket === socket) send(socket);
   });
 }
 
@@ -279,7 +308,10 @@ function openStream(state: RuntimeState, options: StreamOptions): DeviceStream {
       if (content !== null) appendFull(content);
       state.machine.skip(definition.stream, count, reason);
     },
-    end: () => Promise.resolve(endStream(state, stream)),
+    end: () => {
+      endStream(state, stream);
+      return durable(state);
+    },
   };
 }
 
@@ -295,6 +327,11 @@ function endStream(state: RuntimeState, stream: OpenStream): void {
   state.clippedReadings += stream.builder.clippedReadings;
   state.streams.delete(stream.definition.stream);
   state.machine.end(stream.definition.stream);
+}
+
+function durable(state: RuntimeState): Promise<void> {
+  const { whenDurable } = state.options.store;
+  return new Promise((resolve) => (whenDurable === undefined ? resolve() : whenDurable(resolve)));
 }
 
 function clipped(state: RuntimeState): number {
@@ -336,4 +373,5 @@ async function close(state: RuntimeState, drainMs: number): Promise<void> {
   state.machine.stop();
   state.cancelTimer();
   state.options.store.close();
+  await state.options.store.closed;
 }

@@ -64,7 +64,8 @@ export interface DeviceMachineOptions {
 export interface DeviceEffects {
   /** Open a connection; answer with `connected` or `disconnected`. */
   connect(): void;
-  sendText(text: string): void;
+  /** `isTimed`: it must leave now, since it measures time or shows life, and says nothing of what the store holds. */
+  sendText(text: string, isTimed?: boolean): void;
   sendBinary(bytes: Uint8Array): void;
   /** Close the connection, or give up opening it; report nothing more of it. */
   close(code: number, reason: string): void;
@@ -158,7 +159,8 @@ export interface MachineState {
 export const NEVER = Number.POSITIVE_INFINITY;
 
 export function send(state: MachineState, message: DeviceMessage): void {
-  state.effects.sendText(JSON.stringify(message));
+  const isTimed = message.type === 'probe' || message.type === 'heartbeat';
+  state.effects.sendText(JSON.stringify(message), isTimed);
 }
 
 /** Makes the next flush due no later than `delayMs` from now. */

@@ -1,6 +1,7 @@
 /**
  * Owns what every device store must do, wherever it keeps its readings: one suite of tests, run by each
- * implementation's own test file. `reopen` is left out by a store that does not outlive its process.
+ * implementation's own test file, in Node or in a browser. `reopen` is left out by a store that does not outlive its
+ * process.
  */
 
 import { expect, test } from 'vitest';
@@ -11,9 +12,9 @@ import { unsettled, type DeviceLog, type DeviceStore, type FrameContent } from '
 
 export interface StoreUnderTest {
   /** An empty store with this bound. */
-  readonly create: (maxBytes: number) => DeviceStore;
+  readonly create: (maxBytes: number) => DeviceStore | Promise<DeviceStore>;
   /** Closes the store and opens it again. */
-  readonly reopen?: (store: DeviceStore) => DeviceStore;
+  readonly reopen?: (store: DeviceStore) => DeviceStore | Promise<DeviceStore>;
   /** A bound that holds at least a hundred frames of `content(10)`. */
   readonly smallBytes: number;
 }
@@ -49,6 +50,10 @@ export function content(count: number, hasTimes = false): FrameContent {
   return { count, firstUs: 1_700_000_000_000_000 + counter, periodNs: 5_000_000, deltasUs, payload };
 }
 
+function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
 /** What a reading is, whatever frame it came in. */
 export function bytesBySeq(store: DeviceStore, log: DeviceLog): Map<number, string> {
   const found = new Map<number, string>();
@@ -58,7 +63,7 @@ export function bytesBySeq(store: DeviceStore, log: DeviceLog): Map<number, stri
     if (frames.length === 0) return found;
     for (const frame of frames) {
       for (let i = 0; i < frame.count; i++)
-        found.set(frame.firstSeq + i, Buffer.from(frame.payload.subarray(i * 4, i * 4 + 4)).toString('hex'));
+        found.set(frame.firstSeq + i, hexOf(frame.payload.subarray(i * 4, i * 4 + 4)));
       seq = frame.firstSeq + frame.count;
     }
   }
@@ -73,8 +78,8 @@ export function testDeviceStoreConformance(under: StoreUnderTest): void {
 }
 
 function testNumbers(under: StoreUnderTest): void {
-  test('numbers start at 0 and follow each other, per stream', () => {
-    const store = under.create(under.smallBytes);
+  test('numbers start at 0 and follow each other, per stream', async () => {
+    const store = await under.create(under.smallBytes);
     const a = store.define(foot);
     const b = store.define(hand);
     expect(store.append(a, content(3))!.firstSeq).toBe(0);
@@ -86,8 +91,8 @@ function testNumbers(under: StoreUnderTest): void {
     store.close();
   });
 
-  test('what was appended is read back, from any number on, within a limit of bytes', () => {
-    const store = under.create(under.smallBytes);
+  test('what was appended is read back, from any number on, within a limit of bytes', async () => {
+    const store = await under.create(under.smallBytes);
     const log = store.define(foot);
     const first = content(10);
     const second = content(4, true);
@@ -103,8 +108,8 @@ function testNumbers(under: StoreUnderTest): void {
     store.close();
   });
 
-  test('a stream is defined once; another definition under its id is refused', () => {
-    const store = under.create(under.smallBytes);
+  test('a stream is defined once; another definition under its id is refused', async () => {
+    const store = await under.create(under.smallBytes);
     const log = store.define(foot);
     expect(store.define({ ...foot })).toBe(log);
     expect(() => store.define({ ...foot, rateHz: 100 })).toThrow(
@@ -118,8 +123,8 @@ function testNumbers(under: StoreUnderTest): void {
     store.close();
   });
 
-  test('skipped numbers are losses, neighbours of one reason together', () => {
-    const store = under.create(under.smallBytes);
+  test('skipped numbers are losses, neighbours of one reason together', async () => {
+    const store = await under.create(under.smallBytes);
     const log = store.define(foot);
     store.append(log, content(3));
     store.skip(log, 4, 'sensor-fault');
@@ -135,8 +140,8 @@ function testNumbers(under: StoreUnderTest): void {
 }
 
 function testSpace(under: StoreUnderTest): void {
-  test('acknowledged readings go first when space is needed, and no earlier', () => {
-    const store = under.create(under.smallBytes);
+  test('acknowledged readings go first when space is needed, and no earlier', async () => {
+    const store = await under.create(under.smallBytes);
     const a = store.define(foot);
     const b = store.define(hand);
     const kept = store.append(b, content(10))!;
@@ -159,8 +164,8 @@ function testSpace(under: StoreUnderTest): void {
     store.close();
   });
 
-  test('when nothing is acknowledged the oldest readings go, each of them a loss', () => {
-    const store = under.create(under.smallBytes);
+  test('when nothing is acknowledged the oldest readings go, each of them a loss', async () => {
+    const store = await under.create(under.smallBytes);
     const dropped: number[] = [];
     store.onEvent = (event) => {
       if (event.type === 'loss') dropped.push(event.loss.to - event.loss.from);
@@ -170,7 +175,7 @@ function testSpace(under: StoreUnderTest): void {
     while (store.status().droppedReadings < 500) {
       const frame = store.append(log, content(10))!;
       for (let i = 0; i < 10; i++)
-        all.set(frame.firstSeq + i, Buffer.from(frame.payload.subarray(i * 4, i * 4 + 4)).toString('hex'));
+        all.set(frame.firstSeq + i, hexOf(frame.payload.subarray(i * 4, i * 4 + 4)));
     }
     const held = bytesBySeq(store, log);
     for (const [seq, bytes] of held) expect(bytes).toBe(all.get(seq));
@@ -181,8 +186,8 @@ function testSpace(under: StoreUnderTest): void {
     store.close();
   });
 
-  test('a store full of streams forgets one that is done, and refuses when none is', () => {
-    const store = under.create(1024 * 1024);
+  test('a store full of streams forgets one that is done, and refuses when none is', async () => {
+    const store = await under.create(1024 * 1024);
     const streamOf = (i: number): StreamDefinition => ({
       ...foot,
       stream: `01890000-0000-7000-8000-${String(i).padStart(12, '0')}`,
@@ -200,8 +205,8 @@ function testSpace(under: StoreUnderTest): void {
 }
 
 function testForgetting(under: StoreUnderTest): void {
-  test('a log that is forgotten is gone with its readings, also unacknowledged ones; others stay', () => {
-    let store = under.create(under.smallBytes);
+  test('a log that is forgotten is gone with its readings, also unacknowledged ones; others stay', async () => {
+    let store = await under.create(under.smallBytes);
     const gone = store.define(foot);
     const kept = store.define(hand);
     const before = store.append(kept, content(10))!;
@@ -216,7 +221,7 @@ function testForgetting(under: StoreUnderTest): void {
     check();
     expect(store.status().bytes).toBeLessThanOrEqual(bytes + 100);
     if (under.reopen !== undefined) {
-      store = under.reopen(store);
+      store = await under.reopen(store);
       check();
     }
     // Defined again, it is a stream without readings, whatever it was.
@@ -229,8 +234,8 @@ function testLife(under: StoreUnderTest): void {
   const { reopen } = under;
   if (reopen === undefined) return;
 
-  test('everything is there after the store was closed and opened again', () => {
-    let store = under.create(under.smallBytes);
+  test('everything is there after the store was closed and opened again', async () => {
+    let store = await under.create(under.smallBytes);
     const epoch = store.epoch;
     let log = store.define(foot);
     store.define(hand);
@@ -245,7 +250,7 @@ function testLife(under: StoreUnderTest): void {
     store.end(log);
     const before = { ...log };
     const bytes = bytesBySeq(store, log);
-    store = reopen(store);
+    store = await reopen(store);
     expect(store.epoch).toBe(epoch);
     expect(store.previousStoreLost).toBe(false);
     expect(store.incarnation).toBe('01890000-0000-7000-8000-00000000abcd');
@@ -255,20 +260,20 @@ function testLife(under: StoreUnderTest): void {
       expect(log[key]).toEqual(before[key]);
     expect(bytesBySeq(store, log)).toEqual(bytes);
     store.finish(log);
-    store = reopen(store);
+    store = await reopen(store);
     expect(store.logs()[0]!.phase).toBe('finished');
     store.close();
   });
 
-  test('numbers go on where they ended, also when all readings are gone', () => {
-    let store = under.create(under.smallBytes);
+  test('numbers go on where they ended, also when all readings are gone', async () => {
+    let store = await under.create(under.smallBytes);
     let log = store.define(foot);
     while (sizeOf(store.held(log)) === log.nextSeq) {
       store.append(log, content(100));
       store.setSettled(log, [{ from: 0, to: log.nextSeq }]);
     }
     const next = log.nextSeq;
-    store = reopen(store);
+    store = await reopen(store);
     log = store.define(foot);
     expect(log.nextSeq).toBe(next);
     expect(store.append(log, content(1))!.firstSeq).toBe(next);
@@ -277,8 +282,8 @@ function testLife(under: StoreUnderTest): void {
 }
 
 function testEpochs(under: StoreUnderTest): void {
-  test('a new epoch takes over what is not settled from a number on, and its losses', () => {
-    let store = under.create(under.smallBytes);
+  test('a new epoch takes over what is not settled from a number on, and its losses', async () => {
+    let store = await under.create(under.smallBytes);
     const old = store.define(foot);
     store.append(old, content(10));
     store.append(old, content(10));
@@ -308,7 +313,7 @@ function testEpochs(under: StoreUnderTest): void {
     };
     check();
     if (under.reopen !== undefined) {
-      store = under.reopen(store);
+      store = await under.reopen(store);
       next = store.logs()[1]!;
       check();
     }
@@ -316,8 +321,8 @@ function testEpochs(under: StoreUnderTest): void {
     store.close();
   });
 
-  test('a new epoch from the first number on leaves nothing of the old one', () => {
-    let store = under.create(under.smallBytes);
+  test('a new epoch from the first number on leaves nothing of the old one', async () => {
+    let store = await under.create(under.smallBytes);
     const old = store.define(foot);
     store.append(old, content(10));
     store.setSettled(old, [{ from: 0, to: 3 }]);
@@ -325,7 +330,7 @@ function testEpochs(under: StoreUnderTest): void {
     store.end(old);
     let next = store.startEpoch(old, 0);
     if (under.reopen !== undefined) {
-      store = under.reopen(store);
+      store = await under.reopen(store);
       next = store.logs()[0]!;
     }
     expect(store.logs()).toEqual([next]);

@@ -3,7 +3,9 @@
  * A log is one (stream, epoch); at most one log of a stream is current, older ones are leftovers that still have
  * something to deliver. A number is never given to two readings of one log. Acknowledged readings are dropped only when
  * space is needed (a restored server may ask again), then the oldest unacknowledged ones, each drop a recorded loss.
- * All operations are synchronous: what `append` returned survives the death of the process.
+ * All operations are synchronous: what `append` returned survives the death of the process, with a store that writes
+ * behind from the next call of what `whenDurable` was given on. Nothing of what a store was told may be shown to a server
+ * before it would survive: else a number could be given twice.
  */
 
 import { emptyRanges, subtract, type RangeSet } from '#base/ranges.ts';
@@ -131,6 +133,13 @@ export interface DeviceStore {
   onEvent: ((event: StoreEvent) => void) | null;
   /** Writes everything to the medium and lets go of it. The store must not be used afterwards. */
   close(): void;
+  /**
+   * Only of stores that write behind: calls `action` once everything that the store was told so far would survive the
+   * death of the process; at once when it does already. Calls come in the order in which they were asked for.
+   */
+  readonly whenDurable?: (action: () => void) => void;
+  /** Only of stores that write behind: resolves when `close` is done. */
+  readonly closed?: Promise<void>;
 }
 
 export type StoreEvent =
