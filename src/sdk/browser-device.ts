@@ -71,6 +71,14 @@ function pageOrigin(): string {
   return location.origin;
 }
 
+/** A WebSocket as far as it is used here: its types in Node and in browsers differ in what they may send. */
+interface Socket {
+  readonly readyState: number;
+  readonly bufferedAmount: number;
+  send(data: string | Uint8Array<ArrayBuffer>): void;
+  close(code?: number, reason?: string): void;
+}
+
 const CONNECTING = 0;
 const OPEN = 1;
 /** No close code came (RFC 6455 section 7.1.5). */
@@ -81,7 +89,7 @@ function openSocket(
   ticket: (() => Promise<string>) | undefined,
   handlers: DeviceSocketHandlers,
 ): DeviceSocket {
-  let socket: WebSocket | null = null;
+  let socket: Socket | null = null;
   let isClosed = false;
   const connect = (address: URL): void => {
     if (!isClosed) socket = join(address, handlers);
@@ -105,7 +113,8 @@ function openSocket(
       if (socket?.readyState === OPEN) socket.send(text);
     },
     sendBinary: (bytes) => {
-      if (socket?.readyState === OPEN) socket.send(bytes);
+      // What the device sends it has encoded itself, into memory that nobody shares.
+      if (socket?.readyState === OPEN) socket.send(bytes as Uint8Array<ArrayBuffer>);
     },
     bufferedBytes: () => socket?.bufferedAmount ?? 0,
     close: (code, reason) => {
@@ -117,7 +126,7 @@ function openSocket(
   };
 }
 
-function join(address: URL, handlers: DeviceSocketHandlers): WebSocket {
+function join(address: URL, handlers: DeviceSocketHandlers): Socket {
   const socket = new WebSocket(address.href, DEVICE_SUBPROTOCOL);
   socket.binaryType = 'arraybuffer';
   socket.addEventListener('open', () => handlers.opened());

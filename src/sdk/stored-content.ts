@@ -4,7 +4,7 @@
  */
 
 import { AppError } from '#base/errors.ts';
-import { intersect, rangesOf, subtract, type RangeSet } from '#base/ranges.ts';
+import { intersect, rangesOf, subtract, union, type RangeSet } from '#base/ranges.ts';
 import { randomEpoch } from '#base/uuid.ts';
 import { addLoss, newLog, type LogState } from '#sdk/device-log.ts';
 import { storeLimits, type StoredFrame } from '#sdk/device-store.ts';
@@ -149,12 +149,20 @@ function heldBy(frames: readonly FrameRecord[], logId: number): RangeSet {
   );
 }
 
-/** Numbers that were given, are neither settled nor declared, and are not here: refused when written, or damaged. */
+/**
+ * Numbers that were given, are neither settled nor declared, and are not here. The oldest went for want of space, and so
+ * did those that a full database took without their readings (write-behind.ts); anything else is damage.
+ */
 function declareMissing(log: LogRecord, held: RangeSet, found: Found): void {
   if (log.nextSeq === 0) return;
   const open = subtract(subtract(subtract([{ from: 0, to: log.nextSeq }], log.settled), held), log.losses);
-  for (const range of intersect(open, log.unwritten)) addLoss(log, { ...range, reason: 'device-store-full' });
-  for (const range of subtract(open, log.unwritten)) {
+  const [oldest] = held;
+  const dropped = union(
+    log.unwritten,
+    oldest === undefined || oldest.from === 0 ? [] : [{ from: 0, to: oldest.from }],
+  );
+  for (const range of intersect(open, dropped)) addLoss(log, { ...range, reason: 'device-store-full' });
+  for (const range of subtract(open, dropped)) {
     found.isDamaged = true;
     addLoss(log, { ...range, reason: 'device-store-damaged' });
   }

@@ -1,13 +1,13 @@
 /**
  * Owns what of a store in memory is not yet in its database: one transaction at a time, each of everything that changed
  * until it began, so that the database is always the memory of one moment. Who waits for durability is called in order.
- * Bound: that of the memory. A database that refuses what is written costs what is acknowledged first, then the oldest
- * readings, slowly; meanwhile the numbers that were given are written without the readings, so that sending goes on.
+ * Bound: that of the memory. A full database costs what is acknowledged first, then the oldest readings, a share at a time;
+ * as long as it takes no readings, the numbers that were given are written without them, so that sending goes on.
  */
 
 import type { Clock } from '#base/clock.ts';
 import { messageOf } from '#base/errors.ts';
-import { rangesOf, type RangeSet } from '#base/ranges.ts';
+import { covers, rangesOf, type RangeSet } from '#base/ranges.ts';
 import type { LogState } from '#sdk/device-log.ts';
 import type { StoredFrame } from '#sdk/device-store.ts';
 import type { MemoryEntry, MemoryJournal, MemoryLog } from '#sdk/memory-frames.ts';
@@ -73,7 +73,7 @@ export interface WriteBehind {
   writeAll(): void;
   whenDurable(action: () => void): void;
   isFull(): boolean;
-  /** Writes what is left, once, and closes the database. Waiting calls are dropped. */
+  /** Writes what is left, once, and closes the database. Calls that wait for what it refuses are dropped. */
   close(): Promise<void>;
 }
 
@@ -86,8 +86,11 @@ interface BehindState {
   readonly waiting: { readonly change: number; readonly action: () => void }[];
   logs: Set<MemoryLog>;
   frames: Map<number, MemoryEntry>;
-  removed: Set<number>;
+  /** By place, what the database may still hold. */
+  removed: Map<number, MemoryEntry>;
   forgotten: Set<number>;
+  /** What the database knows of each log. */
+  readonly written: Map<MemoryLog, RangeSet>;
   isHeaderDirty: boolean;
   isWhole: boolean;
   isScheduled: boolean;
@@ -95,6 +98,8 @@ interface BehindState {
   isDue: boolean;
   writing: Promise<void> | null;
   isFull: boolean;
+  /** The last refusal was for want of space. */
+  isOutOfSpace: boolean;
   /** Not even numbers can be written: wait for the next attempt. */
   isBlocked: boolean;
   isRetryDue: boolean;
@@ -106,7 +111,7 @@ interface BehindState {
 
 const DEFAULT_RETRY_MS = 1000;
 const MAX_RETRY_MS = 60_000;
-/** Share of what is held that goes when a retry is refused too. */
+/** Share of what is held that goes for want of space, at each attempt. */
 const DROP_SHARE = 1 / 16;
 
 export function createWriteBehind(options: WriteBehindOptions): WriteBehind {
@@ -118,14 +123,16 @@ export function createWriteBehind(options: WriteBehindOptions): WriteBehind {
     waiting: [],
     logs: new Set(),
     frames: new Map(),
-    removed: new Set(),
+    removed: new Map(),
     forgotten: new Set(),
+    written: new Map(),
     isHeaderDirty: false,
     isWhole: false,
     isScheduled: false,
     isDue: false,
     writing: null,
     isFull: false,
+    isOutOfSpace: false,
     isBlocked: false,
     isRetryDue: false,
     retryMs: options.retryMs ?? DEFAULT_RETRY_MS,
@@ -155,8 +162,8 @@ function journalOf(state: BehindState): MemoryJournal {
       state.frames.set(entry.place, entry);
       changed(state);
     },
-    removed: ({ place }) => {
-      if (!state.frames.delete(place)) state.removed.add(place);
+    removed: (entry) => {
+      if (!state.frames.delete(entry.place)) state.removed.set(entry.place, entry);
       changed(state);
     },
     changed: (log, canWait) => {
@@ -170,6 +177,7 @@ function journalOf(state: BehindState): MemoryJournal {
     forgotten: (log) => {
       state.forgotten.add(log.id);
       state.logs.delete(log);
+      state.written.delete(log);
       changed(state);
     },
     incarnationChanged: () => {
@@ -189,6 +197,7 @@ function writeAll(state: BehindState): void {
   state.isHeaderDirty = true;
   state.removed.clear();
   state.forgotten.clear();
+  state.written.clear();
   for (const log of state.memory.logs.values()) state.logs.add(log);
   for (const entry of state.memory.entries()) state.frames.set(entry.place, entry);
   changed(state);
@@ -222,21 +231,43 @@ async function writeTurn(state: BehindState): Promise<void> {
   state.cancelLazy = null;
   const hasFrames = !state.isFull || state.isRetryDue;
   if (hasFrames && (await writeOnce(state, true))) return;
-  const isFreed = hasFrames && makeSpace(state);
-  // What was freed counts once its deletion is written.
+  if (hasFrames && state.isOutOfSpace && (await makeSpace(state)) && (await writeOnce(state, true))) return;
   state.isBlocked = !(await writeOnce(state, false));
-  if (isFreed && !state.isBlocked && (await writeOnce(state, true))) return;
   if (hasFrames) armRetry(state);
 }
 
-/** Acknowledged readings first; when a retry was refused and there are none, the oldest. True when it may help now. */
-function makeSpace(state: BehindState): boolean {
+/**
+ * Drops acknowledged readings, else the oldest. A full database still takes deletions, and nothing else. True when it did.
+ */
+async function makeSpace(state: BehindState): Promise<boolean> {
   const { memory } = state;
-  if (memory.freeSettled()) return true;
-  if (!state.isRetryDue) return false;
-  const { bytes } = memory.store.status();
-  memory.shrinkTo(Math.floor(bytes * (1 - DROP_SHARE)));
-  return true;
+  if (!memory.freeSettled()) memory.shrinkTo(Math.floor(memory.store.status().bytes * (1 - DROP_SHARE)));
+  const removed = [...state.removed.values()].filter((entry) => isExplained(state, entry));
+  const batch = { isWhole: false, forgotten: [], header: null, logs: [], frames: [] };
+  try {
+    await state.options.database.write({ ...batch, removed: placesOf(removed) });
+  } catch {
+    return false;
+  }
+  for (const { place } of removed) state.removed.delete(place);
+  return removed.length > 0;
+}
+
+/** True when a frame may be missing without a word: it was settled, or it was the oldest of its log (stored-content.ts). */
+function isExplained({ memory, written }: BehindState, { log, frame }: MemoryEntry): boolean {
+  const end = frame.firstSeq + frame.count;
+  if (covers(written.get(log) ?? [], { from: frame.firstSeq, to: end })) return true;
+  const oldest = log.frames.items[log.frames.head];
+  return (
+    memory.logs.get(log.id) === log &&
+    log.phase !== 'replaced' &&
+    oldest !== undefined &&
+    end <= oldest.firstSeq
+  );
+}
+
+function placesOf(entries: readonly MemoryEntry[]): RangeSet {
+  return rangesOf(entries.map(({ place }) => ({ from: place, to: place + 1 })));
 }
 
 function armRetry(state: BehindState): void {
@@ -261,8 +292,11 @@ async function writeOnce(state: BehindState, hasFrames: boolean): Promise<boolea
     putBack(state, taken);
     if (!state.isFull) state.options.onFull(true, messageOf(thrown));
     state.isFull = true;
+    state.isOutOfSpace = thrown instanceof Error && thrown.name === 'QuotaExceededError';
     return false;
   }
+  for (const log of taken.logs)
+    if (state.memory.logs.get(log.id) === log) state.written.set(log, taken.settled.get(log)!);
   state.durable = Math.max(state.durable, changes);
   if (hasFrames) takesAgain(state);
   wake(state);
@@ -288,8 +322,9 @@ interface Taken {
   readonly batch: StoreBatch;
   readonly logs: Set<MemoryLog>;
   readonly frames: Map<number, MemoryEntry>;
-  readonly removed: Set<number>;
+  readonly removed: Map<number, MemoryEntry>;
   readonly forgotten: Set<number>;
+  readonly settled: Map<MemoryLog, RangeSet>;
 }
 
 /** Everything that is to be written now, as it is at this moment. */
@@ -301,19 +336,26 @@ function take(state: BehindState, hasFrames: boolean): Taken {
   for (const { log } of frames.values()) logs.add(log);
   const batch: StoreBatch = {
     isWhole: state.isWhole,
-    removed: rangesOf([...removed].map((place) => ({ from: place, to: place + 1 }))),
+    removed: placesOf([...removed.values()]),
     forgotten: [...forgotten],
     header: state.isHeaderDirty || logs.size > 0 ? state.options.header() : null,
     logs: [...logs].map((log) => recordOf(log, unwritten)),
     frames: [...frames.values()].map(({ log, place, frame }) => ({ place, logId: log.id, frame })),
   };
   state.logs = new Set();
-  state.removed = new Set();
+  state.removed = new Map();
   state.forgotten = new Set();
   if (hasFrames) state.frames = new Map();
   state.isHeaderDirty = false;
   state.isWhole = false;
-  return { batch, logs, frames, removed, forgotten };
+  return {
+    batch,
+    logs,
+    frames,
+    removed,
+    forgotten,
+    settled: new Map([...logs].map((log) => [log, log.settled])),
+  };
 }
 
 function recordOf({ frames: _frames, ...log }: MemoryLog, unwritten: readonly MemoryEntry[]): LogRecord {
@@ -333,7 +375,7 @@ function putBack(state: BehindState, { batch, logs, frames, removed, forgotten }
   for (const log of logs) if (state.memory.logs.has(log.id)) state.logs.add(log);
   for (const id of forgotten) state.forgotten.add(id);
   for (const [place, entry] of frames) if (!state.removed.delete(place)) state.frames.set(place, entry);
-  for (const place of removed) state.removed.add(place);
+  for (const [place, entry] of removed) state.removed.set(place, entry);
 }
 
 async function close(state: BehindState): Promise<void> {

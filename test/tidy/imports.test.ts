@@ -81,7 +81,9 @@ test('pure modules touch neither files, sockets nor processes', () => {
 });
 
 test('nothing is exported from another file: there are no barrels', () => {
-  expect(linesMatching(sources, /^export\s+(\*|\{[^}]*\}|type\s+\{[^}]*\})\s.*from\s+['"]/)).toEqual([]);
+  // What the published package offers is named in one file an entry point.
+  const inner = sources.filter(({ name }) => !/^src\/sdk\/[a-z-]*-entry\.ts$/.test(name));
+  expect(linesMatching(inner, /^export\s+(\*|\{[^}]*\}|type\s+\{[^}]*\})\s.*from\s+['"]/)).toEqual([]);
 });
 
 test('the table, the folders and package.json name the same modules', () => {

@@ -1,0 +1,20 @@
+/** Owns what `kymo/client` is: the REST client and the live viewer, for browsers and Node. Names here are kept (docs/versions.md). */
+
+export { AppError } from '#base/errors.ts';
+export type {
+  About,
+  DeviceCreated,
+  ReadingPage,
+  SessionDetail,
+  SessionPage,
+  SessionSummary,
+  StreamDetail,
+} from '#contract/rest.ts';
+export {
+  createHttpClient,
+  type HttpClient,
+  type HttpClientOptions,
+  type ReadingQuery,
+} from '#sdk/http-client.ts';
+export { connectLive, type LiveClient, type LiveOptions } from '#sdk/live-client.ts';
+export type { LiveState } from '#sdk/live-events.ts';
