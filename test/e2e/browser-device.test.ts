@@ -41,11 +41,13 @@ async function openRecorder(
   url: string,
   took: Map<number, number>,
 ): Promise<Recorder> {
-  const page = await browser.contexts()[0]!.newPage();
+  const [own] = browser.contexts();
+  if (own === undefined) throw new Error('the browser has no profile');
+  const page = await own.newPage();
   const lines: string[] = [];
   await page.exposeFunction('report', (line: string) => {
-    const [word, seq, values] = line.split(' ');
-    if (word === 'took') values!.split(',').forEach((value, i) => took.set(Number(seq) + i, Number(value)));
+    const [word, seq, values = ''] = line.split(' ');
+    if (word === 'took') values.split(',').forEach((value, i) => took.set(Number(seq) + i, Number(value)));
     else lines.push(line);
   });
   await page.goto(url);
