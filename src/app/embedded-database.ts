@@ -17,6 +17,7 @@ import {
   giveDataDirectory,
   openDataDirectory,
   prepareSocketDirectory,
+  readDataDirectory,
   removeSocketDirectory,
   type DataDirectory,
 } from '#app/embedded-data-directory.ts';
@@ -95,6 +96,18 @@ export async function startEmbeddedDatabase(options: EmbeddedDatabaseOptions): P
       });
     },
   };
+}
+
+/** What is in `dataDir` now, without touching it. Throws AppError as a start would for data that is not ours. */
+export function findEmbeddedDatabase(
+  dataDir: string,
+): { kind: 'new' | 'stopped'; ownerUrl: null } | { kind: 'running'; ownerUrl: string } {
+  if (!existsSync(dataDir)) return { kind: 'new', ownerUrl: null };
+  const directory = readDataDirectory(dataDir);
+  if (!hasCluster(directory.cluster)) return { kind: 'new', ownerUrl: null };
+  if (runningPostmaster(directory.cluster) === undefined) return { kind: 'stopped', ownerUrl: null };
+  const { owner } = readCredentials(directory.cluster);
+  return { kind: 'running', ownerUrl: urlOf(directory, ownerName, owner, databaseName) };
 }
 
 interface StartOutcome {

@@ -4,6 +4,7 @@ import { AppError, messageOf } from '#base/errors.ts';
 import { settingsHelp } from '#app/config.ts';
 import { backupCommand } from '#app/backup-command.ts';
 import { deviceCommand } from '#app/device-command.ts';
+import { doctorCommand } from '#app/doctor-command.ts';
 import { migrateCommand } from '#app/migrate-command.ts';
 import { readerCommand } from '#app/reader-command.ts';
 import { replayCommand } from '#app/replay-command.ts';
@@ -26,6 +27,11 @@ const commands: Record<string, Command> = {
     doc: 'run the server with two demo sessions',
     help: serverHelp,
     run: (args) => startCommand(args, { demo: true }),
+  },
+  doctor: {
+    doc: 'look at what a server needs, and say what to mend',
+    help: () => doctorCommand.help,
+    run: doctorCommand.run,
   },
   migrate: { doc: 'bring the database to the newest schema', help: serverHelp, run: migrateCommand },
   device: { doc: 'make a device and print its key', help: () => deviceCommand.help, run: deviceCommand.run },

@@ -86,6 +86,11 @@ export function command(args: readonly string[], options: CommandOptions = {}): 
   };
 }
 
+/** Runs a program of the system to its end, as its words stand. Throws when it fails. */
+export function system(...words: readonly string[]): string {
+  return execFileSync(words[0]!, words.slice(1), { encoding: 'utf8' });
+}
+
 let template: Promise<TemporaryDirectory> | undefined;
 
 /** A data directory with the newest schema and no rows: a copy, owners and modes kept. */
@@ -93,8 +98,7 @@ export async function dataDirectory(): Promise<TemporaryDirectory> {
   template ??= makeTemplate();
   const { path: source } = await template;
   const directory = createTemporaryDirectory();
-  // The programs are never written, so they may be the same files.
-  execFileSync('cp', ['-a', '--reflink=auto', `${source}/.`, directory.path]);
+  system('cp', '-a', '--reflink=auto', `${source}/.`, directory.path);
   return directory;
 }
 
