@@ -59,6 +59,7 @@ const backend: IngestBackend = {
       progress: { committed: emptyRanges, lost: emptyRanges },
     }),
   checksumOf: async () => null,
+  isErased: async () => false,
   endStream: async () => undefined,
   recordClock: () => undefined,
 };

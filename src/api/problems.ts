@@ -16,6 +16,7 @@ const statusOfCode: Partial<Record<ErrorCode, number>> = {
   unauthenticated: 401,
   forbidden: 403,
   'not-found': 404,
+  erased: 410,
   conflict: 409,
   'stream-mismatch': 409,
   'stream-refused': 409,

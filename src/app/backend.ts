@@ -29,6 +29,7 @@ export function createBackend(parts: {
     },
     checksumOf: ({ orgId, deviceId, definition, epoch }, seq) =>
       catalogue.checksumOf({ orgId, deviceId }, { streamId: definition.stream, epoch }, seq),
+    isErased: ({ orgId, deviceId, definition }) => catalogue.isErased({ orgId, deviceId }, definition),
     async endStream({ orgId, deviceId, definition }, recordingEnded) {
       if (recordingEnded) await catalogue.endStream({ orgId, deviceId }, definition.stream);
     },

@@ -73,6 +73,11 @@ export function createMetrics(measured: Measured): Registry {
     () => gateway.session.lateFrames,
   );
   counter(
+    'kymo_discarded_frames_total',
+    'frames of erased streams, acknowledged and not stored',
+    () => gateway.session.discardedFrames,
+  );
+  counter(
     'kymo_control_floods_total',
     'connections closed for too many control messages',
     () => gateway.session.controlFloods,

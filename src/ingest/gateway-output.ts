@@ -19,7 +19,7 @@ export interface OpenAnswer {
   readonly progress: EpochProgress;
 }
 
-/** What a session asks for. Answers come back as calls: `authenticated`, `opened`, `streamEnded`, `endFailed`. */
+/** What a session asks for. Answers come back as calls: `authenticated`, `opened`, `erased`, `lost`, `streamEnded`, `endFailed`. */
 export interface GatewayOutput {
   send(message: ServerMessage): void;
   /** Closes the socket. Null: the device said bye. */
@@ -27,6 +27,8 @@ export interface GatewayOutput {
   authenticate(key: string): void;
   openStream(request: Open): void;
   endStream(buffer: StreamBuffer, close: Close): void;
+  /** The store does not know the stream of this buffer any more. Answered by `erased` or `lost`. */
+  lostStream(buffer: StreamBuffer): void;
   recordClock(clock: { deviceUs: number; offsetUs: number; roundTripUs: number }): void;
   commandResult(result: Extract<DeviceMessage, { type: 'commandResult' }>): void;
   /** The buffer has something for the store. */
@@ -46,6 +48,8 @@ export interface GatewayCounters {
   historicalFrames: number;
   /** Frames of streams that the server had closed while they were on their way. */
   lateFrames: number;
+  /** Frames of erased streams: acknowledged, and neither stored nor shown. */
+  discardedFrames: number;
   /** Connections closed for more control messages than are allowed. */
   controlFloods: number;
   /** Clock observations that came too often to be kept. */
@@ -62,6 +66,7 @@ export function newGatewayCounters(): GatewayCounters {
     liveOnlyFrames: 0,
     historicalFrames: 0,
     lateFrames: 0,
+    discardedFrames: 0,
     controlFloods: 0,
     skippedClocks: 0,
     errors: {},

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { fail, ok } from '#base/result.ts';
+import { fail, ok, type Result } from '#base/result.ts';
 import type { Frame, StreamHandle } from '#contract/readings.ts';
 import type { CloseReason } from '#protocol/codes.ts';
 import { frameBytes, type WireError } from '#protocol/data-codec.ts';
@@ -38,6 +38,7 @@ function setUp(options: { poolBytes?: number; windowBytes?: number } = {}) {
       },
       authenticate: (key) => void asked.push(`authenticate ${key}`),
       openStream: (request) => void opens.push(request),
+      lostStream: ({ handle }) => void asked.push(`lost ${handle.definition.segment}`),
       endStream: (_, message) => void asked.push(`end ${message.ref} ${message.ended}`),
       recordClock: ({ offsetUs }) => void clocks.push(offsetUs),
       commandResult: ({ id }) => void asked.push(`result ${id}`),
@@ -445,7 +446,11 @@ test('a refused stream is closed with its code; the others live, and what was on
 
 test('a stream that the store does not know ends the connection, to be begun anew', () => {
   const it = setUp().greet();
-  it.open(1).unknown();
+  const buffer = it.open(1);
+  buffer.unknown();
+  buffer.unknown();
+  expect(it.asked.filter((question) => question.startsWith('lost'))).toEqual(['lost s1']);
+  it.session.lost();
   expect(it.closed).toBe('internal');
 });
 
@@ -655,4 +660,68 @@ test('what a device answers to a command is passed on', () => {
   const id = '01900000-0000-7000-8000-000000000001';
   it.say({ type: 'commandResult', id, ok: true });
   expect(it.asked).toContain(`result ${id}`);
+});
+
+const ERASED: Result<never, WireError> = fail({ code: 'erased', message: 'gone' });
+const EVERYTHING = { next: 2 ** 53 - 1, ranges: [] };
+
+test('an erased stream is opened as discarded; what comes is acknowledged, and neither stored nor shown', () => {
+  const it = setUp().greet();
+  it.open(2);
+  it.say(openMessage(1));
+  it.session.opened(it.opens.at(-1)!, ERASED);
+  expect(it.last()).toEqual({ type: 'opened', ref: 1, settled: EVERYTHING, discarded: true });
+  it.data([wireFrame(1, 0, 10), wireFrame(2, 0, 10)]);
+  it.data([wireFrame(1, 10, 10)], { liveOnly: true });
+  it.say({ type: 'tombstone', ref: 1, from: 20, to: 30, reason: 'sensor-fault' });
+  expect(it.codes()).toEqual([]);
+  expect(it.live.map((frame) => frame.streamId)).toEqual([streamHandle('s2').definition.stream]);
+  expect(it.asked.filter((question) => question.startsWith('due'))).toEqual(['due s2']);
+  expect(it.acksAsked).toBe(1);
+  it.session.sendAck();
+  expect(it.last()).toMatchObject({ type: 'ack', streams: [{ ref: 1, ...EVERYTHING }] });
+  expect(it.counters).toMatchObject({ discardedFrames: 2, frames: 1 });
+});
+
+test('credit of discarded frames comes back at once', () => {
+  const it = setUp().greet();
+  it.say(openMessage(1));
+  it.session.opened(it.opens.at(-1)!, ERASED);
+  for (let i = 0; i < 50; i++) {
+    it.data([wireFrame(1, i * 100, 100)]);
+    it.session.sendAck();
+  }
+  expect(it.closed).toBe(undefined);
+});
+
+test('the device gives the reference of an erased stream back, and may use it for another', () => {
+  const it = setUp().greet();
+  it.say(openMessage(1));
+  it.session.opened(it.opens.at(-1)!, ERASED);
+  it.say(openMessage(1, streamHandle('other')));
+  expect(it.codes()).toEqual(['reference-in-use']);
+  it.say({ type: 'close', ref: 1, next: 20, ended: true });
+  expect(it.last()).toEqual({ type: 'closed', ref: 1 });
+  it.open(1, streamHandle('other'));
+  expect(it.last()).toEqual({ type: 'opened', ref: 1, settled: { next: 0, ranges: [] } });
+});
+
+test('a stream that is erased while it is open is discarded from then on; its neighbours go on', () => {
+  const it = setUp().greet();
+  const gone = it.open(1);
+  const kept = it.open(2);
+  it.data([wireFrame(1, 0, 10), wireFrame(2, 0, 10)]);
+  gone.take(100);
+  gone.unknown();
+  it.session.erased(gone);
+  expect(it.last()).toEqual({ type: 'opened', ref: 1, settled: EVERYTHING, discarded: true });
+  it.data([wireFrame(1, 10, 10), wireFrame(2, 10, 10)]);
+  expect(it.counters.discardedFrames).toBe(1);
+  settle(kept, 20);
+  it.session.sendAck();
+  expect(it.closed).toBe(undefined);
+  expect(it.last()).toMatchObject({
+    type: 'ack',
+    streams: [{ ref: 2, next: 20 }, { ref: 1 }],
+  });
 });

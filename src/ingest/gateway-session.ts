@@ -42,6 +42,10 @@ export interface GatewaySession {
   /** Null: nobody has this key. */
   authenticated(greeting: Greeting | null, nowUs: number): void;
   opened(request: Open, answer: Result<OpenAnswer, WireError>): void;
+  /** The stream of this buffer was erased. */
+  erased(buffer: StreamBuffer): void;
+  /** The store does not know a stream that should be there: everything is opened anew. */
+  lost(): void;
   streamEnded(buffer: StreamBuffer): void;
   /** The end could not be recorded now; it is asked for again. */
   endFailed(buffer: StreamBuffer): void;
@@ -100,7 +104,7 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
     answerError,
     endStream: (buffer, message) => output.endStream(buffer, message),
     ackSoon: () => output.ackSoon(),
-    lostStream: () => close('internal'),
+    lostStream: (buffer) => output.lostStream(buffer),
   });
 
   function send(message: ServerMessage): void {
@@ -168,10 +172,12 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
         return;
       }
       case 'tombstone':
-        withStream(message.ref, (stream) => tombstone(stream, message));
+        if (streams.isDiscarded(message.ref)) streams.acknowledgeDiscarded(message.ref);
+        else withStream(message.ref, (stream) => tombstone(stream, message));
         return;
       case 'close':
-        withStream(message.ref, (stream) => streams.close(stream, message));
+        if (streams.isDiscarded(message.ref)) streams.closeDiscarded(message.ref);
+        else withStream(message.ref, (stream) => streams.close(stream, message));
         return;
       case 'probe':
         // Both stamps are the same moment: nothing waits between receiving and answering.
@@ -247,6 +253,12 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
         answerError({ code: 'credit-exceeded', message: 'more bytes than granted' }, frame.ref);
         close('creditExceeded');
         return;
+      }
+      if (streams.isDiscarded(frame.ref)) {
+        counters.discardedFrames++;
+        if (!liveOnly) ledger.settle(size);
+        streams.acknowledgeDiscarded(frame.ref);
+        continue;
       }
       const stream = streams.get(frame.ref);
       const error = stream === undefined ? UNKNOWN_STREAM : checkFrame(stream.buffer, frame);
@@ -351,6 +363,8 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
     opened(request, answer) {
       if (phase === 'ready') streams.opened(request, answer);
     },
+    erased: (buffer) => streams.erased(buffer),
+    lost: () => close('internal'),
     streamEnded: (buffer) => streams.ended(buffer),
     endFailed: (buffer) => streams.endFailed(buffer),
     sendAck,

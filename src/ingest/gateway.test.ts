@@ -28,6 +28,7 @@ interface FakeDatabase {
   generation: number;
   committed: { from: number; to: number }[];
   checksum: number | null;
+  isErased: boolean;
   /** Draws a generation. */
   greet: () => Promise<number>;
   /** Runs before each call is answered: to fail or to delay it. */
@@ -40,6 +41,7 @@ function fakeDatabase(): FakeDatabase {
     generation: 0,
     committed: [],
     checksum: null,
+    isErased: false,
     greet: async () => ++fake.generation,
     before: async () => undefined,
   };
@@ -74,6 +76,10 @@ function backendOf(fake: FakeDatabase): IngestBackend {
       fake.calls.push(`checksum ${seq}`);
       await fake.before('checksum');
       return fake.checksum;
+    },
+    async isErased() {
+      await fake.before('isErased');
+      return fake.isErased;
     },
     async endStream(_, ended) {
       fake.calls.push(`end ${ended}`);
@@ -457,4 +463,29 @@ test('what HTTP wants unsettled is taken from the same pool', () => {
   expect(credit.take(500)).toBe(true);
   expect(gateway.statistics.credit.reservedBytes).toBe(500);
   expect(credit.take(500)).toBe(false);
+});
+
+test('a stream that the store does not know is asked about: erased, it is discarded; else all is opened anew', async () => {
+  for (const isErased of [true, false]) {
+    const it = setUp();
+    const one = await (await it.connect().greet()).open(1);
+    one.connection.binary(dataBytes([wireFrame(1, 0, 10)]));
+    it.fake.isErased = isErased;
+    it.due[0]!.take(100);
+    it.due[0]!.unknown();
+    await settled();
+    if (isErased) expect(one.last()).toMatchObject({ type: 'opened', ref: 1, discarded: true });
+    expect(one.closed).toBe(isErased ? undefined : 'internal');
+  }
+});
+
+test('when it cannot be asked whether a stream was erased, all is opened anew', async () => {
+  const it = setUp();
+  const one = await (await it.connect().greet()).open(1);
+  one.connection.binary(dataBytes([wireFrame(1, 0, 10)]));
+  it.fake.before = async () => Promise.reject(new Error('down'));
+  it.due[0]!.take(100);
+  it.due[0]!.unknown();
+  await settled();
+  expect(one.closed).toBe('internal');
 });

@@ -53,6 +53,8 @@ export interface IngestBackend {
   ): Promise<Result<{ handle: StreamHandle; progress: EpochProgress }, WireError>>;
   /** CRC-32 of a committed reading's packed axes; null when it is not there (any more). */
   checksumOf(handle: StreamHandle, seq: number): Promise<number | null>;
+  /** Whether the stream, or its session, was erased. `openStream` then refuses it with the code `erased`. */
+  isErased(handle: StreamHandle): Promise<boolean>;
   endStream(handle: StreamHandle, recordingEnded: boolean): Promise<void>;
   recordClock(
     identity: DeviceIdentity,
@@ -237,6 +239,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       authenticate: (key) => void authenticate(key),
       openStream: (request) => void open(request),
       endStream: (buffer, request) => void end(buffer, request.ended),
+      lostStream: (buffer) => void lose(buffer),
       recordClock(observation) {
         const { identity } = session;
         if (identity !== null) backend.recordClock(identity, observation);
@@ -296,6 +299,16 @@ export function createGateway(options: GatewayOptions): Gateway {
         session.opened(request, await openBuffer(identity, request));
       } catch (error) {
         session.opened(request, fail(wireErrorOf(error, log)));
+      }
+    }
+
+    async function lose(buffer: StreamBuffer): Promise<void> {
+      try {
+        if (await backend.isErased(buffer.handle)) session.erased(buffer);
+        else session.lost();
+      } catch (error) {
+        log.warn('it could not be asked whether a stream was erased', { error: messageOf(error) });
+        session.lost();
       }
     }
 

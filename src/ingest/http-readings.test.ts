@@ -30,6 +30,7 @@ function setUp(creditPoolBytes = defaultGatewayConfig.creditPoolBytes) {
     opened,
     sources,
     before: async (): Promise<void> => undefined,
+    erasedSession: '',
     /** Commits everything that waits. */
     commit() {
       const frames: Frame[] = [];
@@ -48,12 +49,14 @@ function setUp(creditPoolBytes = defaultGatewayConfig.creditPoolBytes) {
       authenticate: unused,
       greet: unused,
       checksumOf: unused,
+      isErased: unused,
       endStream: unused,
       recordClock: unused,
       async openStream(_, { definition, epoch }) {
         await self.before();
         if (definition.segment === 'bad')
           return fail({ code: 'invalid-field', message: 'no', field: '/definition/segment' });
+        if (definition.session === self.erasedSession) return fail({ code: 'erased', message: 'gone' });
         opened.push({ definition, epoch });
         return ok({ handle: streamHandle('h', definition, epoch), progress: { committed: [], lost: [] } });
       },
@@ -346,4 +349,13 @@ test('streams that were used hold no credit, and those long unused no buffer', a
 test('an empty pool is answered as overloaded', async () => {
   const it = setUp(40);
   await expect(it.submit(device, one())).rejects.toMatchObject({ code: 'overloaded', temporary: true });
+});
+
+test('readings that come after their session was erased begin a new one', async () => {
+  const it = setUp();
+  const { answer } = await stored(it, one());
+  it.self.erasedSession = answer.session;
+  const later = await stored(it, { ...one(), segment: 'hand' });
+  expect(later.answer.session).not.toBe(answer.session);
+  expect(later.frames).toHaveLength(1);
 });

@@ -82,17 +82,23 @@ export function createHttpReadings(options: {
     ]);
     const known = streams.get(key);
     if (known !== undefined) return known;
-    const session = sessions.get(identity.deviceId) ?? uuidv7(clock);
-    sessions.set(identity.deviceId, session);
-    const opening = open(identity, key, {
-      stream: uuidv7(clock),
-      session,
-      segment: request.segment,
-      sensor,
-      axes,
-      rateHz: request.rateHz ?? 1,
-      encoding: 'float32',
-      clock: clockKind,
+    const openIn = (session: string): Promise<HttpStream> => {
+      sessions.set(identity.deviceId, session);
+      return open(identity, key, {
+        stream: uuidv7(clock),
+        session,
+        segment: request.segment,
+        sensor,
+        axes,
+        rateHz: request.rateHz ?? 1,
+        encoding: 'float32',
+        clock: clockKind,
+      });
+    };
+    const opening = openIn(sessions.get(identity.deviceId) ?? uuidv7(clock)).catch((error: unknown) => {
+      // The session was erased: the readings belong to a new one.
+      if (error instanceof AppError && error.code === 'erased') return openIn(uuidv7(clock));
+      throw error;
     });
     streams.set(key, opening);
     opening.catch(() => streams.delete(key));

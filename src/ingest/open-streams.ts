@@ -19,6 +19,8 @@ export interface OpenStream {
   closing: Close | null;
   /** Set while the end is being recorded. */
   isEnding: boolean;
+  /** Set while it is asked why the store does not know the stream any more. */
+  isLost: boolean;
   progress: EpochProgress;
   /** The device is to be asked to send again from here; null: nothing was dropped. */
   rewindFrom: number | null;
@@ -28,6 +30,13 @@ export interface OpenStreams {
   get(ref: number): OpenStream | undefined;
   /** True when the server closed what was open under this reference, which the device may not know yet. */
   wasReleased(ref: number): boolean;
+  /** Whether the stream under this reference was erased: what comes is acknowledged and dropped. */
+  isDiscarded(ref: number): boolean;
+  /** Acknowledges what came under the reference of an erased stream. */
+  acknowledgeDiscarded(ref: number): void;
+  closeDiscarded(ref: number): void;
+  /** The stream of this buffer was erased while it is open here. */
+  erased(buffer: StreamBuffer): void;
   /** Why this cannot be opened, or null: then `opened` must follow. */
   begin(request: Open): WireError | null;
   opened(request: Open, answer: Result<OpenAnswer, WireError>): void;
@@ -49,9 +58,12 @@ export interface OpenStreamsOptions {
   answerError(error: WireError, ref: number): void;
   endStream(buffer: StreamBuffer, close: Close): void;
   ackSoon(): void;
-  /** The store does not know a stream any more: the connection begins anew. */
-  lostStream(): void;
+  /** The store does not know a stream any more: it was erased, or the connection has to begin anew. */
+  lostStream(buffer: StreamBuffer): void;
 }
+
+/** What is stated of an erased stream: nothing of it is open. */
+const ALL_SETTLED: Settled = { next: limits.seqExclusive - 1, ranges: [] };
 
 export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
   const byRef = new Map<number, OpenStream>();
@@ -59,6 +71,9 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
   /** References whose `open` is being looked up. */
   const opening = new Set<number>();
   const released = new Set<number>();
+  /** References of erased streams, until the device closes them. */
+  const discarded = new Set<number>();
+  const unacknowledgedDiscarded = new Set<number>();
   const unacknowledged = new Set<OpenStream>();
   const rewinds = new Set<OpenStream>();
   let isAckAsked = false;
@@ -91,7 +106,12 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
       options.answerError({ code: 'stream-refused', message }, stream.ref);
       release(stream);
     },
-    unknown: () => options.lostStream(),
+    unknown(buffer) {
+      const stream = byBuffer.get(buffer);
+      if (stream === undefined || stream.isLost) return;
+      stream.isLost = true;
+      options.lostStream(buffer);
+    },
   };
 
   function endIfSettled(stream: OpenStream): void {
@@ -110,17 +130,40 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
     if (stream.buffer.listener === listener) stream.buffer.listener = null;
   }
 
+  function discard(ref: number): void {
+    discarded.add(ref);
+    released.delete(ref);
+    options.send({ type: 'opened', ref, settled: ALL_SETTLED, discarded: true });
+  }
+
   return {
     get: (ref) => byRef.get(ref),
+    isDiscarded: (ref) => discarded.has(ref),
+    acknowledgeDiscarded(ref) {
+      unacknowledgedDiscarded.add(ref);
+      askForAck();
+    },
+    closeDiscarded(ref) {
+      discarded.delete(ref);
+      unacknowledgedDiscarded.delete(ref);
+      released.add(ref);
+      options.send({ type: 'closed', ref });
+    },
+    erased(buffer) {
+      const stream = byBuffer.get(buffer);
+      if (stream === undefined) return;
+      release(stream);
+      discard(stream.ref);
+    },
     wasReleased: (ref) => released.has(ref),
     begin({ ref }) {
-      if (byRef.has(ref) || opening.has(ref))
+      if (byRef.has(ref) || opening.has(ref) || discarded.has(ref))
         return {
           code: 'reference-in-use',
           message: 'close the stream under this reference first',
           field: '/ref',
         };
-      if (byRef.size + opening.size >= limits.streamsPerConnection)
+      if (byRef.size + opening.size + discarded.size >= limits.streamsPerConnection)
         return {
           code: 'limit-exceeded',
           message: `at most ${limits.streamsPerConnection} streams a connection`,
@@ -130,6 +173,10 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
     },
     opened({ ref }, answer) {
       opening.delete(ref);
+      if (!answer.ok && answer.error.code === 'erased') {
+        discard(ref);
+        return;
+      }
       if (!answer.ok) {
         options.answerError(answer.error, ref);
         return;
@@ -146,6 +193,7 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
         buffer,
         closing: null,
         isEnding: false,
+        isLost: false,
         progress,
         rewindFrom: null,
       };
@@ -173,7 +221,10 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
     },
     takeSettled() {
       isAckAsked = false;
-      return [...unacknowledged].map(({ ref, progress }) => ({ ref, ...settledOf(progress) }));
+      const settled = [...unacknowledged].map(({ ref, progress }) => ({ ref, ...settledOf(progress) }));
+      for (const ref of unacknowledgedDiscarded) settled.push({ ref, ...ALL_SETTLED });
+      unacknowledgedDiscarded.clear();
+      return settled;
     },
     afterAck() {
       for (const stream of rewinds) {
@@ -187,6 +238,8 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
     },
     releaseAll() {
       for (const stream of byRef.values()) release(stream);
+      discarded.clear();
+      unacknowledgedDiscarded.clear();
     },
   };
 }

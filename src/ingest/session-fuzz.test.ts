@@ -147,6 +147,7 @@ function createWorld(): World {
       },
       openStream: (request) => void opens.push(request),
       authenticate: nothing,
+      lostStream: nothing,
       endStream: nothing,
       recordClock: nothing,
       commandResult: nothing,

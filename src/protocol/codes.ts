@@ -56,6 +56,7 @@ export const errorCodes = {
   'reference-in-use': { temporary: false, text: 'the reference names another stream of this connection' },
   'stream-mismatch': { temporary: false, text: 'the stream exists with other axes, units, rate or owner' },
   'stream-refused': { temporary: false, text: 'the store cannot keep what this stream sends' },
+  erased: { temporary: false, text: 'the stream or its session was erased' },
   'stream-closed': { temporary: false, text: 'this epoch of the stream was closed' },
   'new-epoch-required': { temporary: false, text: 'the device store differs from what was acknowledged' },
   'credit-exceeded': { temporary: false, text: 'more bytes were sent than granted' },

@@ -11,6 +11,7 @@ import type { WireError } from '#protocol/data-codec.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
 import { chunkStatement, unpackChunks } from '#store/chunk-reader.ts';
 import { epochToInt8 } from '#store/epoch.ts';
+import { erasedSql, erasureLock } from '#store/erasure.ts';
 import { parseMultirange } from '#store/multirange.ts';
 import { runAsOrg, type Pools, type Statement } from '#store/pools.ts';
 import { checkDefinition, compareDefinition, packedBytes, type StreamRow } from '#store/stream-definition.ts';
@@ -37,7 +38,7 @@ export interface EpochKey {
 export interface Catalogue {
   /**
    * Errors: `invalid-field` and `stream-mismatch` name the field (a mismatch without one: the ids are not this
-   * organisation's); `limit-exceeded`: too many streams in the session, or epochs of the stream.
+   * organisation's); `limit-exceeded`: too many streams in the session, or epochs of the stream; `erased`.
    */
   openStream(
     identity: DeviceIdentity,
@@ -45,6 +46,11 @@ export interface Catalogue {
   ): Promise<Result<OpenedStream, WireError>>;
   /** CRC-32 of the packed axes of a committed reading, for the check on resume; null when it is not stored (any more). */
   checksumOf(identity: DeviceIdentity, key: EpochKey, seq: number): Promise<number | null>;
+  /** Whether the stream or its session was erased: what is still held of it anywhere is to be dropped. */
+  isErased(
+    identity: DeviceIdentity,
+    definition: Pick<StreamDefinition, 'stream' | 'session'>,
+  ): Promise<boolean>;
   /** The recording of this stream is over. The session ends with its last stream. Idempotent. */
   endStream(identity: DeviceIdentity, streamId: string): Promise<void>;
 }
@@ -64,11 +70,14 @@ export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue
     row: StreamRow,
     epoch: string,
     previousStoreLost: boolean,
-  ): Promise<EpochRow | null> => {
+  ): Promise<EpochRow | 'erased' | null> => {
     for (let attempt = 1; attempt <= epochAttempts; attempt++) {
-      const [result] = await pools.writer.run([openEpochStatement(row, epoch, previousStoreLost)]);
-      const found = result?.rows[0] as EpochRow | undefined;
-      if (found !== undefined) return found;
+      const results = await pools.writer.run([
+        erasureLock(row.session_id, 'open'),
+        openEpochStatement(row, epoch, previousStoreLost),
+      ]);
+      const found = results[1]?.rows[0] as (EpochRow & { readonly erased: boolean }) | undefined;
+      if (found !== undefined) return found.erased ? 'erased' : found;
     }
     return null;
   };
@@ -82,7 +91,8 @@ export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue
       // stream durable too, and nothing was acknowledged before it. So opening need not wait for the disk.
       const opening = { statements, mode: 'change', durability: 'later' } as const;
       const results = await runAsOrg(pools.app, identity.orgId, opening);
-      const { row, isSessionFull } = readOpened(results.at(-1)?.rows[0] as OpenedRow | undefined);
+      const { row, isSessionFull, erased } = readOpened(results.at(-1)?.rows[0] as OpenedRow | undefined);
+      if (erased) return ERASED;
       if (row === null)
         return isSessionFull
           ? exceeded(`a session has at most ${catalogueLimits.streamsPerSession} streams`)
@@ -90,6 +100,7 @@ export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue
       const same = compareDefinition(row, identity, definition);
       if (!same.ok) return same;
       const found = await openEpoch(row, epoch, previousStoreLost);
+      if (found === 'erased') return ERASED;
       if (found === null) return exceeded(`a stream has at most ${catalogueLimits.epochsPerStream} epochs`);
       return ok(openedStream(row, found, { identity, definition, epoch }));
     },
@@ -104,6 +115,16 @@ export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue
       const at = (seq - chunk.firstSeq) * readingBytes;
       return crc32(chunk.data.subarray(at, at + readingBytes));
     },
+    async isErased(identity, { stream, session }) {
+      const statement = {
+        name: 'is-erased',
+        text: `select ${erasedSql('$1', '$2', '$3')} as erased`,
+        values: [identity.orgId, session, stream],
+      };
+      const work = { statements: [statement], mode: 'snapshot' } as const;
+      const [result] = await runAsOrg(pools.app, identity.orgId, work);
+      return (result?.rows[0] as { erased: boolean }).erased;
+    },
     async endStream(identity, streamId) {
       const statements = endStatements(identity, streamId);
       await runAsOrg(pools.app, identity.orgId, { statements, mode: 'change' });
@@ -112,11 +133,24 @@ export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue
 }
 
 /** The stream's row, or nulls; and how many streams its session has. */
-type OpenedRow = (StreamRow | { readonly id: null }) & { readonly session_streams: number };
+type OpenedRow = (StreamRow | { readonly id: null }) & {
+  readonly session_streams: number;
+  readonly erased: boolean;
+};
 
-function readOpened(opened: OpenedRow | undefined): { row: StreamRow | null; isSessionFull: boolean } {
-  if (opened === undefined) return { row: null, isSessionFull: false };
+const ERASED: Result<never, WireError> = fail({
+  code: 'erased',
+  message: 'the stream or its session was erased',
+});
+
+function readOpened(opened: OpenedRow | undefined): {
+  row: StreamRow | null;
+  isSessionFull: boolean;
+  erased: boolean;
+} {
+  if (opened === undefined) return { row: null, isSessionFull: false, erased: false };
   return {
+    erased: opened.erased,
     row: opened.id === null ? null : opened,
     isSessionFull: opened.session_streams >= catalogueLimits.streamsPerSession,
   };
@@ -161,8 +195,9 @@ function openStatements(identity: DeviceIdentity, definition: StreamDefinition):
   return [
     {
       name: 'open-session',
-      text: `insert into kymo.session (id, org_id, label, synthetic) values ($1, $2, $3, $4) on conflict do nothing`,
-      values: [session, identity.orgId, definition.label ?? '', definition.synthetic ?? false],
+      text: `insert into kymo.session (id, org_id, label, synthetic)
+        select $1, $2, $3, $4 where not ${erasedSql('$2', '$1', '$5')} on conflict do nothing`,
+      values: [session, identity.orgId, definition.label ?? '', definition.synthetic ?? false, stream],
     },
     {
       // A new stream makes an ended session go on.
@@ -174,6 +209,7 @@ function openStatements(identity: DeviceIdentity, definition: StreamDefinition):
                  (select o.retention_class from kymo.organisation o where o.id = $2)
             from kymo.session s
            where s.id = $3 and (select count(*) from kymo.stream t where t.session_id = $3) < $12
+             and not ${erasedSql('$2', '$3', '$1')}
           on conflict do nothing returning session_id)
         update kymo.session s set ended_at = null from made where s.id = made.session_id and s.ended_at is not null`,
       values: [
@@ -195,22 +231,25 @@ function openStatements(identity: DeviceIdentity, definition: StreamDefinition):
       name: 'opened-stream',
       text: `select t.id, t.org_id, t.session_id, t.device_id, t.segment, t.sensor, t.axes, t.rate_hz, t.encoding,
           t.scale, t.clock, t.retention_class, s.synthetic,
-          (select count(*) from kymo.stream o where o.session_id = $2) as session_streams
+          (select count(*) from kymo.stream o where o.session_id = $2) as session_streams,
+          ${erasedSql('$3', '$2', '$1')} as erased
         from (values (1)) one
         left join kymo.stream t on t.id = $1
         left join kymo.session s on s.id = t.session_id`,
-      values: [stream, session],
+      values: [stream, session, identity.orgId],
     },
   ];
 }
 
-// Older epochs are locked in the guard's order, so that a flush and this never wait for each other.
+// The lock makes the question whether the session was erased and the making of the guard's row one: erasing takes the
+// same lock after it has said so. Older epochs are locked in the guard's order, so that a flush and this never wait for each other.
 function openEpochStatement(row: StreamRow, epoch: string, previousStoreLost: boolean): Statement {
   return {
     name: 'open-epoch',
     text: `with made as (
         insert into kymo.stream_epoch (stream_id, epoch, org_id) select $1, $2, $3
          where (select count(*) from kymo.stream_epoch where stream_id = $1) < $5
+           and not ${erasedSql('$3', '$6', '$1')}
         on conflict do nothing returning committed, lost, first_commit_day, opened_at),
       this as (
         select * from made union all
@@ -222,8 +261,17 @@ function openEpochStatement(row: StreamRow, epoch: string, previousStoreLost: bo
       closed as (
         update kymo.stream_epoch e set tail_lost = true from older
          where e.stream_id = older.stream_id and e.epoch = older.epoch)
-      select committed::text, lost::text, first_commit_day::text from this`,
-    values: [row.id, epochToInt8(epoch), row.org_id, previousStoreLost, catalogueLimits.epochsPerStream],
+      select this.committed::text, this.lost::text, this.first_commit_day::text, state.erased
+        from (select ${erasedSql('$3', '$6', '$1')} as erased) state left join this on true
+       where state.erased or this.committed is not null`,
+    values: [
+      row.id,
+      epochToInt8(epoch),
+      row.org_id,
+      previousStoreLost,
+      catalogueLimits.epochsPerStream,
+      row.session_id,
+    ],
   };
 }
 

@@ -4,9 +4,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '#base/clock.ts';
 import { randomEpoch } from '#base/uuid.ts';
 import type { StreamHandle } from '#contract/readings.ts';
+import type { StreamDefinition } from '#protocol/messages.ts';
 import { createCatalogue } from '#store/catalogue.ts';
-import { eraseSessions } from '#store/erasure.ts';
-import { openPools, type Pools } from '#store/pools.ts';
+import { erase, eraseSessions, type ErasureOutcome } from '#store/erasure.ts';
+import { createLegalHolds } from '#store/legal-holds.ts';
+import { openPools, runAsOrg, type Pools } from '#store/pools.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
@@ -68,6 +70,25 @@ async function rowsOf({ definition }: StreamHandle): Promise<unknown> {
   return rows[0];
 }
 
+async function codeOfOpening(definition: StreamDefinition): Promise<string | null> {
+  const opened = await createCatalogue(pools).openStream(tenant.device, { definition, epoch: randomEpoch() });
+  return opened.ok ? null : opened.error.code;
+}
+
+async function definitionsOf({ session, stream }: StreamDefinition): Promise<unknown> {
+  const owner = openTestPool(database.ownerUrl);
+  const { rows } = await owner.query(
+    `select (select count(*)::int from kymo.session where id = $1) as sessions,
+            (select count(*)::int from kymo.stream where id = $2) as streams`,
+    [session, stream],
+  );
+  await owner.end();
+  return rows[0];
+}
+
+const eraseSession = ({ session }: StreamDefinition): Promise<ErasureOutcome> =>
+  erase(pools, tenant.orgId, { kind: 'session', id: session });
+
 const nothing = { chunks: 0, losses: 0, epochs: 0 };
 
 /** Starts to erase and stops at the readings, which a reader of one of them holds. */
@@ -100,17 +121,211 @@ test('a flush does not wait while the readings of a large session are removed, a
   expect(logged).not.toContain('ended a stuck writer that held guard rows');
 });
 
-test('what a device stores in a stream that it opened again meanwhile is erased as well', async () => {
+test('a session that is being erased cannot be opened again, nor can another stream of it, then or later', async () => {
   const definition = streamDefinition();
   const source = createTestSource(await open(definition));
   await store(source, 0);
   const { erased, goOn } = await stopAtReadings(source.handle);
-  const again = createTestSource(await open(definition));
-  await store(again, 0);
-  expect(again.heard).toEqual(['settled']);
+  expect(await codeOfOpening(definition)).toBe('erased');
   await goOn();
   expect(await erased).toBe(1);
+  expect(await codeOfOpening(definition)).toBe('erased');
+  expect(await codeOfOpening(streamDefinition({ session: definition.session }))).toBe('erased');
   expect(await rowsOf(source.handle)).toEqual(nothing);
+  expect(await definitionsOf(definition)).toEqual({ sessions: 0, streams: 0 });
+});
+
+test('an opening that had begun before the erasure leaves no guard row, whichever comes first', async () => {
+  for (const isErasedFirst of [true, false]) {
+    const definition = streamDefinition();
+    await open(definition);
+    let erased: Promise<ErasureOutcome> | null = null;
+    // Between the two round trips of an opening.
+    const writerPool: Pools['writer'] = {
+      ...pools.writer,
+      async run(statements, mode) {
+        if (isErasedFirst) expect(await eraseSession(definition)).toBe('erased');
+        const results = await pools.writer.run(statements, mode);
+        if (!isErasedFirst) erased = eraseSession(definition);
+        return results;
+      },
+    };
+    const opened = await createCatalogue({ app: pools.app, writer: writerPool }).openStream(tenant.device, {
+      definition,
+      epoch: randomEpoch(),
+    });
+    expect(opened.ok).toBe(!isErasedFirst);
+    if (erased !== null) expect(await erased).toBe('erased');
+    if (opened.ok) expect(await rowsOf(opened.value.handle)).toEqual(nothing);
+    const { rows } = await tables.query('select from kymo.stream_epoch where stream_id = $1', [
+      definition.stream,
+    ]);
+    expect(rows).toHaveLength(0);
+  }
+});
+
+test('an erasure that dies half way is finished by the next one, wherever it died', async () => {
+  for (let steps = 0; steps < 8; steps++) {
+    const source = createTestSource(await open());
+    await store(source, 0);
+    let left = steps;
+    const dying = <T extends Pools['app']>(pool: T): T => ({
+      ...pool,
+      run: (statements, mode) =>
+        left-- > 0 ? pool.run(statements, mode) : Promise.reject(new Error('died')),
+    });
+    const { definition } = source.handle;
+    const target = { kind: 'session', id: definition.session } as const;
+    await erase({ app: dying(pools.app), writer: dying(pools.writer) }, tenant.orgId, target).catch(
+      () => undefined,
+    );
+    if (steps > 0) expect(await codeOfOpening(definition)).toBe('erased');
+    expect(await erase(pools, tenant.orgId, target)).toBe('erased');
+    expect(await rowsOf(source.handle)).toEqual(nothing);
+    expect(await definitionsOf(definition)).toEqual({ sessions: 0, streams: 0 });
+  }
+});
+
+test('a second server that still has the stream open stores nothing more of it', async () => {
+  const source = createTestSource(await open());
+  await store(source, 0);
+  const second = createWriter({
+    connectionString: pools.writerUrl,
+    config: { ...defaultWriterConfig, flushIntervalMs: 5 },
+    clock: systemClock,
+    random: Math.random,
+    log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
+  });
+  const there = createTestSource(source.handle);
+  expect(await eraseSession(source.handle.definition)).toBe('erased');
+  there.push(frameOf(there.handle, 100, 10));
+  second.due(there);
+  expect(await second.drain(10_000)).toBe(true);
+  await second.stop();
+  expect(there.heard).toEqual(['unknown']);
+  expect(await rowsOf(source.handle)).toEqual(nothing);
+});
+
+test('nothing is erased under a legal hold, and nothing can be held that is being erased', async () => {
+  const source = createTestSource(await open());
+  await store(source, 0);
+  const { definition } = source.handle;
+  const holds = createLegalHolds(pools.app);
+  expect(await holds.hold(tenant.orgId, definition.session, 'court file 7')).toBe(true);
+  expect(await eraseSession(definition)).toBe('held');
+  expect(await erase(pools, tenant.orgId, { kind: 'stream', id: definition.stream })).toBe('held');
+  expect(await codeOfOpening(definition)).toBeNull();
+  expect(await rowsOf(source.handle)).toMatchObject({ chunks: 1, losses: 1 });
+  expect(await holds.release(tenant.orgId, definition.session)).toBe(true);
+  expect(await holds.release(tenant.orgId, definition.session)).toBe(false);
+  const { erased, goOn } = await stopAtReadings(source.handle);
+  expect(await holds.hold(tenant.orgId, definition.session, 'too late')).toBe(false);
+  await goOn();
+  expect(await erased).toBe(1);
+});
+
+test('a hold and an erasure at once: one of them wins, and nothing is half done', async () => {
+  const holds = createLegalHolds(pools.app);
+  for (let round = 0; round < 10; round++) {
+    const source = createTestSource(await open());
+    await store(source, 0);
+    const { definition } = source.handle;
+    const [isHeld, outcome] = await Promise.all([
+      holds.hold(tenant.orgId, definition.session, 'court file 8'),
+      eraseSession(definition),
+    ]);
+    expect(outcome).toBe(isHeld ? 'held' : 'erased');
+    expect(await rowsOf(source.handle)).toMatchObject({ chunks: isHeld ? 1 : 0 });
+  }
+});
+
+test("no organisation erases or holds what is another's, or hears that it exists", async () => {
+  const other = await createTenant(database.ownerUrl, pools, 'B');
+  const source = createTestSource(await open());
+  await store(source, 0);
+  const { definition } = source.handle;
+  const holds = createLegalHolds(pools.app);
+  expect(await erase(pools, other.orgId, { kind: 'session', id: definition.session })).toBe('not-found');
+  expect(await erase(pools, other.orgId, { kind: 'stream', id: definition.stream })).toBe('not-found');
+  expect(await holds.hold(other.orgId, definition.session, 'mine')).toBe(false);
+  expect(await holds.hold(tenant.orgId, definition.session, 'ours')).toBe(true);
+  expect(await holds.release(other.orgId, definition.session)).toBe(false);
+  expect(await rowsOf(source.handle)).toMatchObject({ chunks: 1 });
+  // Neither tombstones nor holds of others can be read or made.
+  for (const text of [
+    `insert into kymo.erased (org_id, kind, id) values ('${tenant.orgId}', 'session', '${definition.session}')`,
+    `insert into kymo.legal_hold (session_id, org_id, reason) values ('${definition.session}', '${tenant.orgId}', 'x')`,
+  ])
+    await expect(
+      runAsOrg(pools.app, other.orgId, { statements: [{ text }], mode: 'change' }),
+    ).rejects.toThrow('row-level security');
+  const [seen] = await runAsOrg(pools.app, other.orgId, {
+    statements: [{ text: 'select from kymo.legal_hold' }],
+    mode: 'snapshot',
+  });
+  expect(seen?.rowCount).toBe(0);
+  await holds.release(tenant.orgId, definition.session);
+  expect(await eraseSession(definition)).toBe('erased');
+  // The tombstone is its organisation's alone: ids are drawn at random, and another's is no business of theirs.
+  expect(await createCatalogue(pools).isErased(other.device, definition)).toBe(false);
+  expect(await createCatalogue(pools).isErased(tenant.device, definition)).toBe(true);
+});
+
+test('one stream can be erased, and the rest of its session stays', async () => {
+  const definition = streamDefinition();
+  const gone = createTestSource(await open(definition));
+  const kept = createTestSource(
+    await open(streamDefinition({ session: definition.session, segment: 'hand' })),
+  );
+  await store(gone, 0);
+  await store(kept, 0);
+  expect(await erase(pools, tenant.orgId, { kind: 'stream', id: definition.stream })).toBe('erased');
+  expect(await rowsOf(gone.handle)).toEqual(nothing);
+  expect(await rowsOf(kept.handle)).toMatchObject({ chunks: 1 });
+  expect(await codeOfOpening(definition)).toBe('erased');
+  await store(kept, 100);
+  expect(kept.heard).toEqual(['settled', 'settled']);
+  expect(await definitionsOf(definition)).toEqual({ sessions: 1, streams: 0 });
+});
+
+test('clock observations go when they were made for the erased session alone', async () => {
+  const definition = streamDefinition();
+  await open(definition);
+  await open(streamDefinition());
+  const owner = openTestPool(database.ownerUrl);
+  try {
+    await owner.query('delete from kymo.clock_observation');
+    await owner.query(
+      `update kymo.stream set opened_at = now() - interval '3 hours', ended_at = now() - interval '1 hour'
+        where id = $1`,
+      [definition.stream],
+    );
+    await owner.query(
+      `update kymo.stream set opened_at = now() - interval '2 hours', ended_at = now() where session_id <> $1`,
+      [definition.session],
+    );
+    for (const [minutes, offset] of [
+      [150, 1],
+      [90, 2],
+      [240, 3],
+    ])
+      await owner.query(
+        `insert into kymo.clock_observation values ($1, $2, now() - $3 * interval '1 minute', 0, $4, 0)`,
+        [tenant.orgId, tenant.device.deviceId, minutes, offset],
+      );
+    await eraseSession(definition);
+    const { rows } = await owner.query('select offset_us from kymo.clock_observation order by 1');
+    expect(rows.map((row: { offset_us: string }) => Number(row.offset_us))).toEqual([2, 3]);
+  } finally {
+    await owner.end();
+  }
+});
+
+test('what never was is not found, and erasing twice is erasing once', async () => {
+  expect(await eraseSession(streamDefinition())).toBe('not-found');
+  const { definition } = await open();
+  expect(await eraseSession(definition)).toBe('erased');
+  expect(await eraseSession(definition)).toBe('erased');
 });
 
 test('erasing and flushing the same streams at once never deadlock', async () => {

@@ -1,51 +1,180 @@
 /**
- * Owns the removal of whole sessions with all that was stored of them. Ranges go first, then readings, and the
- * definitions under row-level security last, so that a crash in between leaves an empty session, which the next call
- * removes, and never readings that nothing refers to.
+ * Owns the removal of sessions and streams with all that was stored of them. A tombstone comes first: from its commit on
+ * nobody opens what is erased (store/catalogue.ts), nobody holds it, and devices hear that theirs is discarded. Ranges go
+ * next, so that no flush stores more, then readings in batches, and the definitions under row-level security last: a
+ * crash in between leaves a session that the same call finishes. Refused under a legal hold.
  */
 
-import { runAsOrg, type Pools } from '#store/pools.ts';
+import { runAsOrg, type Pools, type Statement } from '#store/pools.ts';
 
-/** Removes sessions of one organisation; ids of others are ignored. Returns how many there were. */
+export interface ErasureTarget {
+  readonly kind: 'session' | 'stream';
+  readonly id: string;
+}
+
+/** `held`: a legal hold forbids it, and nothing was changed. `not-found`: the organisation has, and had, no such thing. */
+export type ErasureOutcome = 'erased' | 'held' | 'not-found';
+
+type ErasurePools = Pick<Pools, 'app' | 'writer'>;
+
+/** Rows of one statement: chunks of a batch are about 20 MB, and nobody waits for their locks. */
+const BATCH_ROWS = 1_000;
+/** Of the advisory locks of opening and erasing; the number is arbitrary. */
+const ERASURE_LOCK = 5_962_119;
+
+/** SQL that is true when the session or the stream was erased. The arguments are parameters or columns. */
+export function erasedSql(org: string, session: string, stream: string): string {
+  return `exists (select from kymo.erased x where x.org_id = ${org}::uuid
+    and ((x.kind = 'session' and x.id = ${session}::uuid) or (x.kind = 'stream' and x.id = ${stream}::uuid)))`;
+}
+
+/** Held to the end of the transaction: openings of a session's streams share it, erasing excludes them. */
+export function erasureLock(sessionId: string, purpose: 'open' | 'erase'): Statement {
+  const shared = purpose === 'open' ? '_shared' : '';
+  return {
+    name: `erasure-lock-${purpose}`,
+    text: `select pg_advisory_xact_lock${shared}(${ERASURE_LOCK}, hashtext($1))`,
+    values: [sessionId],
+  };
+}
+
+/** Erases a session or a stream of one organisation; calling it again finishes what was interrupted. */
+export async function erase(
+  pools: ErasurePools,
+  orgId: string,
+  target: ErasureTarget,
+): Promise<ErasureOutcome> {
+  const marked = await runAsOrg(pools.app, orgId, {
+    statements: markStatements(orgId, target),
+    mode: 'change',
+  });
+  const state = marked.at(-1)!.rows[0] as {
+    erased: boolean;
+    held: boolean;
+    session: string | null;
+    streams: string[];
+  };
+  if (state.held) return 'held';
+  if (!state.erased) return 'not-found';
+  // All of it is gone already.
+  if (state.session === null) return 'erased';
+  await eraseRanges(pools, state.session, state.streams);
+  await eraseRows(pools, state.streams);
+  await runAsOrg(pools.app, orgId, { statements: removeStatements(target, state.session), mode: 'change' });
+  return 'erased';
+}
+
+/** Erases sessions of one organisation that no hold protects; returns how many. */
 export async function eraseSessions(
-  pools: Pick<Pools, 'app' | 'writer'>,
+  pools: ErasurePools,
   orgId: string,
   sessionIds: readonly string[],
 ): Promise<number> {
-  if (sessionIds.length === 0) return 0;
-  const [streams] = await runAsOrg(pools.app, orgId, {
-    mode: 'snapshot',
-    statements: [
-      { text: 'select id from kymo.stream where session_id = any($1::uuid[])', values: [sessionIds] },
-    ],
-  });
-  const ids = (streams?.rows ?? []).map((row: { id: string }) => row.id);
-  await eraseStreams(pools, ids);
-  const [sessions] = await runAsOrg(pools.app, orgId, {
-    mode: 'change',
-    statements: [{ text: 'delete from kymo.session where id = any($1::uuid[])', values: [sessionIds] }],
-  });
-  // While the definitions still stood, a device that was sending may have opened its stream again.
-  await eraseStreams(pools, ids);
-  return sessions?.rowCount ?? 0;
+  let count = 0;
+  for (const id of sessionIds) if ((await erase(pools, orgId, { kind: 'session', id })) === 'erased') count++;
+  return count;
 }
 
-async function eraseStreams(pools: Pick<Pools, 'writer'>, ids: readonly string[]): Promise<void> {
-  if (ids.length === 0) return;
-  // A transaction of its own: a flush that is under way then finds no guard rows and stores nothing more, and none waits
-  // for the readings to be removed. Locked in the guard's order, so that it and a flush never wait for each other.
+// The session's row is locked, so that a hold and an erasure come one after the other.
+function markStatements(orgId: string, { kind, id }: ErasureTarget): Statement[] {
+  const session =
+    kind === 'session' ? '$1::uuid' : '(select t.session_id from kymo.stream t where t.id = $1::uuid)';
+  const held = `exists (select from kymo.legal_hold h where h.session_id = ${session})`;
+  return [
+    { text: `select from kymo.session where id = ${session} for update`, values: [id] },
+    {
+      text: `insert into kymo.erased (org_id, kind, id)
+        select s.org_id, $2, $1 from kymo.session s where s.id = ${session} and not ${held}
+        on conflict do nothing`,
+      values: [id, kind],
+    },
+    {
+      text: `select exists (select from kymo.erased where org_id = $3 and kind = $2 and id = $1) as erased,
+          ${held} as held,
+          (select s.id from kymo.session s where s.id = ${session}) as session,
+          array(select t.id from kymo.stream t where ${kind === 'session' ? 't.session_id' : 't.id'} = $1::uuid) as streams`,
+      values: [id, kind, orgId],
+    },
+  ];
+}
+
+/**
+ * A transaction of its own: a flush that is under way has committed before, and the next finds no guard rows and stores
+ * nothing; none waits for the readings to be removed. Locked in the guard's order, so that it and a flush never wait for
+ * each other. An opening that did not see the tombstone has made its row before this, or makes none.
+ */
+async function eraseRanges(pools: ErasurePools, session: string, streams: readonly string[]): Promise<void> {
   await pools.writer.run([
+    erasureLock(session, 'erase'),
     {
       text: `with erased as (
           select stream_id, epoch from kymo.stream_epoch where stream_id = any($1::uuid[])
            order by stream_id, epoch for update)
         delete from kymo.stream_epoch e using erased
          where e.stream_id = erased.stream_id and e.epoch = erased.epoch`,
-      values: [ids],
+      values: [streams],
     },
   ]);
-  await pools.writer.run([
-    { text: 'delete from kymo.loss where stream_id = any($1::uuid[])', values: [ids] },
-    { text: 'delete from kymo.chunk where stream_id = any($1::uuid[])', values: [ids] },
+}
+
+/**
+ * Removes the rows of these streams from every table of the writer: readings, hot and sealed, roll-ups, losses. Day
+ * partitions are taken one by one, also those that retention has detached: a row is found by its place on disk only
+ * within one table.
+ */
+async function eraseRows(pools: ErasurePools, streams: readonly string[]): Promise<void> {
+  const [tables] = await pools.writer.run([
+    {
+      text: `select c.relname as name from pg_class c
+          join pg_attribute a on a.attrelid = c.oid and a.attname = 'stream_id' and not a.attisdropped
+         where c.relnamespace = 'kymo'::regnamespace and c.relkind = 'r' and c.relowner = current_user::regrole`,
+    },
   ]);
+  for (const { name } of tables!.rows as { name: string }[]) await eraseRowsOf(pools, name, streams);
+}
+
+async function eraseRowsOf(pools: ErasurePools, table: string, streams: readonly string[]): Promise<void> {
+  for (;;) {
+    const [deleted] = await pools.writer
+      .run([
+        {
+          text: `delete from kymo.${table} where ctid = any(array(
+            select ctid from kymo.${table} where stream_id = any($1::uuid[]) limit ${BATCH_ROWS}))`,
+          values: [streams],
+        },
+      ])
+      .catch((error: unknown) => {
+        // undefined_table: retention has dropped this day meanwhile.
+        if ((error as { code?: unknown }).code === '42P01') return [];
+        throw error;
+      });
+    // Fewer than a batch may only mean that another erasure of the same was quicker.
+    if ((deleted?.rowCount ?? 0) === 0) return;
+  }
+}
+
+// A clock observation belongs to its device: it goes when the device had nothing but this session open at that time.
+function removeStatements({ kind, id }: ErasureTarget, session: string): Statement[] {
+  if (kind === 'stream')
+    return [
+      { text: 'delete from kymo.stream where id = $1', values: [id] },
+      {
+        text: `update kymo.session s set ended_at = now() where s.id = $1 and s.ended_at is null
+          and not exists (select from kymo.stream t where t.session_id = s.id and t.ended_at is null)`,
+        values: [session],
+      },
+    ];
+  return [
+    {
+      text: `delete from kymo.clock_observation o
+          using (select t.device_id, min(t.opened_at) as opened, max(coalesce(t.ended_at, now())) as ended
+                   from kymo.stream t where t.session_id = $1 group by t.device_id) own
+         where o.device_id = own.device_id and o.observed_at between own.opened and own.ended
+           and not exists (select from kymo.stream t
+             where t.device_id = o.device_id and t.session_id <> $1
+               and o.observed_at between t.opened_at and coalesce(t.ended_at, now()))`,
+      values: [id],
+    },
+    { text: 'delete from kymo.session where id = $1', values: [id] },
+  ];
 }

@@ -62,6 +62,7 @@ async function start(options: { proxies?: string; gateway?: Partial<GatewayConfi
       openStream: async (_, { definition, epoch }) =>
         ok({ handle: streamHandle('x', definition, epoch), progress: { committed: [], lost: [] } }),
       checksumOf: async () => null,
+      isErased: async () => false,
       endStream: async () => undefined,
       recordClock: () => undefined,
     },
