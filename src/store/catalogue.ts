@@ -123,7 +123,7 @@ export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue
       };
       const work = { statements: [statement], mode: 'snapshot' } as const;
       const [result] = await runAsOrg(pools.app, identity.orgId, work);
-      return (result?.rows[0] as { erased: boolean }).erased;
+      return (result!.rows[0] as { erased: boolean }).erased;
     },
     async endStream(identity, streamId) {
       const statements = endStatements(identity, streamId);

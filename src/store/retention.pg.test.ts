@@ -1,0 +1,356 @@
+import type pg from 'pg';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+
+import { systemClock } from '#base/clock.ts';
+import { silentLog } from '#base/log.ts';
+import { randomEpoch } from '#base/uuid.ts';
+import type { StreamHandle } from '#contract/readings.ts';
+import { createCatalogue } from '#store/catalogue.ts';
+import { erase } from '#store/erasure.ts';
+import { createLegalHolds } from '#store/legal-holds.ts';
+import { ensurePartitions, makePartitions } from '#store/partitions.ts';
+import { openPools, type Pools } from '#store/pools.ts';
+import { createRetentionTask } from '#store/retention.ts';
+import type { UpkeepTask } from '#store/upkeep.ts';
+import { createWriter } from '#store/writer.ts';
+import { defaultWriterConfig } from '#store/writer-machine.ts';
+import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
+import { createTestSource, type TestSource } from '#test/support/frame-source.ts';
+import { frameOf } from '#test/support/frames.ts';
+import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
+import { openTestPool } from '#test/support/test-pool.ts';
+
+let database: TestDatabase;
+let pools: Pools;
+/** As kymo_writer. */
+let tables: pg.Pool;
+/** As the owner, who sets rules. */
+let owner: pg.Pool;
+let tenant: Tenant;
+
+beforeEach(async () => {
+  database = await createTestDatabase();
+  pools = await openPools(database.ownerUrl);
+  tables = openTestPool(pools.writerUrl);
+  owner = openTestPool(database.ownerUrl);
+  tenant = await createTenant(database.ownerUrl, pools, 'A');
+  await owner.query("insert into kymo.retention_class (class, name, raw_days) values (1, 'a week', 7)");
+  await owner.query('update kymo.organisation set retention_class = 1');
+});
+
+afterEach(async () => {
+  await pools.close();
+  await Promise.all([tables.end(), owner.end()]);
+  await database.drop();
+});
+
+async function open(definition = streamDefinition()): Promise<StreamHandle> {
+  const opened = await createCatalogue(pools).openStream(tenant.device, { definition, epoch: randomEpoch() });
+  if (!opened.ok) throw new Error(opened.error.message);
+  return opened.value.handle;
+}
+
+/** Stores readings [from, from + 10) of each source as if it were `daysAgo`; returns the slowest flush, ms. */
+async function store(sources: readonly TestSource[], from: number, daysAgo: number): Promise<number> {
+  const writer = createWriter({
+    connectionString: pools.writerUrl,
+    config: { ...defaultWriterConfig, flushIntervalMs: 1 },
+    clock: systemClock,
+    random: Math.random,
+    log: silentLog,
+    dayShift: () => -daysAgo,
+  });
+  await makeDay(daysAgo, [...new Set(sources.map(({ handle }) => handle.retentionClass))]);
+  const startedMs = performance.now();
+  for (const source of sources) {
+    source.push(frameOf(source.handle, from, 10));
+    writer.due(source);
+  }
+  expect(await writer.drain(20_000)).toBe(true);
+  const tookMs = performance.now() - startedMs;
+  await writer.stop();
+  return tookMs;
+}
+
+async function makeDay(daysAgo: number, classes: readonly number[]): Promise<void> {
+  const day = new Date(Date.now() - daysAgo * 86_400_000).toISOString().slice(0, 10);
+  const client = await tables.connect();
+  try {
+    await client.query('begin');
+    await makePartitions(
+      client,
+      classes.map((retentionClass) => ({ retentionClass, day })),
+    );
+    await client.query('commit');
+  } finally {
+    client.release();
+  }
+}
+
+async function storeNew(daysAgo: number): Promise<TestSource> {
+  const source = createTestSource(await open());
+  await store([source], 0, daysAgo);
+  return source;
+}
+
+const task = (): UpkeepTask => createRetentionTask({ log: silentLog });
+const signal = new AbortController().signal;
+
+/** Steps until nothing is left to do; returns how many. */
+async function runAll(retention: UpkeepTask, db = tables): Promise<number> {
+  for (let steps = 1; steps < 100; steps++) if ((await retention.step(db, signal)) === 'idle') return steps;
+  throw new Error('retention does not come to an end');
+}
+
+async function storedSeqs({ handle }: TestSource): Promise<number[]> {
+  const { rows } = await tables.query<{ first_seq: string }>(
+    'select first_seq from kymo.chunk where stream_id = $1 order by 1',
+    [handle.definition.stream],
+  );
+  return rows.map((row) => Number(row.first_seq));
+}
+
+/** Day partitions of class 1 that are attached, by their age in days, oldest first. */
+async function agesOf(table = 'chunk'): Promise<number[]> {
+  const { rows } = await tables.query<{ age: number }>(
+    `select (now() at time zone 'UTC')::date - to_date(right(c.relname, 8), 'YYYYMMDD') as age
+       from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent = $1::regclass and not i.inhdetachpending order by 1 desc`,
+    [`kymo.${table}_c1`],
+  );
+  return rows.map((row) => row.age);
+}
+
+test('days that are over are dropped, younger ones and those of other classes stay', async () => {
+  const [old, edge, young] = [await storeNew(8), await storeNew(7), await storeNew(1)];
+  await owner.query('update kymo.organisation set retention_class = 0');
+  const kept = await storeNew(400);
+  const retention = task();
+  await runAll(retention);
+  expect(await storedSeqs(old)).toEqual([]);
+  for (const source of [edge, young, kept]) expect(await storedSeqs(source)).toEqual([0]);
+  expect(await agesOf()).not.toContain(8);
+  expect(retention.counters['droppedDays']).toBe(1);
+  expect(await retention.step(tables, signal)).toBe('idle');
+});
+
+test('a replay of dropped readings is acknowledged and not stored; new ones are', async () => {
+  const source = await storeNew(30);
+  await runAll(task());
+  expect(await storedSeqs(source)).toEqual([]);
+  await store([source], 0, 0);
+  expect(source.heard).toEqual(['settled', 'settled']);
+  expect(source.progress.committed).toEqual([{ from: 0, to: 10 }]);
+  expect(await storedSeqs(source)).toEqual([]);
+  await store([source], 10, 0);
+  expect(await storedSeqs(source)).toEqual([10]);
+});
+
+test('a long reader holds up neither flushes nor the making of partitions, and ends what it sees undisturbed', async () => {
+  const old = await storeNew(20);
+  const live = await storeNew(0);
+  const reader = await owner.connect();
+  const retention = task();
+  try {
+    await reader.query('begin isolation level repeatable read');
+    await reader.query('set local role kymo_writer');
+    const count = async (): Promise<unknown> =>
+      (await reader.query('select count(*)::int as n from kymo.chunk')).rows[0];
+    expect(await count()).toEqual({ n: 2 });
+    const step = retention.step(tables, signal);
+    let isOver = false;
+    void step.finally(() => (isOver = true));
+    let slowestMs = 0;
+    for (let seq = 10; !isOver; seq += 10) {
+      slowestMs = Math.max(slowestMs, await store([live], seq, 0));
+      await ensurePartitions(tables, () => 5);
+    }
+    expect(await step).toBe('idle');
+    expect(retention.counters['waits']).toBe(1);
+    expect(slowestMs).toBeLessThan(1_000);
+    // For everybody else it is gone already.
+    expect(await storedSeqs(old)).toEqual([]);
+    expect(await count()).toEqual({ n: 2 });
+  } finally {
+    await reader.query('rollback');
+    reader.release();
+  }
+  await runAll(retention);
+  expect(retention.counters['droppedDays']).toBe(1);
+  expect(await agesOf()).not.toContain(20);
+});
+
+test('a server that dies while it waits to detach leaves work that the next one finishes', async () => {
+  await storeNew(20);
+  const reader = await owner.connect();
+  const dying = openTestPool(pools.writerUrl);
+  dying.on('connect', (client) => client.on('error', () => undefined));
+  try {
+    await reader.query('begin; set local role kymo_writer');
+    await reader.query('select from kymo.chunk');
+    const step = task().step(dying, signal);
+    const failed = step.then(
+      () => false,
+      () => true,
+    );
+    await expect
+      .poll(async () => {
+        const { rows } = await owner.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity
+            where datname = current_database() and query like '%detach partition%' and pid <> pg_backend_pid()
+              and exists (select from pg_inherits where inhdetachpending)`,
+        );
+        return rows.length;
+      })
+      .toBe(1);
+    expect(await failed).toBe(true);
+  } finally {
+    await reader.query('rollback');
+    reader.release();
+    await dying.end();
+  }
+  const { rows } = await tables.query('select from pg_inherits where inhdetachpending');
+  expect(rows).toHaveLength(1);
+  const next = task();
+  await runAll(next);
+  expect(next.counters['droppedDays']).toBe(1);
+});
+
+test('a server that dies between detaching and dropping leaves work that the next one finishes', async () => {
+  await storeNew(20);
+  expect(await task().step(tables, signal)).toBe('more');
+  const { rows } = await tables.query(
+    `select from pg_class c where c.relkind = 'r' and c.relname like 'chunk_c1_%' and not c.relispartition`,
+  );
+  expect(rows).toHaveLength(1);
+  const next = task();
+  await runAll(next);
+  expect(next.counters['droppedDays']).toBe(1);
+});
+
+test('a detached day that is not ours to drop is left alone', async () => {
+  await storeNew(20);
+  const { rows } = await tables.query<{ name: string }>(
+    `select c.relname as name from pg_class c
+      where c.relkind = 'r' and c.relname like 'chunk_c1_%' order by 1 limit 1`,
+  );
+  await tables.query(`alter table kymo.chunk_c1 detach partition kymo.${rows[0]!.name}`);
+  await runAll(task());
+  expect((await tables.query(`select from kymo.${rows[0]!.name}`)).rowCount).toBe(1);
+});
+
+test('a day with readings under a legal hold is emptied of all others, and dropped when the hold ends', async () => {
+  const [held, other] = [createTestSource(await open()), createTestSource(await open())];
+  await store([held, other], 0, 20);
+  const holds = createLegalHolds(pools.app);
+  const { session } = held.handle.definition;
+  expect(await holds.hold(tenant.orgId, session, 'court file 7')).toBe(true);
+  const retention = task();
+  await runAll(retention);
+  expect(await storedSeqs(held)).toEqual([0]);
+  expect(await storedSeqs(other)).toEqual([]);
+  expect(retention.counters).toMatchObject({ droppedDays: 0, deletedRows: 1 });
+  // A day that is held does not keep others from being dropped.
+  const younger = await storeNew(15);
+  await runAll(retention);
+  expect(await storedSeqs(younger)).toEqual([]);
+  await holds.release(tenant.orgId, session);
+  await runAll(retention);
+  expect(await storedSeqs(held)).toEqual([]);
+  expect(retention.counters['droppedDays']).toBe(2);
+});
+
+test('a hold that begins while its day is being dropped brings the day back, without what was erased meanwhile', async () => {
+  const [held, gone] = [createTestSource(await open()), createTestSource(await open())];
+  await store([held, gone], 0, 20);
+  const retention = task();
+  expect(await retention.step(tables, signal)).toBe('more');
+  expect(await storedSeqs(held)).toEqual([]);
+  const { session } = held.handle.definition;
+  expect(await createLegalHolds(pools.app).hold(tenant.orgId, session, 'court file 7')).toBe(true);
+  const target = { kind: 'session', id: gone.handle.definition.session } as const;
+  expect(await erase(pools, tenant.orgId, target)).toBe('erased');
+  await runAll(retention);
+  expect(retention.counters).toMatchObject({ droppedDays: 0, restoredDays: 1 });
+  expect(await storedSeqs(held)).toEqual([0]);
+  expect(await storedSeqs(gone)).toEqual([]);
+  expect(await agesOf()).toContain(20);
+});
+
+test('readings of a guard row that is gone do not come back with their day', async () => {
+  const [held, gone] = [createTestSource(await open()), createTestSource(await open())];
+  await store([held, gone], 0, 20);
+  const retention = task();
+  await retention.step(tables, signal);
+  await createLegalHolds(pools.app).hold(tenant.orgId, held.handle.definition.session, 'court file 7');
+  await tables.query('delete from kymo.stream_epoch where stream_id = $1', [gone.handle.definition.stream]);
+  await retention.step(tables, signal);
+  expect(await storedSeqs(held)).toEqual([0]);
+  expect(await storedSeqs(gone)).toEqual([]);
+});
+
+test('a rule that becomes longer while a day is being dropped brings the day back', async () => {
+  const source = await storeNew(20);
+  const retention = task();
+  await retention.step(tables, signal);
+  await owner.query('update kymo.retention_class set raw_days = null where class = 1');
+  await runAll(retention);
+  expect(await storedSeqs(source)).toEqual([0]);
+  expect(await retention.counters).toMatchObject({ droppedDays: 0, restoredDays: 1 });
+});
+
+test('hot days of the past go when they are empty, those of yesterday, of today and to come stay', async () => {
+  const source = await storeNew(5);
+  await store([source], 10, 2);
+  await store([source], 20, 1);
+  await store([source], 30, 0);
+  await tables.query('delete from kymo.chunk where first_seq in (0, 10, 20)');
+  const retention = task();
+  await runAll(retention);
+  expect(await agesOf()).toEqual([1, 0]);
+  expect(retention.counters['droppedDays']).toBe(0);
+  expect(retention.counters['emptyDays']).toBeGreaterThan(0);
+  expect(await storedSeqs(source)).toEqual([30]);
+});
+
+test('two servers at once drop every day once', async () => {
+  for (let daysAgo = 8; daysAgo < 16; daysAgo++) await storeNew(daysAgo);
+  const other = openTestPool(pools.writerUrl);
+  const both = [task(), task()];
+  try {
+    for (let round = 0; round < 40; round++)
+      await Promise.all(both.map((one, i) => one.step(i === 0 ? tables : other, signal)));
+  } finally {
+    await other.end();
+  }
+  const dropped = both.reduce((sum, one) => sum + one.counters['droppedDays']!, 0);
+  expect(dropped).toBe(8);
+  expect((await agesOf()).every((age) => age <= 7)).toBe(true);
+});
+
+test('flushes go on while days are dropped, and none fails', async () => {
+  for (let daysAgo = 8; daysAgo < 14; daysAgo++) await storeNew(daysAgo);
+  const sources = await Promise.all(Array.from({ length: 20 }, async () => createTestSource(await open())));
+  const retention = task();
+  let isOver = false;
+  const dropping = runAll(retention).finally(() => (isOver = true));
+  let slowestMs = 0;
+  let seq = 0;
+  for (; !isOver; seq += 10) slowestMs = Math.max(slowestMs, await store(sources, seq, 0));
+  await dropping;
+  expect(retention.counters['droppedDays']).toBe(6);
+  expect(slowestMs).toBeLessThan(1_000);
+  for (const source of sources) expect(await storedSeqs(source)).toHaveLength(seq / 10);
+});
+
+test('the class of an organisation is that of its new streams, and theirs for good', async () => {
+  const handle = await open();
+  expect(handle.retentionClass).toBe(1);
+  await owner.query('update kymo.organisation set retention_class = 0');
+  const again = await createCatalogue(pools).openStream(tenant.device, {
+    definition: handle.definition,
+    epoch: randomEpoch(),
+  });
+  expect(again).toMatchObject({ ok: true, value: { handle: { retentionClass: 1 } } });
+  expect((await open()).retentionClass).toBe(0);
+});
