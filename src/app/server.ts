@@ -29,6 +29,7 @@ import { createExportQueries } from '#store/export-queries.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createEnvelopeQueries } from '#store/envelope-queries.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
+import { createRetentionTask } from '#store/retention.ts';
 import { createRollupTask } from '#store/rollup-keeper.ts';
 import { createSessionQueries, type SessionQueries } from '#store/session-queries.ts';
 import { createUpkeep, type Upkeep } from '#store/upkeep.ts';
@@ -208,7 +209,7 @@ async function startWriter({ config, clock, log, lifecycle }: ServerOptions, poo
 function startUpkeep({ clock, log, lifecycle }: ServerOptions, pools: Pools): Upkeep {
   const upkeep = createUpkeep({
     writerUrl: pools.writerUrl,
-    tasks: [createPartitionTask(), createRollupTask({ clock })],
+    tasks: [createPartitionTask(), createRollupTask({ clock }), createRetentionTask({ log })],
     clock,
     log,
   });

@@ -11,6 +11,7 @@ import { createLegalHolds } from '#store/legal-holds.ts';
 import { ensurePartitions, makePartitions } from '#store/partitions.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createRetentionTask } from '#store/retention.ts';
+import { createRollupTask } from '#store/rollup-keeper.ts';
 import type { UpkeepTask } from '#store/upkeep.ts';
 import { createWriter } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
@@ -353,4 +354,47 @@ test('the class of an organisation is that of its new streams, and theirs for go
   });
   expect(again).toMatchObject({ ok: true, value: { handle: { retentionClass: 1 } } });
   expect((await open()).retentionClass).toBe(0);
+});
+
+async function countRollups({ handle }: TestSource): Promise<number> {
+  const { rows } = await tables.query('select from kymo.rollup where stream_id = $1', [
+    handle.definition.stream,
+  ]);
+  return rows.length;
+}
+
+test('roll-ups outlive their readings, go when their own time is over, and are not made again', async () => {
+  await owner.query('update kymo.retention_class set rollup_days = 30 where class = 1');
+  const [young, old, held] = [await storeNew(20), await storeNew(31), await storeNew(31)];
+  const rollup = createRollupTask({ clock: systemClock, policy: { quietS: 0, liveS: 0 } });
+  await runAll(rollup);
+  await createLegalHolds(pools.app).hold(tenant.orgId, held.handle.definition.session, 'court file 7');
+  const retention = task();
+  await runAll(retention);
+  for (const source of [young, old]) expect(await storedSeqs(source)).toEqual([]);
+  expect(await countRollups(young)).toBeGreaterThan(0);
+  expect(await countRollups(held)).toBeGreaterThan(0);
+  expect(await countRollups(old)).toBe(0);
+  expect(retention.counters['deletedRollupRows']).toBeGreaterThan(0);
+  await runAll(rollup);
+  expect(await countRollups(old)).toBe(0);
+  expect(await retention.step(tables, signal)).toBe('idle');
+});
+
+test("erasing takes the roll-ups and the keeper's notes with it", async () => {
+  const source = await storeNew(0);
+  await runAll(createRollupTask({ clock: systemClock, policy: { quietS: 0, liveS: 0 } }));
+  expect(await countRollups(source)).toBeGreaterThan(0);
+  const { session, stream } = source.handle.definition;
+  expect(await erase(pools, tenant.orgId, { kind: 'session', id: session })).toBe('erased');
+  const { rows } = await owner.query<{ table: string }>(
+    `select c.table_name as table from information_schema.columns c
+      where c.table_schema = 'kymo' and c.column_name = 'stream_id'`,
+  );
+  expect(rows.map(({ table }) => table)).toContain('rollup_progress');
+  for (const { table } of rows)
+    expect(
+      (await owner.query(`select from kymo.${table} where stream_id = $1`, [stream])).rowCount,
+      table,
+    ).toBe(0);
 });
