@@ -39,6 +39,24 @@ export interface GatewayOutput {
   ackSoon(): void;
 }
 
+/** The socket as the gateway sees it. */
+export interface DeviceTransport {
+  /** Of the other end. */
+  readonly address: string;
+  sendText(text: string): void;
+  /** Null: the device said bye. */
+  close(reason: CloseReason | null): void;
+  /** The device has said who it is. */
+  greeted(): void;
+}
+
+/** One connected device as the socket sees it. */
+export interface DeviceConnection {
+  text(text: string): void;
+  binary(bytes: Uint8Array): void;
+  gone(): void;
+}
+
 export interface GatewayCounters {
   messages: number;
   frames: number;

@@ -7,7 +7,7 @@
 
 import { createAllowance } from '#base/allowance.ts';
 import type { Result } from '#base/result.ts';
-import type { DeviceIdentity, Frame } from '#contract/readings.ts';
+import type { DeviceIdentity } from '#contract/readings.ts';
 import type { CloseReason } from '#protocol/codes.ts';
 import { decodeData, frameBytes, type DataFrame, type WireError } from '#protocol/data-codec.ts';
 import { limits } from '#protocol/limits.ts';
@@ -15,6 +15,7 @@ import type { DeviceMessage, ServerMessage } from '#protocol/messages.ts';
 import { PROTOCOL_VERSION } from '#protocol/version.ts';
 import type { CreditLedger } from '#ingest/credit.ts';
 import type { GatewayCounters, GatewayOutput, Greeting, Open, OpenAnswer } from '#ingest/gateway-output.ts';
+import { checkFrame, stampFrame, type Mark } from '#ingest/received-frame.ts';
 import { createOpenStreams, type OpenStream } from '#ingest/open-streams.ts';
 import type { StreamBuffer } from '#ingest/stream-buffer.ts';
 
@@ -63,14 +64,6 @@ export interface SessionOptions {
   readonly counters: GatewayCounters;
   readonly startedMs: number;
   readonly heartbeatMs: number;
-}
-
-/** What is the same for all frames of a message. */
-interface Mark {
-  readonly liveOnly: boolean;
-  readonly historical: boolean;
-  readonly sentUs: number;
-  readonly nowUs: number;
 }
 
 export function createGatewaySession(options: SessionOptions): GatewaySession {
@@ -377,32 +370,3 @@ const UNKNOWN_STREAM: WireError = {
   code: 'unknown-stream',
   message: 'no stream is open under this reference',
 };
-
-/** A frame with what travels along through the server. */
-function stampFrame(buffer: StreamBuffer, frame: DataFrame, mark: Mark, offsetUs: number): Frame {
-  const { handle } = buffer;
-  // A device without a clock is the one case in which arrival is the reading's time, and its stream says so.
-  const hasClock = handle.definition.clock === 'device';
-  return {
-    streamId: handle.definition.stream,
-    epoch: handle.epoch,
-    firstSeq: frame.firstSeq,
-    count: frame.count,
-    firstUs: hasClock ? frame.firstUs : mark.nowUs,
-    periodNs: frame.periodNs,
-    deltasUs: hasClock ? frame.deltasUs : null,
-    payload: frame.payload,
-    liveOnly: mark.liveOnly,
-    historical: mark.historical,
-    sentUs: mark.sentUs,
-    arrivalUs: mark.nowUs,
-    offsetUs: hasClock ? offsetUs : 0,
-  };
-}
-
-function checkFrame(buffer: StreamBuffer, frame: DataFrame): WireError | null {
-  const expected = frame.count * buffer.handle.readingBytes;
-  if (frame.payload.length === expected) return null;
-  const message = `${frame.count} readings of this stream are ${expected} bytes, not ${frame.payload.length}`;
-  return { code: 'invalid-field', field: '/payload', message };
-}

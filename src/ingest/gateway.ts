@@ -5,14 +5,13 @@
  */
 
 import type { Clock } from '#base/clock.ts';
-import { AppError, messageOf } from '#base/errors.ts';
+import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { covers } from '#base/ranges.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import type { Bus } from '#bus/bus.ts';
 import type { DeviceIdentity, EpochProgress, StoreSink, StreamHandle } from '#contract/readings.ts';
 import { createMessageParser } from '#contract/validation.ts';
-import type { CloseReason } from '#protocol/codes.ts';
 import type { WireError } from '#protocol/data-codec.ts';
 import { limits } from '#protocol/limits.ts';
 import {
@@ -30,6 +29,8 @@ import {
 } from '#ingest/credit.ts';
 import {
   newGatewayCounters,
+  type DeviceConnection,
+  type DeviceTransport,
   type GatewayCounters,
   type GatewayOutput,
   type Greeting,
@@ -39,6 +40,7 @@ import {
 import { createGatewaySession, type GatewaySession } from '#ingest/gateway-session.ts';
 import { createGreetings } from '#ingest/greetings.ts';
 import { createLivePublisher, type LivePublisher } from '#ingest/live-publisher.ts';
+import { openingError } from '#ingest/opening-error.ts';
 import { createStreamBuffer, type StreamBuffer, type StreamObserver } from '#ingest/stream-buffer.ts';
 
 /** What ingest needs from identity and store; app wires it. Every call may fail with a temporary AppError. */
@@ -84,24 +86,6 @@ export const defaultGatewayConfig: GatewayConfig = {
   heartbeatMs: limits.heartbeatMs,
   drainSpreadMs: 2_000,
 };
-
-/** The socket as the gateway sees it. */
-export interface DeviceTransport {
-  /** Of the other end. */
-  readonly address: string;
-  sendText(text: string): void;
-  /** Null: the device said bye. */
-  close(reason: CloseReason | null): void;
-  /** The device has said who it is. */
-  greeted(): void;
-}
-
-/** One connected device as the socket sees it. */
-export interface DeviceConnection {
-  text(text: string): void;
-  binary(bytes: Uint8Array): void;
-  gone(): void;
-}
 
 export interface GatewayStatistics {
   readonly session: Readonly<GatewayCounters>;
@@ -298,18 +282,17 @@ export function createGateway(options: GatewayOptions): Gateway {
       try {
         session.opened(request, await openBuffer(identity, request));
       } catch (error) {
-        session.opened(request, fail(wireErrorOf(error, log)));
+        session.opened(request, fail(openingError(error, log)));
       }
     }
 
     async function lose(buffer: StreamBuffer): Promise<void> {
-      try {
-        if (await backend.isErased(buffer.handle)) session.erased(buffer);
-        else session.lost();
-      } catch (error) {
+      const isErased = await backend.isErased(buffer.handle).catch((error: unknown) => {
         log.warn('it could not be asked whether a stream was erased', { error: messageOf(error) });
-        session.lost();
-      }
+        return false;
+      });
+      if (isErased) session.erased(buffer);
+      else session.lost();
     }
 
     async function end(buffer: StreamBuffer, ended: boolean): Promise<void> {
@@ -401,12 +384,4 @@ export function createGateway(options: GatewayOptions): Gateway {
       }
     },
   };
-}
-
-/** An operational failure as the device hears it: the code if it has one of ours, never an inner message. */
-function wireErrorOf(error: unknown, log: Log): WireError {
-  if (error instanceof AppError && error.temporary)
-    return { code: 'store-unavailable', message: 'the database cannot be reached now; try again' };
-  log.error('a stream could not be opened', { error: messageOf(error) });
-  return { code: 'internal', message: 'the stream could not be opened' };
 }
