@@ -21,7 +21,7 @@ import { createReadingChecker, demandExactlyOnce, type SentStream } from '#bench
 import { createProgress, formatFigure, formatTable, printResult, rounded } from '#bench/support/report.ts';
 import { withRunScope, type RunScope } from '#bench/support/run-scope.ts';
 import { startSlowLink, type LinkQuality } from '#bench/support/slow-link.ts';
-import { checkChunks } from '#bench/support/stored-chunks.ts';
+import { checkStored } from '#bench/support/stored-chunks.ts';
 
 const usage = `Usage: npm run bench -- browser [options]
 
@@ -64,7 +64,7 @@ async function main(scope: RunScope): Promise<void> {
   const slow = await measureLink({ scope, chosen, kymo, sent }, { port: slowPort, link: 'slow' });
   progress.say('checking what was stored');
   const checker = createReadingChecker(sent, chosen.seed);
-  await checkChunks(checker, database, 'kymo.chunk');
+  await checkStored(checker, database);
   const check = checker.finish();
   demandExactlyOnce('kymo', check);
   progress.end();

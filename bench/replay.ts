@@ -23,7 +23,7 @@ import { describeMachine, sharedClockBaseUs } from '#bench/support/machine.ts';
 import { createReadingChecker, demandExactlyOnce, type SentStream } from '#bench/support/reading-checker.ts';
 import { createProgress, formatFigure, formatTable, printResult, rounded } from '#bench/support/report.ts';
 import { withRunScope, type Child, type RunScope } from '#bench/support/run-scope.ts';
-import { checkChunks } from '#bench/support/stored-chunks.ts';
+import { checkStored } from '#bench/support/stored-chunks.ts';
 import { LIVE_SUBPROTOCOL } from '#protocol/version.ts';
 
 const usage = `Usage: npm run bench -- replay [options]
@@ -116,7 +116,7 @@ async function main(scope: RunScope): Promise<void> {
   progress.say('checking what was stored');
   const streams = [...live, await replayedStream(database, plan, recorded.streamId)];
   const checker = createReadingChecker(streams, chosen.seed);
-  await checkChunks(checker, database, 'kymo.chunk');
+  await checkStored(checker, database);
   const check = checker.finish();
   demandExactlyOnce('kymo', check);
   progress.end();

@@ -23,7 +23,7 @@ import {
   type ReadingChecker,
 } from '#bench/support/reading-checker.ts';
 import type { RunScope } from '#bench/support/run-scope.ts';
-import { checkChunks } from '#bench/support/stored-chunks.ts';
+import { checkStored } from '#bench/support/stored-chunks.ts';
 
 /** Later rounds only have to get their load going. */
 const WARM_SHARE = 5;
@@ -72,8 +72,9 @@ export async function createKymoSide(
     server: { ...kymo, name: 'kymo', pid: kymo.child.pid, liveFormat: 'live' },
     database,
     finish: async () => undefined,
-    showAll: (checker) => checkChunks(checker, database, 'kymo.chunk'),
-    sizeSql: `select sum(pg_total_relation_size(relid))::float8 as bytes from pg_partition_tree('kymo.chunk') where isleaf`,
+    showAll: (checker) => checkStored(checker, database),
+    sizeSql: `select sum(pg_total_relation_size(t.relid))::float8 as bytes
+      from (values ('kymo.chunk'), ('kymo.sealed_chunk')) p(name), pg_partition_tree(p.name::regclass) t where t.isleaf`,
   });
 }
 

@@ -1,15 +1,28 @@
 /**
  * Owns the checker of fault tests: reads every chunk of a stream from the database as it is and compares it with what
- * was generated, bit by bit. It uses none of the code that wrote the chunks.
+ * was generated, bit by bit. It uses none of the code that wrote the chunks, and of sealed ones the codec's unpacking.
  */
 
 import pg from 'pg';
 
+import { unpackBlock } from '#store/sealed-codec.ts';
+
 export interface StoredStream {
-  /** Rows of kymo.chunk in (epoch, first_seq) order. */
+  /** Rows of kymo.stored_chunk in (epoch, first_seq) order. */
   readonly chunks: readonly { epoch: string; firstSeq: number; count: number; data: Buffer }[];
   /** Declared losses as [from, to). */
   readonly losses: readonly { epoch: string; from: number; to: number; reason: string }[];
+}
+
+type ChunkRow = { epoch: string; first_seq: string; n: number } & (
+  | { data: Buffer; block: null }
+  | { data: null; block: Buffer }
+);
+
+function unpacked(block: Buffer): Buffer {
+  const plain = unpackBlock(block);
+  if (!plain.ok) throw new Error(`a damaged block: ${plain.error}`);
+  return Buffer.from(plain.value.data);
 }
 
 export async function readStored(ownerUrl: string, streamId: string): Promise<StoredStream> {
@@ -17,8 +30,8 @@ export async function readStored(ownerUrl: string, streamId: string): Promise<St
   await client.connect();
   try {
     await client.query('set role kymo_writer');
-    const chunks = await client.query<{ epoch: string; first_seq: string; n: number; data: Buffer }>(
-      'select epoch, first_seq, n, data from kymo.chunk where stream_id = $1 order by epoch, first_seq',
+    const chunks = await client.query<ChunkRow>(
+      'select epoch, first_seq, n, data, block from kymo.stored_chunk where stream_id = $1 order by epoch, first_seq',
       [streamId],
     );
     const losses = await client.query<{ epoch: string; from_seq: string; to_seq: string; reason: string }>(
@@ -30,7 +43,7 @@ export async function readStored(ownerUrl: string, streamId: string): Promise<St
         epoch: row.epoch,
         firstSeq: Number(row.first_seq),
         count: row.n,
-        data: row.data,
+        data: row.block === null ? row.data : unpacked(row.block),
       })),
       losses: losses.rows.map((row) => ({
         epoch: row.epoch,
