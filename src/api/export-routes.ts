@@ -11,7 +11,8 @@ import { Counter, Gauge } from 'prom-client';
 import { Type } from 'typebox';
 
 import { AppError, messageOf } from '#base/errors.ts';
-import { exportFormats, readingsHeader, SessionRecord, type ExportFormat } from '#contract/export.ts';
+import { exportFormats, readingsHeader, type ExportFormat } from '#contract/export-format.ts';
+import { SessionRecord } from '#contract/export.ts';
 import { Id } from '#contract/rest.ts';
 import { limits } from '#protocol/limits.ts';
 import { csvBytes } from '#store/export-csv.ts';

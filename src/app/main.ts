@@ -5,6 +5,7 @@ import { settingsHelp } from '#app/config.ts';
 import { backupCommand } from '#app/backup-command.ts';
 import { deviceCommand } from '#app/device-command.ts';
 import { doctorCommand } from '#app/doctor-command.ts';
+import { exportCommand } from '#app/export-command.ts';
 import { migrateCommand } from '#app/migrate-command.ts';
 import { readerCommand } from '#app/reader-command.ts';
 import { replayCommand } from '#app/replay-command.ts';
@@ -44,6 +45,11 @@ const commands: Record<string, Command> = {
     doc: 'write a back-up into an empty database',
     help: () => restoreCommand.help,
     run: restoreCommand.run,
+  },
+  export: {
+    doc: 'write a session of a server into CSV or Parquet files',
+    help: () => exportCommand.help,
+    run: exportCommand.run,
   },
   reader: {
     doc: 'make a database login that reads with plain SQL',

@@ -74,9 +74,3 @@ export const SessionRecord = Type.Object(
   { $id: 'SessionRecord' },
 );
 export type SessionRecord = Static<typeof SessionRecord>;
-
-export const exportFormats = ['csv', 'parquet'] as const;
-export type ExportFormat = (typeof exportFormats)[number];
-
-/** Header of an export: how many readings come, exactly for a whole stream, at most for a range of time. */
-export const readingsHeader = 'kymo-readings';

@@ -90,3 +90,16 @@ test('a call that was given up is not told as unreachable', async () => {
   });
   await expect(http.session('x', given.signal)).rejects.toThrow('no longer wanted');
 });
+
+test('a download says how many readings come, and takes as long as it takes', async () => {
+  const http = answerWith(() => new Response('time_us', { headers: { 'kymo-readings': '12' } }));
+  const leave = new AbortController();
+  const query = { streamId: 'a', format: 'csv', fromUs: 3, toUs: null } as const;
+  const { readings, body } = await http.exportStream(query, leave.signal);
+  expect(requests[0]?.url).toBe('http://server/v1/streams/a/export?format=csv&fromUs=3');
+  expect(readings).toBe(12);
+  expect(await new Response(body).text()).toBe('time_us');
+  expect(requests[0]?.init.signal?.aborted).toBe(false);
+  leave.abort();
+  expect(requests[0]?.init.signal?.aborted).toBe(true);
+});

@@ -5,6 +5,8 @@
 
 import { AppError, messageOf } from '#base/errors.ts';
 import { decodeEnvelope, type EnvelopeData } from '#contract/envelope.ts';
+import { readingsHeader, type ExportFormat } from '#contract/export-format.ts';
+import type { SessionRecord } from '#contract/export.ts';
 import type {
   About,
   DeviceCreated,
@@ -35,6 +37,20 @@ export interface EnvelopeQuery {
   readonly width: number;
 }
 
+export interface ExportQuery {
+  readonly streamId: string;
+  readonly format: ExportFormat;
+  /** Device time, microseconds, half-open; null for the beginning and the end. */
+  readonly fromUs: number | null;
+  readonly toUs: number | null;
+}
+
+export interface ExportDownload {
+  /** Readings that come: exactly for a whole stream, at most for a range of time. */
+  readonly readings: number;
+  readonly body: ReadableStream<Uint8Array>;
+}
+
 /** Every call rejects with AppError: the server's code, or `unreachable` (temporary) when there was no answer. */
 export interface HttpClient {
   about(): Promise<About>;
@@ -43,6 +59,10 @@ export interface HttpClient {
   readings(query: ReadingQuery, signal?: AbortSignal): Promise<ReadingPage>;
   /** A stream's least, largest and mean values in a range, at a width. */
   envelope(query: EnvelopeQuery, signal?: AbortSignal): Promise<EnvelopeData>;
+  /** What is to be known of a session beside its readings. */
+  record(sessionId: string, signal?: AbortSignal): Promise<SessionRecord>;
+  /** A stream's readings as a file. Its body fails when the server could not send all of it. */
+  exportStream(query: ExportQuery, signal?: AbortSignal): Promise<ExportDownload>;
   /** A single-use pass for a WebSocket. */
   ticket(): Promise<Ticket>;
   /** Needs a key of scope admin. */
@@ -65,16 +85,19 @@ interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   readonly body?: unknown;
   readonly accept?: string;
+  /** Its answer goes on for as long as there is more, so nothing ends it but `signal`. */
+  readonly isDownload?: boolean;
 }
 
 export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient {
   const ask = async (
     method: 'GET' | 'POST' | 'DELETE',
     path: string,
-    { signal, body, accept = 'application/json' }: CallOptions,
+    { signal, body, accept = 'application/json', isDownload = false }: CallOptions,
   ): Promise<Response> => {
     const current = key();
-    const timeout = AbortSignal.timeout(TIMEOUT_MS);
+    const ends = signal === undefined ? [] : [signal];
+    if (!isDownload) ends.push(AbortSignal.timeout(TIMEOUT_MS));
     let response: Response;
     try {
       response = await fetch(`${origin}${path}`, {
@@ -86,7 +109,7 @@ export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         cache: 'no-store',
-        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+        signal: AbortSignal.any(ends),
       });
     } catch (thrown) {
       if (signal?.aborted === true) throw thrown;
@@ -117,6 +140,13 @@ export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient
       const path = `/v1/streams/${segment(streamId)}/envelope?${query({ ...range })}`;
       const response = await ask('GET', path, { signal, accept: 'application/octet-stream' });
       return decodeEnvelope(await response.arrayBuffer());
+    },
+    record: (sessionId, signal) => call('GET', `/v1/sessions/${segment(sessionId)}/record`, { signal }),
+    async exportStream({ streamId, ...options }, signal) {
+      const path = `/v1/streams/${segment(streamId)}/export?${query({ ...options })}`;
+      const { headers, body } = await ask('GET', path, { signal, accept: '*/*', isDownload: true });
+      if (body === null) throw new AppError('unreachable', 'the server sent no file', { temporary: true });
+      return { readings: Number(headers.get(readingsHeader)), body };
     },
     ticket: () => call('POST', '/v1/tickets'),
     createDevice: (name) => call('POST', '/v1/devices', { body: { name } }),

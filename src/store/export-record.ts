@@ -126,7 +126,7 @@ function statementsOf(sessionId: string): Statement[] {
   const values = [sessionId];
   return [
     {
-      name: 'record-streams',
+      name: 'session-record-streams',
       text: `select s.id, s.org_id, s.session_id, s.device_id, s.segment, s.sensor, s.axes, s.rate_hz, s.encoding,
           s.scale, s.clock, s.retention_class, s.opened_at, s.ended_at, t.synthetic, t.label
         from kymo.stream s join kymo.session t on t.id = s.session_id
@@ -134,21 +134,21 @@ function statementsOf(sessionId: string): Statement[] {
       values,
     },
     {
-      name: 'record-epochs',
+      name: 'session-record-epochs',
       text: `select e.stream_id, e.epoch::text, e.opened_at, e.committed::text, e.lost::text, e.tail_lost
         from kymo.stream s join kymo.stream_epoch e on e.stream_id = s.id
         where s.session_id = $1 order by e.opened_at, e.epoch`,
       values,
     },
     {
-      name: 'record-losses',
+      name: 'session-record-losses',
       text: `select l.stream_id, l.epoch::text, l.from_seq, l.to_seq, l.reason
         from kymo.stream s join kymo.loss l on l.stream_id = s.id
         where s.session_id = $1 order by l.declared_at, l.from_seq`,
       values,
     },
     {
-      name: 'record-clocks',
+      name: 'session-record-clocks',
       // Devices are asked when they connect, so the last hour before the session counts too.
       text: `with observed as (
           select o.*, row_number() over (partition by o.device_id order by o.observed_at) as number,
