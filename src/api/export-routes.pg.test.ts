@@ -27,10 +27,11 @@ import { createCatalogue } from '#store/catalogue.ts';
 import { epochToInt8 } from '#store/epoch.ts';
 import { eraseSessions } from '#store/erasure.ts';
 import { createEnvelopeQueries } from '#store/envelope-queries.ts';
-import { createExportQueries, exportLimits } from '#store/export-queries.ts';
+import { createExportQueries, exportLimits, type StreamExport } from '#store/export-queries.ts';
 import { ensurePartitions } from '#store/partitions.ts';
 import { openPools, type Pools, type RolePool } from '#store/pools.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
+import { createSealTask } from '#store/seal-task.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { askDuckDb } from '#test/support/duckdb.ts';
@@ -41,6 +42,7 @@ import { openTestPool } from '#test/support/test-pool.ts';
 let database: TestDatabase;
 let pools: Pools;
 let writer: pg.Pool;
+let owner: pg.Pool;
 let tenantA: Tenant;
 let tenantB: Tenant;
 let folder: string;
@@ -55,6 +57,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   pools = await openPools(database.ownerUrl);
   writer = openTestPool(pools.writerUrl);
+  owner = openTestPool(database.ownerUrl);
   await ensurePartitions(writer);
   tenantA = await createTenant(database.ownerUrl, pools, 'A');
   tenantB = await createTenant(database.ownerUrl, pools, 'B');
@@ -70,7 +73,7 @@ afterAll(async () => {
   api.server.closeAllConnections();
   await api.close();
   await pools.close();
-  await writer.end();
+  await Promise.all([writer.end(), owner.end()]);
   await database.drop();
   await rm(folder, { recursive: true });
 });
@@ -518,6 +521,45 @@ test('a server that stops breaks its downloads off instead of waiting for them',
   });
   await stopping.close();
   await expect(answer.arrayBuffer()).rejects.toThrow('terminated');
+});
+
+async function seal(): Promise<void> {
+  const task = createSealTask();
+  while ((await task.step(writer, new AbortController().signal)) === 'more');
+}
+
+test('sealed readings come like hot ones, also when they are sealed while they are exported', async () => {
+  const { definition, epoch } = await open();
+  const rows = Array.from({ length: 100 }, (_, i) => [i, -0, Math.fround(i / 7)]);
+  const others = { fromUs: null, toUs: null, streamId: definition.stream };
+  for (let i = 0; i < 200; i++)
+    await store(definition, epoch, { firstSeq: i * 100, rows, segments: [even(i * 500_000, 100)] });
+  const seqsOf = async (source: StreamExport | null, between?: () => Promise<void>): Promise<string> => {
+    const parts: string[] = [];
+    for await (const { firstSeq, times, values } of source!.blocks()) {
+      if (parts.length === 0) await between?.();
+      parts.push(
+        ...Array.from(times, (us, i) => `${firstSeq + i} ${us} ${values.slice(i * 3, i * 3 + 3).join()}`),
+      );
+    }
+    return parts.join('\n');
+  };
+  const queries = createExportQueries(pools.app);
+  const hot = await seqsOf(await queries.open(tenantA.orgId, others));
+  expect(hot.split('\n')).toHaveLength(20_000);
+  await owner.query(`update kymo.stream set ended_at = now() - interval '1 hour' where id = $1`, [
+    definition.stream,
+  ]);
+  expect(await seqsOf(await queries.open(tenantA.orgId, others), seal)).toBe(hot);
+  const { rows: left } = await writer.query('select from kymo.chunk where stream_id = $1', [
+    definition.stream,
+  ]);
+  expect(left).toEqual([]);
+  const sealed = await queries.open(tenantA.orgId, others);
+  expect(sealed?.readings).toBe(20_000);
+  expect(await seqsOf(sealed)).toBe(hot);
+  const part = await queries.open(tenantA.orgId, { ...others, fromUs: 5_000_000, toUs: 5_010_000 });
+  expect((await seqsOf(part)).split('\n').map((line) => line.split(' ')[0])).toEqual(['1000', '1001']);
 });
 
 test('what is committed after the start is left out', async () => {

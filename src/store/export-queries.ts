@@ -20,7 +20,7 @@ import type { StreamRow } from '#store/stream-definition.ts';
 export const exportLimits = {
   /** Chunks of one fetch: 64 of 500 readings of 32 float32 axes are 4 MB. */
   chunksPerFetch: 64,
-  /** Readings of one fetch, but for the last chunk of it: a round trip each is then a tenth of the time. */
+  /** Readings of one fetch, but for the last chunk of it, hot or sealed: a round trip is then a tenth of the time. */
   readingsPerFetch: 8_192,
 } as const;
 
@@ -220,7 +220,7 @@ function openStatements({ streamId, fromUs, toUs }: ExportRange): Statement[] {
       text: `select coalesce(sum(c.n), 0)::bigint as readings
         from kymo.stream_epoch e
        cross join lateral (
-         select sum(c.n) as n from kymo.chunk c
+         select sum(c.n) as n from kymo.stored_chunk c
           where c.stream_id = e.stream_id and c.epoch = e.epoch
             and c.commit_day between e.first_commit_day and e.last_commit_day
             and c.last_us + 0 >= $2::bigint and c.first_us + 0 < $3::bigint) c

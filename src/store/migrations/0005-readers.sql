@@ -27,7 +27,11 @@ create policy reader_rows on kymo.stream for select to kymo_reader using (org_id
 create policy reader_rows on kymo.stream_epoch for select to kymo_reader using (org_id = (select kymo.reader_org()));
 create policy reader_rows on kymo.loss for select to kymo_reader using (org_id = (select kymo.reader_org()));
 create policy reader_rows on kymo.chunk for select to kymo_reader using (org_id = (select kymo.reader_org()));
-grant select on kymo.session, kymo.stream, kymo.stream_epoch, kymo.loss, kymo.chunk, kymo.reading to kymo_reader;
+create policy reader_rows on kymo.sealed_chunk for select to kymo_reader using (org_id = (select kymo.reader_org()));
+create policy reader_rows on kymo.rollup for select to kymo_reader using (org_id = (select kymo.reader_org()));
+grant select on kymo.session, kymo.stream, kymo.stream_epoch, kymo.loss to kymo_reader;
+grant select on kymo.chunk, kymo.sealed_chunk, kymo.stored_chunk, kymo.reading to kymo_reader;
+grant select on kymo.rollup, kymo.rollup_bucket to kymo_reader;
 
 -- Which entry of an array of values is the axis of this name: "values"[kymo.axis(stream_id, 'acc_z')].
 create function kymo.axis(stream uuid, name text) returns integer language sql stable strict parallel safe
