@@ -68,6 +68,14 @@ export interface EpochProgress {
   readonly lost: RangeSet;
 }
 
+/** What tells two readings apart that were given the same number. */
+export interface ReadingChecksum {
+  /** CRC-32 of its packed axes. */
+  readonly crc32: number;
+  /** Its time as it is stored. */
+  readonly timeUs: number;
+}
+
 /** Where ingest announces work. `due` is cheap and idempotent. */
 export interface StoreSink {
   /** The source has frames or losses to be taken at the next flush. */

@@ -1,6 +1,6 @@
 /** Owns the types by which a device's session asks for what it cannot do itself, and what it counts. */
 
-import type { DeviceIdentity, EpochProgress, Frame } from '#contract/readings.ts';
+import type { DeviceIdentity, EpochProgress, Frame, ReadingChecksum } from '#contract/readings.ts';
 import type { CloseReason } from '#protocol/codes.ts';
 import type { DeviceMessage, ServerMessage } from '#protocol/messages.ts';
 import type { StreamBuffer } from '#ingest/stream-buffer.ts';
@@ -17,6 +17,8 @@ export interface Greeting {
 export interface OpenAnswer {
   readonly buffer: StreamBuffer;
   readonly progress: EpochProgress;
+  /** The newest committed reading, for the device to compare; null when there is none or it has proven it. */
+  readonly newest: ({ readonly seq: number } & ReadingChecksum) | null;
 }
 
 /** What a session asks for. Answers come back as calls: `authenticated`, `opened`, `erased`, `lost`, `streamEnded`, `endFailed`. */

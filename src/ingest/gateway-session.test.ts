@@ -90,7 +90,7 @@ function setUp(options: { poolBytes?: number; windowBytes?: number } = {}) {
         dead: () => undefined,
       });
       self.say(openMessage(ref, handle));
-      session.opened(opens.at(-1)!, ok({ buffer, progress: { committed: [], lost: [] } }));
+      session.opened(opens.at(-1)!, ok({ buffer, progress: { committed: [], lost: [] }, newest: null }));
       return buffer;
     },
   };
@@ -474,7 +474,7 @@ test('the same stream under two references is refused', () => {
   const it = setUp().greet();
   const buffer = it.open(1);
   it.say(openMessage(2));
-  it.session.opened(it.opens.at(-1)!, ok({ buffer, progress: { committed: [], lost: [] } }));
+  it.session.opened(it.opens.at(-1)!, ok({ buffer, progress: { committed: [], lost: [] }, newest: null }));
   expect(it.last()).toMatchObject({ code: 'reference-in-use', ref: 2 });
   it.data([wireFrame(1, 0, 1)]);
   expect(it.counters.frames).toBe(1);
@@ -513,7 +513,7 @@ test('an opening that is answered after the connection has gone leaves the buffe
       dead: () => undefined,
     },
   );
-  it.session.opened(it.opens[0]!, ok({ buffer, progress: { committed: [], lost: [] } }));
+  it.session.opened(it.opens[0]!, ok({ buffer, progress: { committed: [], lost: [] }, newest: null }));
   expect(buffer.listener).toBe(null);
 });
 
@@ -596,7 +596,7 @@ test('a stream that a newer connection opened stays with that one', () => {
   const buffer = old.open(1, handle);
   const newer = setUp().greet();
   newer.say(openMessage(1, handle));
-  newer.session.opened(newer.opens[0]!, ok({ buffer, progress: { committed: [], lost: [] } }));
+  newer.session.opened(newer.opens[0]!, ok({ buffer, progress: { committed: [], lost: [] }, newest: null }));
   old.session.disconnected();
   settle(buffer, 3);
   newer.session.sendAck();

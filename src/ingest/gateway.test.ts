@@ -75,7 +75,7 @@ function backendOf(fake: FakeDatabase): IngestBackend {
     async checksumOf(_, seq) {
       fake.calls.push(`checksum ${seq}`);
       await fake.before('checksum');
-      return fake.checksum;
+      return fake.checksum === null ? null : { crc32: fake.checksum, timeUs: 7 };
     },
     async isErased() {
       await fake.before('isErased');
@@ -294,6 +294,27 @@ test('the proof of a resume is compared with what is stored', async () => {
   expect(one.last()).toMatchObject({ type: 'opened', ref: 2 });
 });
 
+test('the newest committed reading is stated for the device to compare, unless the device has proven it', async () => {
+  const { fake, connect } = setUp();
+  const one = await connect().greet();
+  await one.open(1);
+  expect(one.last()).toEqual({ type: 'opened', ref: 1, settled: { next: 0, ranges: [] } });
+  fake.committed = [{ from: 0, to: 100 }];
+  fake.checksum = 5;
+  await one.open(2, { newest: { seq: 99, crc32: 5 } });
+  expect(one.last()).not.toHaveProperty('newest');
+  await one.open(3, { newest: { seq: 98, crc32: 5 } });
+  expect(one.last()).toMatchObject({ type: 'opened', newest: { seq: 99, timeUs: 7, crc32: 5 } });
+  const { definition } = streamHandle('s4');
+  await one.open(4, { definition: { ...definition, clock: 'none' } });
+  expect(one.last()).toMatchObject({ newest: { seq: 99, crc32: 5 } });
+  expect(one.last()).not.toHaveProperty('newest.timeUs');
+  // Retention may have dropped it.
+  fake.checksum = null;
+  await one.open(5);
+  expect(one.last()).not.toHaveProperty('newest');
+});
+
 test('a proof of what this server does not have is not looked for', async () => {
   const { fake, connect } = setUp();
   const one = await connect().greet();
@@ -393,9 +414,10 @@ test('two openings of one stream share a buffer, however long the check of the f
   fake.before = (what) =>
     what === 'checksum' ? new Promise((resolve) => (answer = resolve)) : Promise.resolve();
   const one = await connect().greet();
-  await one.open(1, { newest: { seq: 1, crc32: 5 } });
+  await one.open(1, { newest: { seq: 99, crc32: 5 } });
   // Idle buffers are looked for in the meantime.
   clock.advance(3_000);
+  fake.before = () => Promise.resolve();
   answer();
   await settled();
   one.connection.binary(dataBytes([wireFrame(1, 100, 10)]));

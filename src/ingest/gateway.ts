@@ -7,10 +7,15 @@
 import type { Clock } from '#base/clock.ts';
 import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
-import { covers } from '#base/ranges.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import type { Bus } from '#bus/bus.ts';
-import type { DeviceIdentity, EpochProgress, StoreSink, StreamHandle } from '#contract/readings.ts';
+import type {
+  DeviceIdentity,
+  EpochProgress,
+  ReadingChecksum,
+  StoreSink,
+  StreamHandle,
+} from '#contract/readings.ts';
 import { createMessageParser } from '#contract/validation.ts';
 import type { WireError } from '#protocol/data-codec.ts';
 import { limits } from '#protocol/limits.ts';
@@ -41,6 +46,7 @@ import { createGatewaySession, type GatewaySession } from '#ingest/gateway-sessi
 import { createGreetings } from '#ingest/greetings.ts';
 import { createLivePublisher, type LivePublisher } from '#ingest/live-publisher.ts';
 import { openingError } from '#ingest/opening-error.ts';
+import { createResumeCheck, type ResumeCheck } from '#ingest/resume-check.ts';
 import { createStreamBuffer, type StreamBuffer, type StreamObserver } from '#ingest/stream-buffer.ts';
 
 /** What ingest needs from identity and store; app wires it. Every call may fail with a temporary AppError. */
@@ -53,8 +59,8 @@ export interface IngestBackend {
     identity: DeviceIdentity,
     request: { definition: StreamDefinition; epoch: string; previousStoreLost: boolean },
   ): Promise<Result<{ handle: StreamHandle; progress: EpochProgress }, WireError>>;
-  /** CRC-32 of a committed reading's packed axes; null when it is not there (any more). */
-  checksumOf(handle: StreamHandle, seq: number): Promise<number | null>;
+  /** Of a committed reading; null when it is not there (any more). */
+  checksumOf(handle: StreamHandle, seq: number): Promise<ReadingChecksum | null>;
   /** Whether the stream, or its session, was erased. `openStream` then refuses it with the code `erased`. */
   isErased(handle: StreamHandle): Promise<boolean>;
   endStream(handle: StreamHandle, recordingEnded: boolean): Promise<void>;
@@ -190,27 +196,21 @@ export function createGateway(options: GatewayOptions): Gateway {
     return buffer;
   }
 
-  /** Opens a stream and, on resume, compares the device's newest acknowledged reading with what is stored. */
+  /** `check` may refuse the device's store, or give what the device is to compare. */
   async function openBuffer(
     identity: DeviceIdentity,
-    request: Pick<Open, 'definition' | 'epoch' | 'newest' | 'previousStoreLost'>,
+    request: Pick<Open, 'definition' | 'epoch' | 'previousStoreLost'>,
+    check?: ResumeCheck,
   ): Promise<Result<OpenAnswer, WireError>> {
-    const { definition, epoch, newest: proof, previousStoreLost = false } = request;
+    const { definition, epoch, previousStoreLost = false } = request;
     if (buffers.size >= config.maxBuffers)
       return fail({ code: 'overloaded', message: 'too many open streams' });
     const found = await backend.openStream(identity, { definition, epoch, previousStoreLost });
     if (!found.ok) return found;
     const { handle, progress } = found.value;
-    if (proof !== undefined && covers(progress.committed, { from: proof.seq, to: proof.seq + 1 })) {
-      const stored = await backend.checksumOf(handle, proof.seq);
-      if (stored !== null && stored !== proof.crc32)
-        return fail({
-          code: 'new-epoch-required',
-          message: `reading ${proof.seq} is not the one that was acknowledged: this store is a copy or was restored`,
-          field: '/newest/crc32',
-        });
-    }
-    return ok({ buffer: bufferOf(handle), progress });
+    const checked = (await check?.(handle, progress)) ?? ok(null);
+    if (!checked.ok) return checked;
+    return ok({ buffer: bufferOf(handle), progress, newest: checked.value });
   }
 
   function connect(transport: DeviceTransport, known: DeviceIdentity | null): DeviceConnection {
@@ -280,7 +280,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       const { identity } = session;
       if (identity === null) return;
       try {
-        session.opened(request, await openBuffer(identity, request));
+        const check = createResumeCheck(request.newest, backend.checksumOf);
+        session.opened(request, await openBuffer(identity, request, check));
       } catch (error) {
         session.opened(request, fail(openingError(error, log)));
       }

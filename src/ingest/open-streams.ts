@@ -13,6 +13,8 @@ import type { ServerMessage, Settled } from '#protocol/messages.ts';
 import type { Close, Open, OpenAnswer } from '#ingest/gateway-output.ts';
 import type { StreamBuffer, StreamListener } from '#ingest/stream-buffer.ts';
 
+type OpenedNewest = NonNullable<Extract<ServerMessage, { type: 'opened' }>['newest']>;
+
 export interface OpenStream {
   readonly ref: number;
   readonly buffer: StreamBuffer;
@@ -181,7 +183,7 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
         options.answerError(answer.error, ref);
         return;
       }
-      const { buffer, progress } = answer.value;
+      const { buffer, progress, newest } = answer.value;
       const twin = byBuffer.get(buffer);
       if (twin !== undefined) {
         const message = `this stream is open under reference ${twin.ref}`;
@@ -200,7 +202,12 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
       byRef.set(ref, stream);
       byBuffer.set(buffer, stream);
       buffer.listener = listener;
-      options.send({ type: 'opened', ref, settled: settledOf(progress) });
+      options.send({
+        type: 'opened',
+        ref,
+        settled: settledOf(progress),
+        ...(newest === null ? {} : { newest: newestOf(newest, buffer) }),
+      });
     },
     close(stream, message) {
       stream.closing = message;
@@ -242,6 +249,12 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
       unacknowledgedDiscarded.clear();
     },
   };
+}
+
+/** Without a device clock the stored time is that of arrival, of which the device knows nothing. */
+function newestOf(newest: NonNullable<OpenAnswer['newest']>, { handle }: StreamBuffer): OpenedNewest {
+  const { seq, timeUs, crc32 } = newest;
+  return handle.definition.clock === 'none' ? { seq, crc32 } : { seq, timeUs, crc32 };
 }
 
 /** What a device must know to stop sending: everything settled, in at most `limits.rangesPerAck` ranges. */

@@ -85,7 +85,7 @@ const answerOpen = fc.boolean().map((isOk): Step => ({ session, opens, buffers }
   const buffer =
     buffers[handles.findIndex(({ definition }) => definition.stream === request.definition.stream)]!;
   const answer = isOk
-    ? ok({ buffer, progress: { committed: [], lost: [] } })
+    ? ok({ buffer, progress: { committed: [], lost: [] }, newest: null })
     : fail({ code: 'store-unavailable' as const, message: 'later' });
   session.opened(request, answer);
 });

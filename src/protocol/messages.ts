@@ -171,6 +171,21 @@ const serverMessages = {
        * the device drops what it holds of it. Also comes, unasked, when that happens while the stream is open.
        */
       discarded: Type.Optional(Type.Boolean()),
+      /**
+       * The server's newest committed reading, unless `newest` of the device has proven it: what a device finds to be
+       * another than its own was numbered by another life of its store.
+       */
+      newest: Type.Optional(
+        Type.Object(
+          {
+            seq: Seq,
+            /** Device time of the reading; not there where the stream's clock is `none`. */
+            timeUs: Type.Optional(TimeUs),
+            crc32: Type.Integer({ minimum: 0, maximum: 0xffffffff }),
+          },
+          strict,
+        ),
+      ),
     },
     strict,
   ),

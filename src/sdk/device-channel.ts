@@ -66,6 +66,20 @@ function newestAcknowledged(store: DeviceStore, log: DeviceLog): { seq: number; 
   return { seq, crc32: crc32(cutFrame(frame, seq, seq + 1).payload) };
 }
 
+/** True when `newest` of the server has a number that this store gave to another reading. */
+export function isAnothers(
+  store: DeviceStore,
+  log: DeviceLog,
+  newest: { readonly seq: number; readonly timeUs?: number; readonly crc32: number },
+): boolean {
+  const frame = newest.seq < log.nextSeq ? store.read(log, newest.seq, 0)[0] : undefined;
+  // What is no longer held cannot be compared: it was acknowledged, or is declared lost.
+  if (frame === undefined || newest.seq < frame.firstSeq) return false;
+  const own = cutFrame(frame, newest.seq, newest.seq + 1);
+  const hasOtherTime = newest.timeUs !== undefined && newest.timeUs !== own.firstUs;
+  return hasOtherTime || crc32(own.payload) !== newest.crc32;
+}
+
 /** Notes that [from, to) was sent to be stored. */
 export function markSent(channel: Channel, from: number, to: number): void {
   if (from > channel.replaySeq) {

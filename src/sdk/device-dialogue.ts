@@ -8,11 +8,18 @@ import { firstMissing, rangesOf, sizeOf, subtract, union, type RangeSet } from '
 import { errorCodes } from '#protocol/codes.ts';
 import type { ServerMessage, WireRange } from '#protocol/messages.ts';
 import { backoffMs } from '#sdk/device-backoff.ts';
-import { markRegressed, markRewound, newChannel, openMessage, unstatedLosses } from '#sdk/device-channel.ts';
+import {
+  isAnothers,
+  markRegressed,
+  markRewound,
+  newChannel,
+  openMessage,
+  unstatedLosses,
+} from '#sdk/device-channel.ts';
 import { changeEpoch, EPOCH_INTERVAL_MS, hasDiverged, syncRuns } from '#sdk/device-epoch.ts';
 import { grant, newSender, type Run } from '#sdk/device-sender.ts';
 import { flushWithin, send, type Connection, type MachineState } from '#sdk/device-state.ts';
-import { isSettled } from '#sdk/device-store.ts';
+import { isSettled, storeLimits } from '#sdk/device-store.ts';
 
 type Message<T extends ServerMessage['type']> = Extract<ServerMessage, { type: T }>;
 
@@ -128,10 +135,32 @@ function opened(state: MachineState, connection: Connection, message: Message<'o
   if (message.discarded === true) return discard(state, connection, run);
   run.channel.state = 'open';
   run.channel.retryAtMs = Number.POSITIVE_INFINITY;
-  settle(state, run, { settled: settledSet(message.settled.next, message.settled.ranges), isWhole: true });
+  const { newest, settled } = message;
+  const isShared = newest !== undefined && isAnothers(state.store, run.log, newest);
+  if (!isShared || renumber(state, run, acknowledgedTo(state, run), ANOTHERS))
+    settle(state, run, { settled: settledSet(settled.next, settled.ranges), isWhole: true });
   noteIncarnation(state, connection);
   state.effects.report({ type: 'settled' });
   flushWithin(state, 0);
+}
+
+const NEVER_SENT = 'the server has numbers that this store never sent';
+const ANOTHERS = 'the server has another reading under a number of this store';
+
+/** Below, the numbers are this store's own: it had been told so. Without a place for another log, everything moves. */
+function acknowledgedTo(state: MachineState, { log }: Run): number {
+  return state.store.logs().length < storeLimits.logs ? firstMissing(log.settled) : 0;
+}
+
+/** Goes on in a new epoch with what is not settled from `fromSeq` on. False when nothing of this one is left. */
+function renumber(state: MachineState, run: Run, fromSeq: number, reason: string): boolean {
+  const next = changeEpoch(state, run, fromSeq, reason);
+  if (next === null) {
+    refuse(state, run, 'new-epoch-required', 'this epoch diverged again');
+    return false;
+  }
+  openRun(state, next);
+  return state.runs.has(run.log.id);
 }
 
 /**
@@ -178,13 +207,7 @@ interface Statement {
 function settle(state: MachineState, run: Run, { settled, isWhole }: Statement): void {
   const { log } = run;
   const channel = run.channel!;
-  if (hasDiverged(run, settled)) {
-    const next = changeEpoch(state, run, run.sentTo, 'the server has numbers that this store never sent');
-    if (next === null) return refuse(state, run, 'new-epoch-required', 'this epoch diverged again');
-    openRun(state, next);
-    // The whole log may have moved; then there is nothing left to settle.
-    if (!state.runs.has(log.id)) return;
-  }
+  if (hasDiverged(run, settled) && !renumber(state, run, run.sentTo, NEVER_SENT)) return;
   const before = log.settled;
   state.store.setSettled(log, settled);
   if (isWhole) {

@@ -396,6 +396,74 @@ test('numbers that this store never sent are left to the copy that did', () => {
   expect(all.toSorted()).toEqual([...original.pushed, ...copy.pushed].toSorted());
 });
 
+/** A store of which an old copy was put back: its numbers from 20 to 49 the server has from the other life. */
+function oldCopy() {
+  const clock = createTestClock();
+  const original = online({ clock });
+  const copy = online({
+    clock,
+    database: newDatabase(clock),
+    store: memoryStore({ epoch: original.store.epoch }),
+  });
+  for (const b of [original, copy]) b.push(20);
+  clock.advance(60);
+  for (const b of [original, copy]) b.server!.commit();
+  clock.advance(60);
+  copy.kill();
+  original.push(30);
+  clock.advance(60);
+  original.server!.commit();
+  clock.advance(60);
+  original.kill();
+  return { clock, original, store: copy.store };
+}
+
+test.each([
+  ['readings of its own', 1000],
+  ['the same values at other times', 20],
+])('an old copy that recorded %s offline and was restarted loses none of them', (_, firstValue) => {
+  const { clock, original, store } = oldCopy();
+  const offline = createBench({ clock, database: original.database, store, firstValue });
+  offline.machine.define(foot);
+  offline.push(60);
+  clock.advance(100);
+  offline.kill();
+  const again = createBench({ clock, database: original.database, store, firstValue: 5000 });
+  again.machine.define(foot);
+  again.machine.start();
+  again.push(10);
+  for (let i = 0; i < 10; i++) {
+    clock.advance(100);
+    again.server!.commit();
+  }
+  expect(again.machine.isDrained()).toBe(true);
+  expect(again.events.filter((e) => e.type === 'epoch')).toHaveLength(1);
+  expect(readingsOf(original.database, foot.stream).toSorted()).toEqual(
+    [...original.pushed, ...offline.pushed, ...again.pushed].toSorted(),
+  );
+  expect([...original.database.epochs.values()].map(({ replacedOther }) => replacedOther)).toEqual([
+    false,
+    true,
+  ]);
+});
+
+test('a device whose last acknowledgement was lost stays in its epoch', () => {
+  const b = online();
+  b.push(20);
+  b.clock.advance(60);
+  // Committed, and cut before the device hears of it.
+  b.server!.commit();
+  b.cut();
+  b.push(20);
+  while (b.machine.status().phase !== 'online') b.clock.advance(10);
+  b.clock.advance(100);
+  b.server!.commit();
+  b.clock.advance(100);
+  expect(b.machine.isDrained()).toBe(true);
+  expect(b.database.epochs.size).toBe(1);
+  expectAllStored(b);
+});
+
 test('an error about one stream closes that stream only, and its readings are kept', () => {
   const other = { ...foot, stream: '01890000-0000-7000-8000-000000000002' };
   const b = createBench({

@@ -263,7 +263,16 @@ function opened(state: ModelState, message: Extract<DeviceMessage, { type: 'open
   assert(!state.open.has(ref), 'a reference names one stream');
   stored.replacedOther ||= message.previousStoreLost ?? false;
   state.open.set(ref, { ref, stream: definition.stream, epoch, pending: [], losses: [], close: null });
-  send({ type: 'opened', ref, settled: statement(stored) });
+  const seq = (stored.committed.at(-1)?.to ?? 0) - 1;
+  const reading = seq < 0 || seq === newest?.seq ? undefined : stored.readings.get(seq);
+  send({
+    type: 'opened',
+    ref,
+    settled: statement(stored),
+    ...(reading === undefined
+      ? {}
+      : { newest: { seq, timeUs: Number(reading.split(' ')[0]), crc32: crcOf(reading) } }),
+  });
 }
 
 /** The model keeps a reading as `time crc bytes`. */

@@ -57,7 +57,12 @@ const checks: { readonly [T in ServerMessage['type']]: Check } = {
     heartbeatMs: integer(1, Number.MAX_SAFE_INTEGER),
     credit,
   }),
-  opened: object({ ref, settled: object(settled), discarded: optional(boolean) }),
+  opened: object({
+    ref,
+    settled: object(settled),
+    discarded: optional(boolean),
+    newest: optional(object({ seq, timeUs: optional(timeUs), crc32: uint32 })),
+  }),
   ack: object({ streams, credit }),
   closed: object({ ref }),
   credit: object({ credit }),

@@ -214,10 +214,13 @@ test('the checksum of a reading is that of its packed bytes', async () => {
       data,
     });
   const key = { streamId: definition.stream, epoch };
-  const at = (i: number): number => crc32(data.subarray(i * 12, (i + 1) * 12));
-  expect(await catalogue.checksumOf(tenantA.device, key, 100)).toBe(at(0));
-  expect(await catalogue.checksumOf(tenantA.device, key, 109)).toBe(at(9));
-  expect(await catalogue.checksumOf(tenantA.device, key, 113)).toBe(at(3));
+  const at = (i: number): unknown => ({
+    crc32: crc32(data.subarray(i * 12, (i + 1) * 12)),
+    timeUs: i,
+  });
+  expect(await catalogue.checksumOf(tenantA.device, key, 100)).toEqual(at(0));
+  expect(await catalogue.checksumOf(tenantA.device, key, 109)).toEqual(at(9));
+  expect(await catalogue.checksumOf(tenantA.device, key, 113)).toEqual(at(3));
   expect(await catalogue.checksumOf(tenantA.device, key, 99)).toBeNull();
   expect(await catalogue.checksumOf(tenantA.device, key, 120)).toBeNull();
   expect(await catalogue.checksumOf(tenantA.device, { ...key, epoch: randomEpoch() }, 100)).toBeNull();

@@ -5,10 +5,11 @@
  */
 
 import { fail, ok, type Result } from '#base/result.ts';
-import type { DeviceIdentity, EpochProgress, StreamHandle } from '#contract/readings.ts';
+import type { DeviceIdentity, EpochProgress, ReadingChecksum, StreamHandle } from '#contract/readings.ts';
 import { crc32 } from '#protocol/crc32.ts';
 import type { WireError } from '#protocol/data-codec.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
+import { decodeTimes } from '#store/chunk-codec.ts';
 import { chunkStatement, unpackChunks } from '#store/chunk-reader.ts';
 import { epochToInt8 } from '#store/epoch.ts';
 import { erasedSql, erasureLock } from '#store/erasure.ts';
@@ -44,8 +45,8 @@ export interface Catalogue {
     identity: DeviceIdentity,
     request: { definition: StreamDefinition; epoch: string } & OpenOptions,
   ): Promise<Result<OpenedStream, WireError>>;
-  /** CRC-32 of the packed axes of a committed reading, for the check on resume; null when it is not stored (any more). */
-  checksumOf(identity: DeviceIdentity, key: EpochKey, seq: number): Promise<number | null>;
+  /** Of a committed reading, for the checks on resume; null when it is not stored (any more). */
+  checksumOf(identity: DeviceIdentity, key: EpochKey, seq: number): Promise<ReadingChecksum | null>;
   /** Whether the stream or its session was erased: what is still held of it anywhere is to be dropped. */
   isErased(
     identity: DeviceIdentity,
@@ -112,8 +113,9 @@ export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue
       const [chunk] = unpackChunks(result?.rows ?? []);
       if (chunk === undefined) return null;
       const readingBytes = chunk.data.length / chunk.n;
-      const at = (seq - chunk.firstSeq) * readingBytes;
-      return crc32(chunk.data.subarray(at, at + readingBytes));
+      const i = seq - chunk.firstSeq;
+      const packed = chunk.data.subarray(i * readingBytes, (i + 1) * readingBytes);
+      return { crc32: crc32(packed), timeUs: decodeTimes(chunk)[i]! };
     },
     async isErased(identity, { stream, session }) {
       const statement = {
