@@ -122,7 +122,7 @@ const chunksSql = `${asked},
   read as (select read_from_us as from_us, read_to_us as to_us, is_raw from shown)
   select span.epoch::text, chunk.*
     from read cross join spans span
-   ${joinChunks('c.first_seq, c.first_us, c.last_us, c.n, c.segments, c.deltas, c.data', 'read')}
+   ${joinChunks('c.stream_id, c.first_seq, c.first_us, c.last_us, c.n, c.segments, c.deltas, c.data, c.block', 'read')}
    limit (select case when is_raw then null else $8::int8 end from read)`;
 
 // The largest gaps with the chunks around them; the epoch's committed ranges tell whether these are their neighbours.
@@ -144,12 +144,12 @@ const gapsSql = `
            order by l.from_seq limit 1) as reason
     from gap g
     left join lateral (
-      select c.first_seq + c.n as end_seq, c.last_us from kymo.chunk c
+      select c.first_seq + c.n as end_seq, c.last_us from kymo.stored_chunk c
        where c.stream_id = $1 and c.epoch = g.epoch and c.first_seq < g.from_seq
          and c.commit_day between g.first_commit_day and g.last_commit_day
        order by c.first_seq desc limit 1) before on true
     left join lateral (
-      select c.first_seq, c.first_us from kymo.chunk c
+      select c.first_seq, c.first_us from kymo.stored_chunk c
        where c.stream_id = $1 and c.epoch = g.epoch and c.first_seq >= g.to_seq
          and c.commit_day between g.first_commit_day and g.last_commit_day
        order by c.first_seq limit 1) after on true`;
