@@ -43,14 +43,10 @@ export function createEnvelopeQueries(app: RolePool): EnvelopeQueries {
       );
       assert(fromUs === null || toUs === null || fromUs < toUs, 'the edge checks the range');
       const results = await runAsOrg(app, orgId, { statements: envelopeStatements(query), mode: 'snapshot' });
-      const [heads, epochs, rows, chunks, gaps] = results.map((result) => result.rows as unknown[]);
+      const [, heads, rows, chunks, gaps] = results.map((result) => result.rows as unknown[]);
       const head = heads?.[0] as HeadRow | undefined;
       if (head === undefined) return 'unknown-stream';
-      const source = readSource(head, {
-        epochs: (epochs ?? []) as EpochRow[],
-        rows: (rows ?? []) as BucketRow[],
-        chunks: chunks ?? [],
-      });
+      const source = readSource(head, (rows ?? []) as BucketRow[], chunks ?? []);
       const { columns, isRaw } = await foldColumns(source, width * envelopeLimits.columnsPerWidth);
       const { range } = source;
       return {
@@ -62,7 +58,7 @@ export function createEnvelopeQueries(app: RolePool): EnvelopeQueries {
         lastUs: numberOrNull(head.last_us),
         bucketUs: isRaw ? 0 : source.bucketUs,
         rawDropped: source.isRaw && !isRaw,
-        unrolled: unrolledOf(head, source.chunks),
+        unrolled: unrolledOf(head, source),
         gaps: gapsOf(source, (gaps ?? []) as GapRow[], head.rate_hz),
         ...columns,
       };
@@ -83,19 +79,20 @@ interface HeadRow {
   readonly is_raw: boolean;
   readonly read_from_us: string;
   readonly read_to_us: string;
-  readonly dirty: string;
   readonly tail_chunks: number;
+  /** Null: nothing was opened. */
+  readonly epochs: readonly EpochRow[] | null;
 }
 
-interface EpochRow {
-  readonly epoch: string;
-  readonly committed: string;
-  readonly tail_lost: boolean;
-  readonly dirty: string;
-  readonly min_lag_us: string | null;
-  readonly first_us: string | null;
-  readonly last_us: string | null;
-}
+type EpochRow = readonly [
+  epoch: string,
+  committed: string,
+  dirty: string,
+  tailLost: boolean,
+  minLagUs: string | null,
+  firstUs: string | null,
+  lastUs: string | null,
+];
 
 interface BucketRow {
   readonly epoch: string;
@@ -151,19 +148,18 @@ interface SourceChunk {
   readonly chunk: StoredChunk;
 }
 
-function readSource(
-  head: HeadRow,
-  parts: { epochs: readonly EpochRow[]; rows: readonly BucketRow[]; chunks: readonly unknown[] },
-): Source {
-  const epochs = parts.epochs.map((row) => ({
-    name: row.epoch,
-    committed: parseMultirange(row.committed),
-    dirty: parseMultirange(row.dirty),
-    tailLost: row.tail_lost,
-    minLagUs: Number(row.min_lag_us ?? Infinity),
-    firstUs: numberOrNull(row.first_us),
-    lastUs: numberOrNull(row.last_us),
-  }));
+function readSource(head: HeadRow, rows: readonly BucketRow[], chunks: readonly unknown[]): Source {
+  const epochs = (head.epochs ?? []).map(
+    ([name, committed, dirty, tailLost, minLagUs, firstUs, lastUs]): SourceEpoch => ({
+      name,
+      committed: parseMultirange(committed),
+      dirty: parseMultirange(dirty),
+      tailLost,
+      minLagUs: Number(minLagUs ?? Infinity),
+      firstUs: numberOrNull(firstUs),
+      lastUs: numberOrNull(lastUs),
+    }),
+  );
   const bucketUs = Number(head.bucket_us);
   return {
     layout: { axisCount: head.axes.length, encoding: head.encoding, scale: head.scale },
@@ -172,8 +168,8 @@ function readSource(
     bucketUs,
     isRaw: head.is_raw,
     epochs,
-    buckets: parts.rows.map((row) => bucketsOf(row, bucketUs)),
-    chunks: chunksOf(parts.chunks, epochs),
+    buckets: rows.map((row) => bucketsOf(row, bucketUs)),
+    chunks: chunksOf(chunks, epochs),
   };
 }
 
@@ -266,12 +262,14 @@ function countBetween({ buckets, wide }: Source): number {
   return count;
 }
 
-function unrolledOf(head: HeadRow, chunks: readonly SourceChunk[]): number {
+/** Only when there is more than is read at once: an upload that the keeper has not caught up with. */
+function unrolledOf(head: HeadRow, { epochs, chunks }: Source): number {
   if (head.tail_chunks < envelopeBounds.unrolledChunks) return 0;
-  let shown = 0;
+  let unrolled = 0;
+  for (const { dirty } of epochs) unrolled += sizeOf(dirty);
   for (const { chunk, epoch } of chunks)
-    shown += sizeOf(intersect([{ from: chunk.firstSeq, to: chunk.firstSeq + chunk.n }], epoch.dirty));
-  return Number(head.dirty) - shown;
+    unrolled -= sizeOf(intersect([{ from: chunk.firstSeq, to: chunk.firstSeq + chunk.n }], epoch.dirty));
+  return unrolled;
 }
 
 function gapsOf({ epochs, range }: Source, rows: readonly GapRow[], rateHz: number): EnvelopeGap[] {
