@@ -46,7 +46,9 @@ const CHUNKS_PER_COPY = 2_000;
 const START_US = 1_750_000_000_000_000;
 const WIDTHS = [1_200, 2_560] as const;
 /** Seconds; those longer than the recording are left out, and the whole of it is added. */
-const SPANS_S = [43_200, 21_600, 10_800, 7_200, 3_600, 2_700, 1_800, 1_500, 1_300, 1_200, 900, 600, 300, 60, 10, 1];
+const SPANS_S = [
+  43_200, 21_600, 10_800, 7_200, 3_600, 2_700, 1_800, 1_500, 1_300, 1_200, 900, 600, 300, 60, 10, 1,
+];
 /** After its connections were ended, a pool must have noticed. */
 const NOTICE_MS = 50;
 
@@ -85,7 +87,12 @@ async function main(scope: RunScope): Promise<void> {
   for (const spanS of [wholeS, ...SPANS_S.filter((span) => span < wholeS)])
     for (const width of WIDTHS) {
       progress.say(`${spanS} s at ${width} columns`);
-      zooms.push(await measureZoom({ server, database, recording, readings }, { spanS, width, repeats: values.repeats }));
+      zooms.push(
+        await measureZoom(
+          { server, database, recording, readings },
+          { spanS, width, repeats: values.repeats },
+        ),
+      );
     }
   progress.end();
   const worstMs = Math.max(...zooms.map((zoom) => zoom.coldMsMax ?? 0));
@@ -110,7 +117,9 @@ function describeZooms(zooms: readonly Zoom[]): string {
     ['span', 'width', 'cold ms p50', 'cold ms max', 'warm ms p50', 'warm ms max', 'columns', 'of', 'kB'],
     zooms.map((zoom) => [
       `${zoom.spanS} s`,
-      ...[zoom.width, zoom.coldMsP50, zoom.coldMsMax, zoom.warmMsP50, zoom.warmMsMax, zoom.rows].map(formatFigure),
+      ...[zoom.width, zoom.coldMsP50, zoom.coldMsMax, zoom.warmMsP50, zoom.warmMsMax, zoom.rows].map(
+        formatFigure,
+      ),
       zoom.bucketUs === 0 ? 'readings' : `${zoom.bucketUs / 1e6} s`,
       formatFigure(zoom.bytes / 1000),
     ]),
@@ -140,7 +149,10 @@ async function makeRecording(
     const device = await accounts.createDevice(orgId, 'bench');
     const reader = await accounts.createAccessKey(orgId, { name: 'bench', scope: 'read' });
     const catalogue = createCatalogue(pools);
-    const opened = await catalogue.openStream({ deviceId: device.id, orgId }, { definition: definition(), epoch: randomEpoch() });
+    const opened = await catalogue.openStream(
+      { deviceId: device.id, orgId },
+      { definition: definition(), epoch: randomEpoch() },
+    );
     if (!opened.ok) throw new AppError(opened.error.code, opened.error.message);
     const { handle } = opened.value;
     await writeChunks(database, handle, { readings, say });
@@ -233,7 +245,7 @@ async function rollUp(
   const databaseCpuS = database.usage().cpuS;
   const never = new AbortController().signal;
   try {
-    for (let found = await task.step(pool, never); found === 'more'; ) found = await task.step(pool, never);
+    for (let found = await task.step(pool, never); found === 'more';) found = await task.step(pool, never);
   } finally {
     await pool.end();
   }
@@ -262,7 +274,9 @@ async function measureZoom(
     // Spread over the recording, so that no two read the same.
     const latestUs = START_US + (run.readings / RATE_HZ - spanS) * 1e6;
     const fromUs = Math.round(START_US + (latestUs - START_US) * ((i + 0.5) / repeats));
-    await run.database.query("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'kymo_app'");
+    await run.database.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'kymo_app'",
+    );
     await sleep(NOTICE_MS);
     shown = await show(run, { fromUs, toUs: fromUs + spanS * 1e6, width });
     cold.push(shown.ms);
@@ -299,16 +313,23 @@ async function show(
     width: String(range.width),
   });
   const startedMs = performance.now();
-  const response = await fetch(`http://127.0.0.1:${server.port}/v1/streams/${recording.stream}/envelope?${query}`, {
-    headers: {
-      accept: 'application/octet-stream',
-      authorization: `Bearer ${recording.readKey}`,
-      connection: 'close',
+  const response = await fetch(
+    `http://127.0.0.1:${server.port}/v1/streams/${recording.stream}/envelope?${query}`,
+    {
+      headers: {
+        accept: 'application/octet-stream',
+        authorization: `Bearer ${recording.readKey}`,
+        connection: 'close',
+      },
     },
-  });
+  );
   const bytes = await response.arrayBuffer();
   const ms = performance.now() - startedMs;
-  if (!response.ok) throw new AppError('internal', `the server answered ${response.status}: ${Buffer.from(bytes).toString()}`);
+  if (!response.ok)
+    throw new AppError(
+      'internal',
+      `the server answered ${response.status}: ${Buffer.from(bytes).toString()}`,
+    );
   const envelope = decodeEnvelope(bytes);
   const count = envelope.count.reduce((sum, n) => sum + n, 0);
   // Roll-ups have no bucket cut, so a little more than the range may come, and never less.

@@ -13,9 +13,9 @@ import { BUCKETS_PER_ROW, rollupLevels } from '#store/rollup-levels.ts';
 export const envelopeBounds = {
   /**
    * Values of single readings that one envelope is made of; a range with more is shown as the shortest roll-ups. With nine
-   * axes 300,000 readings: 25 minutes at 200 Hz.
+   * axes 240,000 readings, 20 minutes at 200 Hz: as long as 1,200 columns of a second.
    */
-  rawValues: 2_700_000,
+  rawValues: 2_200_000,
   /** Chunks with readings that no roll-up contains yet: a minute of live ones is 240; more when the keeper is behind. */
   unrolledChunks: 4_000,
   /** Declarations of loss whose reasons are told. */
@@ -103,7 +103,8 @@ const headSql = `
                    on t.epoch = e.epoch) as epochs
     from shown s`;
 
-const setting = (name: string, type: string): string => `nullif(current_setting('kymo.${name}', true), '')::${type}`;
+const setting = (name: string, type: string): string =>
+  `nullif(current_setting('kymo.${name}', true), '')::${type}`;
 const readSql = `(
   select ${setting('bucket_us', 'int8')} as bucket_us, ${setting('is_raw', 'boolean')} as is_raw,
          ${setting('read_from_us', 'int8')} as from_us, ${setting('read_to_us', 'int8')} as to_us offset 0) read`;
@@ -138,7 +139,7 @@ const chunksSql = `
         select range_agg(x) - e.dirty as seqs from kymo.rollup r cross join lateral unnest(r.seqs) x
          where read.is_raw and ${rowsInRange}) rolled
       cross join lateral unnest(rolled.seqs) d) span
-   ${joinChunks('c.first_seq, c.first_us, c.last_us, c.n, c.segments, c.deltas, c.data', 'read')}
+   ${joinChunks('c.stream_id, c.first_seq, c.first_us, c.last_us, c.n, c.segments, c.deltas, c.data, c.block', 'read')}
    limit (select case when is_raw then null else $2::int8 end from read)`;
 
 // The largest gaps with the chunks around them; the epoch's committed ranges tell whether these are their neighbours.
