@@ -2,8 +2,11 @@
  * Owns how npm is called: the machine's own client, without install scripts, its noise kept back unless it fails.
  */
 
+import { accessSync, constants, existsSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 
+import { toolsDirectory } from './checkout.mjs';
 import { runQuietly } from './child-process.mjs';
 import { SetupError } from './progress.mjs';
 
@@ -47,13 +50,27 @@ function npmEnvironment() {
     }
   }
   delete env.NODE_ENV;
+  if (!hasWritableHome()) env.npm_config_cache ??= path.join(toolsDirectory, 'npm-cache');
   return env;
+}
+
+/** npm keeps its cache there; without one it fails before it has fetched anything. */
+function hasWritableHome() {
+  try {
+    const home = os.homedir();
+    const cache = path.join(home, '.npm');
+    accessSync(existsSync(cache) ? cache : home, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function nextStepFor(output) {
   if (/spawn npm|npm: not found/.test(output))
     return 'install npm (it comes with Node), then run the same command again.';
-  if (/ENOSPC/.test(output)) return 'free some disk space, then run the same command again.';
+  if (/ENOSPC|EDQUOT/.test(output))
+    return 'make at least 1 GB free on the disk of this directory, then run the same command again.';
   if (/EACCES|EPERM|EROFS/.test(output))
     return 'make this directory writable for you, then run the same command again.';
   if (/ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|network/i.test(output)) {

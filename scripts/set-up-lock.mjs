@@ -7,7 +7,8 @@ import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } 
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { toolsDirectory } from './checkout.mjs';
+import { root, toolsDirectory } from './checkout.mjs';
+import { SetupError } from './progress.mjs';
 
 const retryMs = 200;
 /** Writing the holder's number takes microseconds; a lock without one for this long was left by a crash. */
@@ -16,7 +17,7 @@ const lockFile = path.join(toolsDirectory, 'set-up.lock');
 
 /** Runs `work` while holding the lock. Waits for another set-up to end; `progress` says so once. */
 export async function withSetUpLock(progress, work) {
-  mkdirSync(toolsDirectory, { recursive: true });
+  makeToolsDirectory();
   let told = false;
   while (!tryAcquire()) {
     const holder = readHolder();
@@ -35,14 +36,40 @@ export async function withSetUpLock(progress, work) {
   }
 }
 
+function makeToolsDirectory() {
+  try {
+    mkdirSync(toolsDirectory, { recursive: true });
+  } catch (error) {
+    throw explain(error);
+  }
+}
+
 function tryAcquire() {
   try {
     writeFileSync(lockFile, String(process.pid), { flag: 'wx' });
     return true;
   } catch (error) {
     if (error.code === 'EEXIST') return false;
-    throw error;
+    // A full disk makes the file and then has no room for its content.
+    if (error.code === 'ENOSPC') rmSync(lockFile, { force: true });
+    throw explain(error);
   }
+}
+
+/** The failure that a person can act on, or the error itself. */
+function explain(error) {
+  if (error.code === 'ENOSPC' || error.code === 'EDQUOT') {
+    return new SetupError(`The disk of ${root} is full.`, {
+      next: 'make at least 1 GB free there (packages and the page), then run the same command again.',
+    });
+  }
+  if (!['EACCES', 'EPERM', 'EROFS'].includes(error.code)) return error;
+  return new SetupError(
+    `Something is still to be fetched or built, and ${root} cannot be written by this user.`,
+    {
+      next: 'run `npm start` there once as the user that it belongs to; then anyone may run it.',
+    },
+  );
 }
 
 /** Who holds the lock, by process id (0 while not yet written); undefined when it was just released. */

@@ -207,10 +207,23 @@ export function dataPlace(): {
 } {
   return {
     checkout: fileURLToPath(new URL('../..', import.meta.url)),
-    home: homedir(),
+    home: homeDirectory(),
     xdgDataHome: process.env['XDG_DATA_HOME'],
     isRoot: process.getuid?.() === 0,
   };
+}
+
+/** A user without an entry in /etc/passwd and without HOME has none. */
+function homeDirectory(): string {
+  try {
+    return homedir();
+  } catch (cause) {
+    throw new AppError(
+      'invalid-field',
+      'this user has no home directory: say with --data FOLDER where the data belongs',
+      { field: 'data', cause },
+    );
+  }
 }
 
 /** Lines of help, one a setting. */

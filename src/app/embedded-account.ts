@@ -4,6 +4,7 @@
  */
 
 import { chownSync, existsSync, readFileSync, statSync } from 'node:fs';
+import os from 'node:os';
 
 import { AppError } from '#base/errors.ts';
 
@@ -30,6 +31,37 @@ export function accountFor(cluster: string): Account | undefined {
   );
 }
 
+/**
+ * Words before initdb, which wants a name for whoever runs it. A user without one (a container started with a bare
+ * `--user 1234`) runs it under a name of the system's in a user namespace (user_namespaces(7)), which changes what it
+ * sees and not whose the files are. The server itself needs no name.
+ */
+export function namingPrefix(account: Account | undefined): readonly string[] {
+  if (account !== undefined || hasName()) return [];
+  const named = accountNames.map(readAccount).find((found) => found !== undefined);
+  if (named === undefined || process.platform !== 'linux') return [];
+  return ['unshare', '--user', `--map-user=${named.uid}`];
+}
+
+/** What to do when the system has no name for us and grants no namespace. */
+export function namelessError(): AppError {
+  const uid = process.getuid?.();
+  return new AppError(
+    'store-unavailable',
+    `user ${uid} has no entry in /etc/passwd, which making a database needs. Add one (as root: ` +
+      `echo 'kymo:x:${uid}:${process.getgid?.()}::/nonexistent:/bin/false' >> /etc/passwd), start Kymo as a user that has one, ` +
+      'or set DATABASE_URL to a PostgreSQL 15 or newer',
+  );
+}
+
+export function hasName(): boolean {
+  try {
+    return os.userInfo().username !== '';
+  } catch {
+    return false;
+  }
+}
+
 /** Hands a file or directory to the account; nothing to do when it is our own. */
 export function giveTo(account: Account | undefined, ...files: readonly string[]): void {
   if (account === undefined) return;
@@ -38,9 +70,17 @@ export function giveTo(account: Account | undefined, ...files: readonly string[]
 
 /** passwd(5): name, password, user id, group id, and what else is of no use here. */
 function readAccount(name: string): Account | undefined {
-  const line = readFileSync('/etc/passwd', 'utf8')
+  const line = readPasswd()
     .split('\n')
     .find((entry) => entry.startsWith(`${name}:`));
   const [, , uid, gid] = line?.split(':').map(Number) ?? [];
   return uid !== undefined && gid !== undefined && uid > 0 ? { uid, gid } : undefined;
+}
+
+function readPasswd(): string {
+  try {
+    return readFileSync('/etc/passwd', 'utf8');
+  } catch {
+    return '';
+  }
 }

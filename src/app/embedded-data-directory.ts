@@ -147,7 +147,8 @@ function refuseOtherMajor(layout: DataDirectory): void {
   throw new AppError(
     'conflict',
     `${layout.root} holds data of PostgreSQL ${found}; this Kymo brings PostgreSQL ${postgresMajor}. ` +
-      'Start the Kymo that wrote it and back up, or choose another data directory',
+      `With the Kymo that wrote it: npm run kymo -- backup FILE --data '${layout.root}'. ` +
+      'Then with this one: npm run kymo -- restore FILE --data NEW-FOLDER',
   );
 }
 

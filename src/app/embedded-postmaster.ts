@@ -8,7 +8,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-import { giveTo, type Account } from '#app/embedded-account.ts';
+import { giveTo, hasName, namelessError, namingPrefix, type Account } from '#app/embedded-account.ts';
+import { diskFullError } from '#app/disk-error.ts';
 import type { Programs } from '#app/embedded-binaries.ts';
 import type { DataDirectory } from '#app/embedded-data-directory.ts';
 import { readLogFrom, sizeOfLog } from '#app/embedded-log.ts';
@@ -72,8 +73,13 @@ export async function createCluster(
     const args = ['-D', staging, '-U', superuser.name, `--pwfile=${passwordFile}`, '--auth=scram-sha-256'];
     // The builtin provider sorts and folds the same on every system and needs none of its libraries.
     const locale = ['--encoding=UTF8', '--locale-provider=builtin', '--locale=C', '--builtin-locale=C.UTF-8'];
-    const { exitCode, output } = await runToEnd(place.programs.initdb, [...args, ...locale], place);
-    if (exitCode !== 0) throw startError('creating the database failed', output);
+    const naming = namingPrefix(place.account);
+    const words = [...naming, place.programs.initdb, ...args, ...locale];
+    const { exitCode, output } = await runToEnd(words, place);
+    if (exitCode !== 0 && place.account === undefined && !hasName() && !/^initdb: removing/m.test(output))
+      throw namelessError();
+    if (exitCode !== 0)
+      throw startError('creating the database failed', { said: output, place: place.directory.root });
   } finally {
     rmSync(passwordFile, { force: true });
   }
@@ -101,10 +107,11 @@ export async function startPostmaster(
   for (;;) {
     const logFrom = sizeOfLog(place.directory.log);
     const child = spawnPostmaster(place, settings);
-    const postmaster = await waitUntilReady(child, place.directory.cluster, clock);
+    const postmaster = await waitUntilReady(child, place.directory, clock);
     if (postmaster !== undefined) return postmaster;
     const said = readLogFrom(place.directory.log, logFrom);
-    if (!isHeldByOrphans(said)) throw startError('PostgreSQL did not start', said);
+    if (!isHeldByOrphans(said))
+      throw startError('PostgreSQL did not start', { said, place: place.directory.root });
     if (clock.monotonicMs() > giveUpAtMs) throw orphanError(place.directory.cluster);
     await pause(clock, orphanRetryMs);
   }
@@ -149,7 +156,7 @@ function environment(stalePid: number | undefined): NodeJS.ProcessEnv {
 /** Resolves to the postmaster when ready, to undefined when it ended instead. */
 async function waitUntilReady(
   child: ChildProcess,
-  cluster: string,
+  { cluster, root }: DataDirectory,
   clock: Clock,
 ): Promise<Postmaster | undefined> {
   let ended = false;
@@ -176,7 +183,8 @@ async function waitUntilReady(
     }
     await pause(clock, pollMs);
   }
-  if (failure !== undefined) throw startError('PostgreSQL could not be run', failure.message);
+  if (failure !== undefined)
+    throw startError('PostgreSQL could not be run', { said: failure.message, place: root });
   return undefined;
 }
 
@@ -210,12 +218,11 @@ function signal(postmaster: Postmaster, name: NodeJS.Signals): boolean {
 
 /** Runs a program of PostgreSQL as the account and resolves to its exit code and what it said. */
 function runToEnd(
-  program: string,
-  args: readonly string[],
+  words: readonly string[],
   place: { directory: DataDirectory; account: Account | undefined },
 ): Promise<{ exitCode: number; output: string }> {
   return new Promise((resolve) => {
-    const child = spawn(program, args, {
+    const child = spawn(words[0]!, words.slice(1), {
       cwd: place.directory.root,
       env: environment(undefined),
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -264,12 +271,8 @@ function orphanError(cluster: string): AppError {
   );
 }
 
-function startError(what: string, said: string): AppError {
-  if (/No space left on device|ENOSPC/.test(said)) {
-    return new AppError('store-unavailable', `${what}: the disk is full. Free some space and start again`, {
-      temporary: true,
-    });
-  }
+function startError(what: string, { said, place }: { said: string; place: string }): AppError {
+  if (/No space left on device|ENOSPC|Disk quota exceeded/.test(said)) return diskFullError(place);
   const lines = said.trim().split('\n').slice(-6).join('\n');
   return new AppError('store-unavailable', `${what}. It says:\n${lines || '(nothing)'}`);
 }

@@ -76,7 +76,8 @@ function migrationError(cause: unknown): Error {
   if (message.includes('previously executed migration'))
     return new AppError(
       'conflict',
-      'the database was written by a newer Kymo: update this program, or restore a back-up',
+      'the database was written by a newer Kymo: update this program (git pull) and start again, or restore an older ' +
+        'back-up into another folder (npm run kymo -- restore FILE --data FOLDER)',
       {
         cause,
       },

@@ -19,6 +19,7 @@ const scripts = fileURLToPath(new URL('../../scripts', import.meta.url));
 const standInForNpm = `#!${process.execPath}
 const fs = require('node:fs');
 fs.appendFileSync('npm-calls', process.argv.slice(2).join(' ') + '\\n');
+fs.writeFileSync('npm-cache', process.env.npm_config_cache ?? 'its own');
 if (fs.existsSync('npm-fails')) {
   console.error('npm error the registry is on fire');
   process.exit(1);
@@ -130,9 +131,13 @@ interface Run {
 
 /** Runs a command of the scripts; only the stand-ins are on its PATH. */
 function run(...args: string[]): Run {
+  return runWith({}, ...args);
+}
+
+function runWith(env: Readonly<Record<string, string>>, ...args: string[]): Run {
   const child = spawn(process.execPath, [inside('scripts/bootstrap.mjs'), ...args], {
     cwd: directory.path,
-    env: { PATH: inside('bin') },
+    env: { PATH: inside('bin'), HOME: '/nonexistent', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   started.push(child);
@@ -204,6 +209,16 @@ test('development packages are added beside the others; other versions mean a cl
     'install --no-save --include=dev',
     'ci --omit=dev --include=optional',
   ]);
+});
+
+test('without a home that can be written npm keeps its cache in the checkout', async () => {
+  await run('kymo', 'report').ended;
+  // Where the account `nobody` is at home.
+  expect(readFileSync(inside('npm-cache'), 'utf8')).toBe(path.join(directory.path, '.tools', 'npm-cache'));
+  mkdirSync(inside('home'));
+  rmSync(inside('node_modules'), { recursive: true });
+  await runWith({ HOME: inside('home') }, 'kymo', 'report').ended;
+  expect(readFileSync(inside('npm-cache'), 'utf8')).toBe('its own');
 });
 
 test('two runs at once set up once', async () => {

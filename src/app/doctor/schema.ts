@@ -15,7 +15,7 @@ export const checkSchema: Check = async ({ database, servers }) => {
       problem(
         'schema',
         `The database was written by a newer Kymo (${schema.unknown.at(-1)}), which this one must not touch.`,
-        'git pull, then start again; or restore an older back-up into another folder',
+        'git pull, then start again; or npm run kymo -- restore OLDER-BACKUP --data FOLDER',
       ),
     ];
   if (schema.pending.length > 0)
