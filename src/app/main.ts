@@ -12,6 +12,7 @@ import { replayCommand } from '#app/replay-command.ts';
 import { restoreCommand } from '#app/restore-command.ts';
 import { simulateCommand } from '#app/simulate-command.ts';
 import { startCommand } from '#app/start-command.ts';
+import { sealCommand, unsealCommand } from '#app/unseal-command.ts';
 
 interface Command {
   readonly doc: string;
@@ -60,6 +61,12 @@ const commands: Record<string, Command> = {
     doc: 'send a recording to a server as a device would',
     help: () => replayCommand.help,
     run: replayCommand.run,
+  },
+  seal: { doc: 'compress the readings of a session', help: () => sealCommand.help, run: sealCommand.run },
+  unseal: {
+    doc: 'write the readings of a session back as plain rows',
+    help: () => unsealCommand.help,
+    run: unsealCommand.run,
   },
   simulate: {
     doc: 'send the readings of many synthetic people',

@@ -31,6 +31,7 @@ import { createEnvelopeQueries } from '#store/envelope-queries.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionTask } from '#store/retention.ts';
 import { createRollupTask } from '#store/rollup-keeper.ts';
+import { createSealTask } from '#store/seal-task.ts';
 import { createSessionQueries, type SessionQueries } from '#store/session-queries.ts';
 import { createUpkeep, type Upkeep } from '#store/upkeep.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
@@ -209,7 +210,12 @@ async function startWriter({ config, clock, log, lifecycle }: ServerOptions, poo
 function startUpkeep({ clock, log, lifecycle }: ServerOptions, pools: Pools): Upkeep {
   const upkeep = createUpkeep({
     writerUrl: pools.writerUrl,
-    tasks: [createPartitionTask(), createRollupTask({ clock }), createRetentionTask({ log })],
+    tasks: [
+      createPartitionTask(),
+      createRollupTask({ clock }),
+      createSealTask(),
+      createRetentionTask({ log }),
+    ],
     clock,
     log,
   });

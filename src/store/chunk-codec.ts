@@ -26,14 +26,16 @@ export interface PackedLayout {
   readonly scale: readonly number[] | null;
 }
 
-/** Device time of each reading, microseconds. Asserts that the parts fit each other: else the row is damaged. */
-export function decodeTimes(chunk: PackedChunk): Float64Array {
+/** Device time of each reading, microseconds, into `times` where given. Asserts that the parts fit each other: else the row is damaged. */
+export function decodeTimes(
+  chunk: PackedChunk,
+  times: Float64Array = new Float64Array(chunk.n),
+): Float64Array {
   const { n, segments, deltas } = chunk;
   assert(segments.length > 0 && segments.length % SEGMENT_BYTES === 0, 'segments are of 24 bytes');
   assert(deltas === null || deltas.length === n * 4, 'a chunk has one delta a reading, or none');
   const view = viewOf(segments);
   const deltaView = deltas === null ? null : viewOf(deltas);
-  const times = new Float64Array(n);
   let i = 0;
   for (let at = 0; at < segments.length; at += SEGMENT_BYTES) {
     const count = view.getUint16(at, true);
@@ -51,13 +53,16 @@ export function decodeTimes(chunk: PackedChunk): Float64Array {
   return times;
 }
 
-/** `n * axisCount` values, row by row. Asserts that the data have the size that the layout says. */
-export function decodeValues(chunk: PackedChunk, layout: PackedLayout): Float64Array {
+/** `n * axisCount` values, row by row, into `values` where given. Asserts that the data have the size that the layout says. */
+export function decodeValues(
+  chunk: PackedChunk,
+  layout: PackedLayout,
+  values: Float64Array = new Float64Array(chunk.n * layout.axisCount),
+): Float64Array {
   const { axisCount, encoding, scale } = layout;
   const count = chunk.n * axisCount;
   assert(chunk.data.length === count * (encoding === 'float32' ? 4 : 2), 'the data have their size');
   const view = viewOf(chunk.data);
-  const values = new Float64Array(count);
   if (encoding === 'float32') {
     for (let i = 0; i < count; i++) values[i] = view.getFloat32(i * 4, true);
     return values;

@@ -30,23 +30,26 @@ export interface ColumnRange {
   readonly maxColumns: number;
 }
 
-/** Columns of a fixed length over a range. */
+/** Columns of a fixed length over a range. What lies outside of the range is left out. */
 export interface ColumnSet {
-  /** Those buckets that touch the range. */
   addBuckets(buckets: Buckets): void;
-  /** Reading `i`, as its bucket; or by itself where `bucketUs` is 0. Ignored outside the range. */
-  addReading(block: ReadingBlock, i: number): void;
+  /** Readings [from, to) of a block. */
+  addReadings(block: ReadingBlock, from: number, to: number): void;
   /** Those with readings, in the order of time. */
   finish(minLagUs: number): Columns;
 }
 
-/** Columns of whole buckets, or of single readings where `bucketUs` is 0: each as long as `maxColumns` makes it. */
+/**
+ * Columns of whole buckets of `bucketUs`, each as long as `maxColumns` makes it; readings count as their bucket. Where
+ * `bucketUs` is 0, columns of single readings.
+ */
 export function createColumnSet(range: ColumnRange, bucketUs: number): ColumnSet {
-  const { fromUs, toUs, axisCount, maxColumns } = range;
+  const { axisCount, maxColumns } = range;
   const unitUs = Math.max(1, bucketUs);
+  const fromUs = floorTo(range.fromUs, unitUs);
+  const toUs = floorTo(range.toUs + unitUs - 1, unitUs);
   // One less, since the first and the last column may be cut by the ends of the range.
-  const units = Math.ceil((toUs - floorTo(fromUs, unitUs)) / unitUs);
-  const columnUs = unitUs * Math.ceil(units / (maxColumns - 1));
+  const columnUs = unitUs * Math.ceil((toUs - fromUs) / unitUs / (maxColumns - 1));
   const originUs = floorTo(fromUs, columnUs);
   const length = Math.ceil((toUs - originUs) / columnUs);
   assert(length <= maxColumns, 'the columns are as many as asked for');
@@ -60,30 +63,54 @@ export function createColumnSet(range: ColumnRange, bucketUs: number): ColumnSet
   const maxs = new Float64Array(values).fill(Number.NaN);
   const sums = new Float64Array(values);
 
-  /** The column of a piece of time, which it then spans. */
-  function cover(pieceUs: number, pieceEndUs: number, lag: number): number {
+  function columnOf(timeUs: number): number {
     // Of very long columns, rounding could make a time near the end one of the next.
-    const column = Math.min(length - 1, Math.floor((pieceUs - originUs) / columnUs));
-    if (count[column] === 0) {
-      startUs[column] = pieceUs;
-      endUs[column] = pieceEndUs;
-      lags[column] = lag;
-      return column;
+    return Math.min(length - 1, Math.floor((timeUs - originUs) / columnUs));
+  }
+
+  /** Notes that a column has `n` readings more, in this piece of time. */
+  function cover(column: number, n: number, piece: { fromUs: number; toUs: number; lag: number }): void {
+    const isFirst = count[column] === 0;
+    if (isFirst || piece.fromUs < startUs[column]!) startUs[column] = piece.fromUs;
+    if (isFirst || piece.toUs > endUs[column]!) endUs[column] = piece.toUs;
+    if (isFirst || piece.lag > lags[column]!) lags[column] = piece.lag;
+    count[column]! += n;
+  }
+
+  /** Folds the values of readings [from, to) into a column. */
+  function foldValues(column: number, block: ReadingBlock, run: { from: number; to: number }): void {
+    for (let axis = 0; axis < axisCount; axis++) {
+      const at = column * axisCount + axis;
+      let [finite, min, max, sum] = [finites[at]!, mins[at]!, maxs[at]!, sums[at]!];
+      for (let i = run.from * axisCount + axis; i < run.to * axisCount; i += axisCount) {
+        const value = block.values[i]!;
+        // Neither NaN nor an infinity: their difference to themselves is NaN.
+        if (value - value !== 0) continue;
+        finite++;
+        // Written so that the NaN of an empty column gives way.
+        if (!(value >= min)) min = value;
+        if (!(value <= max)) max = value;
+        sum += value;
+      }
+      finites[at] = finite;
+      mins[at] = min;
+      maxs[at] = max;
+      sums[at] = sum;
     }
-    if (pieceUs < startUs[column]!) startUs[column] = pieceUs;
-    if (pieceEndUs > endUs[column]!) endUs[column] = pieceEndUs;
-    if (lag > lags[column]!) lags[column] = lag;
-    return column;
   }
 
   return {
     addBuckets(buckets) {
       for (let i = 0; i < buckets.counts.length; i++) {
         const bucketStartUs = buckets.startUs[i]!;
-        if (bucketStartUs + bucketUs <= fromUs || bucketStartUs >= toUs) continue;
-        const column = cover(bucketStartUs, bucketStartUs + bucketUs, buckets.lags[i]!);
+        if (bucketStartUs < fromUs || bucketStartUs >= toUs) continue;
+        const column = columnOf(bucketStartUs);
         const n = buckets.counts[i]!;
-        count[column]! += n;
+        cover(column, n, {
+          fromUs: bucketStartUs,
+          toUs: bucketStartUs + bucketUs,
+          lag: buckets.lags[i]!,
+        });
         for (let axis = 0; axis < axisCount; axis++) {
           const of = i * axisCount + axis;
           const finite = buckets.finites === null ? n : buckets.finites[of]!;
@@ -96,66 +123,129 @@ export function createColumnSet(range: ColumnRange, bucketUs: number): ColumnSet
         }
       }
     },
-    addReading(block, i) {
-      const timeUs = block.times[i]!;
-      const pieceUs = bucketUs === 0 ? timeUs : floorTo(timeUs, bucketUs);
-      if (pieceUs + unitUs <= fromUs || pieceUs >= toUs) return;
-      const column = cover(pieceUs, pieceUs + unitUs, block.lags[i]!);
-      count[column]!++;
-      for (let axis = 0; axis < axisCount; axis++) {
-        const value = block.values[i * axisCount + axis]!;
-        // Neither NaN nor an infinity: their difference to themselves is NaN.
-        if (value - value !== 0) continue;
-        const at = column * axisCount + axis;
-        finites[at]!++;
-        if (!(value >= mins[at]!)) mins[at] = value;
-        if (!(value <= maxs[at]!)) maxs[at] = value;
-        sums[at]! += value;
+    addReadings(block, from, to) {
+      const { times } = block;
+      for (let i = from; i < to;) {
+        const timeUs = times[i]!;
+        if (timeUs < fromUs || timeUs >= toUs) {
+          i++;
+          continue;
+        }
+        // Consecutive readings of one column.
+        const column = columnOf(timeUs);
+        const beginUs = Math.max(fromUs, originUs + column * columnUs);
+        const limitUs = Math.min(toUs, originUs + (column + 1) * columnUs);
+        let [firstUs, lastUs, lag] = [timeUs, timeUs, block.lags[i]!];
+        let end = i + 1;
+        for (; end < to && times[end]! >= beginUs && times[end]! < limitUs; end++) {
+          if (times[end]! < firstUs) firstUs = times[end]!;
+          if (times[end]! > lastUs) lastUs = times[end]!;
+          if (block.lags[end]! > lag) lag = block.lags[end]!;
+        }
+        cover(column, end - i, {
+          fromUs: floorTo(firstUs, unitUs),
+          toUs: floorTo(lastUs, unitUs) + unitUs,
+          lag,
+        });
+        foldValues(column, block, { from: i, to: end });
+        i = end;
       }
     },
     finish(minLagUs) {
-      const used = Array.from(count.keys()).filter((column) => count[column]! > 0);
-      const pick = (of: Float64Array): Float64Array => Float64Array.from(used, (column) => of[column]!);
-      const curve = (valueAt: (at: number) => number): Float64Array[] =>
-        Array.from({ length: axisCount }, (_, axis) =>
-          Float64Array.from(used, (column) => valueAt(column * axisCount + axis)),
-        );
+      let used = 0;
+      for (let column = 0; column < length; column++)
+        if (count[column]! > 0) {
+          startUs[used] = startUs[column]!;
+          endUs[used] = endUs[column]!;
+          lags[used] = lags[column]! - minLagUs;
+          count[used] = count[column]!;
+          finites.copyWithin(used * axisCount, column * axisCount, (column + 1) * axisCount);
+          mins.copyWithin(used * axisCount, column * axisCount, (column + 1) * axisCount);
+          maxs.copyWithin(used * axisCount, column * axisCount, (column + 1) * axisCount);
+          sums.copyWithin(used * axisCount, column * axisCount, (column + 1) * axisCount);
+          used++;
+        }
+      for (let at = 0; at < used * axisCount; at++) sums[at]! /= finites[at]!;
       return {
-        startUs: pick(startUs),
-        endUs: pick(endUs),
-        count: pick(count),
-        lateUs: pick(lags).map((lag) => lag - minLagUs),
-        min: curve((at) => mins[at]!),
-        max: curve((at) => maxs[at]!),
-        mean: curve((at) => sums[at]! / finites[at]!),
+        startUs: startUs.slice(0, used),
+        endUs: endUs.slice(0, used),
+        count: count.slice(0, used),
+        lateUs: lags.slice(0, used),
+        min: byAxis(mins, used, axisCount),
+        max: byAxis(maxs, used, axisCount),
+        mean: byAxis(sums, used, axisCount),
       };
     },
   };
 }
 
-/** One column a reading, in the order of time; of one time in the order given. */
-export function singleColumns(
-  readings: readonly { readonly block: ReadingBlock; readonly i: number }[],
-  axisCount: number,
-  minLagUs: number,
-): Columns {
-  const sorted = readings.toSorted((a, b) => a.block.times[a.i]! - b.block.times[b.i]!);
-  const pick = (of: (block: ReadingBlock, i: number) => number): Float64Array =>
-    Float64Array.from(sorted, ({ block, i }) => of(block, i));
-  const curves = (): Float64Array[] =>
-    Array.from({ length: axisCount }, (_, axis) =>
-      pick((block, i) => {
-        const value = block.values[i * axisCount + axis]!;
-        return Number.isFinite(value) ? value : Number.NaN;
-      }),
-    );
+/** One column a reading. What lies outside of the range is left out. */
+export interface SingleSet {
+  /** Readings [from, to) of a block; those beyond `maxColumns` are counted only. */
+  addReadings(block: ReadingBlock, from: number, to: number): void;
+  /** Readings in the range. */
+  readonly count: number;
+  /** In the order of time, of one time in the order in which they came. At most `maxColumns` were added. */
+  finish(minLagUs: number): Columns;
+}
+
+export function createSingleSet({ fromUs, toUs, axisCount, maxColumns }: ColumnRange): SingleSet {
+  const times = new Float64Array(maxColumns);
+  const lags = new Float64Array(maxColumns);
+  const values = new Float64Array(maxColumns * axisCount);
+  let count = 0;
+  let isSorted = true;
   return {
-    startUs: pick((block, i) => block.times[i]!),
-    endUs: pick((block, i) => block.times[i]! + 1),
-    count: new Float64Array(sorted.length).fill(1),
-    lateUs: pick((block, i) => block.lags[i]! - minLagUs),
-    min: curves(),
-    max: curves(),
-    mean: curves(),
+    get count() {
+      return count;
+    },
+    addReadings(block, from, to) {
+      for (let i = from; i < to; i++) {
+        const timeUs = block.times[i]!;
+        if (timeUs < fromUs || timeUs >= toUs) continue;
+        if (count < maxColumns) {
+          isSorted &&= count === 0 || timeUs >= times[count - 1]!;
+          times[count] = timeUs;
+          lags[count] = block.lags[i]!;
+          for (let axis = 0; axis < axisCount; axis++) {
+            const value = block.values[i * axisCount + axis]!;
+            values[count * axisCount + axis] = Number.isFinite(value) ? value : Number.NaN;
+          }
+        }
+        count++;
+      }
+    },
+    finish(minLagUs) {
+      assert(count <= maxColumns, 'single readings are shown where they are few enough');
+      const order = Uint32Array.from({ length: count }, (_, i) => i);
+      if (!isSorted) order.sort((a, b) => times[a]! - times[b]! || a - b);
+      const startUs = new Float64Array(count);
+      const lateUs = new Float64Array(count);
+      const sorted = new Float64Array(count * axisCount);
+      order.forEach((from, i) => {
+        startUs[i] = times[from]!;
+        lateUs[i] = lags[from]! - minLagUs;
+        sorted.set(values.subarray(from * axisCount, (from + 1) * axisCount), i * axisCount);
+      });
+      const curves = (): Float64Array[] => byAxis(sorted, count, axisCount);
+      return {
+        startUs,
+        endUs: startUs.map((timeUs) => timeUs + 1),
+        count: new Float64Array(count).fill(1),
+        lateUs,
+        min: curves(),
+        max: curves(),
+        mean: curves(),
+      };
+    },
   };
+}
+
+/** Rows of axes as one array an axis. */
+function byAxis(rows: Float64Array, count: number, axisCount: number): Float64Array[] {
+  return Array.from({ length: axisCount }, (_, axis) => {
+    const list = new Float64Array(count);
+    for (let i = 0; i < count; i++) list[i] = rows[i * axisCount + axis]!;
+    return list;
+  });
 }

@@ -7,15 +7,15 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { assert } from '#base/assert.ts';
-import { intersect, sizeOf, type RangeSet } from '#base/ranges.ts';
+import { intersect, sizeOf, type Range, type RangeSet } from '#base/ranges.ts';
 import { envelopeLimits, type EnvelopeData, type EnvelopeGap } from '#contract/envelope.ts';
 import type { Axis } from '#protocol/messages.ts';
 import { unpackNumbers } from '#store/binary-arrays.ts';
 import type { PackedLayout } from '#store/chunk-codec.ts';
-import { unpackChunks, type StoredChunk } from '#store/chunk-reader.ts';
+import { unpackChunks } from '#store/chunk-reader.ts';
 import {
   createColumnSet,
-  singleColumns,
+  createSingleSet,
   type Buckets,
   type ColumnRange,
   type Columns,
@@ -24,7 +24,7 @@ import { placeGap, tailGaps } from '#store/envelope-gaps.ts';
 import { envelopeBounds, envelopeStatements, type EnvelopeQuery } from '#store/envelope-statements.ts';
 import { parseMultirange } from '#store/multirange.ts';
 import { runAsOrg, type RolePool } from '#store/pools.ts';
-import { decodeBlock, type ReadingBlock } from '#store/reading-block.ts';
+import { createBlockDecoder, type ReadingBlock } from '#store/reading-block.ts';
 
 export interface EnvelopeQueries {
   read(orgId: string, query: EnvelopeQuery): Promise<EnvelopeData | 'unknown-stream'>;
@@ -43,14 +43,10 @@ export function createEnvelopeQueries(app: RolePool): EnvelopeQueries {
       );
       assert(fromUs === null || toUs === null || fromUs < toUs, 'the edge checks the range');
       const results = await runAsOrg(app, orgId, { statements: envelopeStatements(query), mode: 'snapshot' });
-      const [heads, epochs, rows, chunks, gaps] = results.map((result) => result.rows as unknown[]);
+      const [, heads, rows, chunks, gaps] = results.map((result) => result.rows as unknown[]);
       const head = heads?.[0] as HeadRow | undefined;
       if (head === undefined) return 'unknown-stream';
-      const source = readSource(head, {
-        epochs: (epochs ?? []) as EpochRow[],
-        rows: (rows ?? []) as BucketRow[],
-        chunks: chunks ?? [],
-      });
+      const source = readSource(head, (rows ?? []) as BucketRow[], (chunks ?? []) as ChunkRow[]);
       const { columns, isRaw } = await foldColumns(source, width * envelopeLimits.columnsPerWidth);
       const { range } = source;
       return {
@@ -62,7 +58,7 @@ export function createEnvelopeQueries(app: RolePool): EnvelopeQueries {
         lastUs: numberOrNull(head.last_us),
         bucketUs: isRaw ? 0 : source.bucketUs,
         rawDropped: source.isRaw && !isRaw,
-        unrolled: unrolledOf(head, source.chunks),
+        unrolled: unrolledOf(head, source),
         gaps: gapsOf(source, (gaps ?? []) as GapRow[], head.rate_hz),
         ...columns,
       };
@@ -83,19 +79,20 @@ interface HeadRow {
   readonly is_raw: boolean;
   readonly read_from_us: string;
   readonly read_to_us: string;
-  readonly dirty: string;
   readonly tail_chunks: number;
+  /** Null: nothing was opened. */
+  readonly epochs: readonly EpochRow[] | null;
 }
 
-interface EpochRow {
-  readonly epoch: string;
-  readonly committed: string;
-  readonly tail_lost: boolean;
-  readonly dirty: string;
-  readonly min_lag_us: string | null;
-  readonly first_us: string | null;
-  readonly last_us: string | null;
-}
+type EpochRow = readonly [
+  epoch: string,
+  committed: string,
+  dirty: string,
+  tailLost: boolean,
+  minLagUs: string | null,
+  firstUs: string | null,
+  lastUs: string | null,
+];
 
 interface BucketRow {
   readonly epoch: string;
@@ -107,6 +104,13 @@ interface BucketRow {
   readonly mins: Buffer;
   readonly maxs: Buffer;
   readonly sums: Buffer;
+}
+
+/** With the columns that unpackChunks reads. */
+interface ChunkRow {
+  readonly epoch: string;
+  readonly first_seq: number;
+  readonly n: number;
 }
 
 interface GapRow {
@@ -148,22 +152,22 @@ interface Source {
 
 interface SourceChunk {
   readonly epoch: SourceEpoch;
-  readonly chunk: StoredChunk;
+  readonly firstSeq: number;
+  readonly row: ChunkRow;
 }
 
-function readSource(
-  head: HeadRow,
-  parts: { epochs: readonly EpochRow[]; rows: readonly BucketRow[]; chunks: readonly unknown[] },
-): Source {
-  const epochs = parts.epochs.map((row) => ({
-    name: row.epoch,
-    committed: parseMultirange(row.committed),
-    dirty: parseMultirange(row.dirty),
-    tailLost: row.tail_lost,
-    minLagUs: Number(row.min_lag_us ?? Infinity),
-    firstUs: numberOrNull(row.first_us),
-    lastUs: numberOrNull(row.last_us),
-  }));
+function readSource(head: HeadRow, rows: readonly BucketRow[], chunks: readonly ChunkRow[]): Source {
+  const epochs = (head.epochs ?? []).map(
+    ([name, committed, dirty, tailLost, minLagUs, firstUs, lastUs]): SourceEpoch => ({
+      name,
+      committed: parseMultirange(committed),
+      dirty: parseMultirange(dirty),
+      tailLost,
+      minLagUs: Number(minLagUs ?? Infinity),
+      firstUs: numberOrNull(firstUs),
+      lastUs: numberOrNull(lastUs),
+    }),
+  );
   const bucketUs = Number(head.bucket_us);
   return {
     layout: { axisCount: head.axes.length, encoding: head.encoding, scale: head.scale },
@@ -172,24 +176,21 @@ function readSource(
     bucketUs,
     isRaw: head.is_raw,
     epochs,
-    buckets: parts.rows.map((row) => bucketsOf(row, bucketUs)),
-    chunks: chunksOf(parts.chunks, epochs),
+    buckets: rows.map((row) => bucketsOf(row, bucketUs)),
+    chunks: chunksOf(chunks, epochs),
   };
 }
 
-function chunksOf(rows: readonly unknown[], epochs: readonly SourceEpoch[]): SourceChunk[] {
+/** In the order of epochs and seq. A chunk with fresh and with rolled readings came for both, and is kept once. */
+function chunksOf(rows: readonly ChunkRow[], epochs: readonly SourceEpoch[]): SourceChunk[] {
   const order = new Map(epochs.map((epoch, i) => [epoch.name, i]));
-  const chunks = unpackChunks(rows).map((chunk, i) => ({
-    chunk,
-    epoch: epochs[order.get((rows[i] as { epoch: string }).epoch)!]!,
-  }));
-  chunks.sort(
-    (a, b) => order.get(a.epoch.name)! - order.get(b.epoch.name)! || a.chunk.firstSeq - b.chunk.firstSeq,
-  );
-  // A chunk with fresh and with rolled readings comes for both.
+  const chunks = rows.map((row) => {
+    const at = order.get(row.epoch)!;
+    return { row, at, epoch: epochs[at]!, firstSeq: Number(row.first_seq) };
+  });
+  chunks.sort((a, b) => a.at - b.at || a.firstSeq - b.firstSeq);
   return chunks.filter(
-    ({ chunk, epoch }, i) =>
-      i === 0 || chunks[i - 1]!.epoch !== epoch || chunks[i - 1]!.chunk.firstSeq !== chunk.firstSeq,
+    ({ at, firstSeq }, i) => chunks[i - 1]?.at !== at || chunks[i - 1]?.firstSeq !== firstSeq,
   );
 }
 
@@ -211,50 +212,55 @@ async function foldColumns(
   source: Source,
   maxColumns: number,
 ): Promise<{ columns: Columns; isRaw: boolean }> {
-  const { range, layout, isRaw } = source;
+  const { range, wide, layout, isRaw } = source;
   const of: ColumnRange = { ...range, axisCount: layout.axisCount, maxColumns };
   const rolled = createColumnSet(of, source.bucketUs);
   const found = createColumnSet(of, 0);
-  const single: { block: ReadingBlock; i: number }[] = [];
+  const single = createSingleSet(of);
+  const decode = createBlockDecoder(layout);
   let minLagUs = Math.min(...source.epochs.map((epoch) => epoch.minLagUs));
-  let inRange = 0;
   let rolledReadings = 0;
   let sinceTurn = 0;
-  for (const { chunk, epoch } of source.chunks) {
-    sinceTurn += chunk.n;
+  for (const { row, epoch } of source.chunks) {
+    const [chunk] = unpackChunks([row]);
+    sinceTurn += chunk!.n;
     if (sinceTurn > READINGS_PER_TURN) {
       await nextTurn();
       sinceTurn = 0;
     }
-    const block = decodeBlock(chunk, layout);
-    const fresh = intersect([{ from: block.firstSeq, to: block.firstSeq + block.n }], epoch.dirty);
-    for (const { from, to } of fresh)
-      for (let i = from - block.firstSeq; i < to - block.firstSeq; i++) {
-        minLagUs = Math.min(minLagUs, block.lags[i]!);
-        rolled.addReading(block, i);
-      }
-    if (!isRaw) continue;
-    for (let i = 0; i < block.n; i++) {
-      const timeUs = block.times[i]!;
-      if (timeUs < source.wide.fromUs || timeUs >= source.wide.toUs) continue;
-      rolledReadings++;
-      if (timeUs < range.fromUs || timeUs >= range.toUs) continue;
-      inRange++;
-      if (inRange <= maxColumns) single.push({ block, i });
-      found.addReading(block, i);
+    const block = decode(chunk!);
+    if (isRaw) {
+      single.addReadings(block, 0, block.n);
+      found.addReadings(block, 0, block.n);
+      rolledReadings += countWithin(block, { from: 0, to: block.n }, wide);
     }
-    for (const { from, to } of fresh)
-      for (let i = from - block.firstSeq; i < to - block.firstSeq; i++)
-        if (block.times[i]! >= source.wide.fromUs && block.times[i]! < source.wide.toUs) rolledReadings--;
+    for (const { from, to } of freshOf(block, epoch)) {
+      const fresh = { from: from - block.firstSeq, to: to - block.firstSeq };
+      for (let i = fresh.from; i < fresh.to; i++) minLagUs = Math.min(minLagUs, block.lags[i]!);
+      rolled.addReadings(block, fresh.from, fresh.to);
+      if (isRaw) rolledReadings -= countWithin(block, fresh, wide);
+    }
   }
   // Roll-ups outlive readings: where these are fewer, retention has dropped some, and the roll-ups are shown.
-  if (isRaw && rolledReadings >= countBetween(source)) {
-    const columns =
-      inRange <= maxColumns ? singleColumns(single, layout.axisCount, minLagUs) : found.finish(minLagUs);
-    return { columns, isRaw: true };
-  }
+  if (isRaw && rolledReadings >= countBetween(source))
+    return { columns: (single.count <= maxColumns ? single : found).finish(minLagUs), isRaw: true };
   for (const buckets of source.buckets) rolled.addBuckets(buckets);
   return { columns: rolled.finish(minLagUs), isRaw: false };
+}
+
+/** Numbers of readings that no roll-up contains. */
+function freshOf({ firstSeq, n }: { firstSeq: number; n: number }, { dirty }: SourceEpoch): RangeSet {
+  return dirty.length === 0 ? [] : intersect([{ from: firstSeq, to: firstSeq + n }], dirty);
+}
+
+function countWithin(
+  { times }: ReadingBlock,
+  readings: Range,
+  { fromUs, toUs }: { fromUs: number; toUs: number },
+): number {
+  let count = 0;
+  for (let i = readings.from; i < readings.to; i++) if (times[i]! >= fromUs && times[i]! < toUs) count++;
+  return count;
 }
 
 /** Readings that the roll-ups have in whole buckets around the range. */
@@ -266,12 +272,13 @@ function countBetween({ buckets, wide }: Source): number {
   return count;
 }
 
-function unrolledOf(head: HeadRow, chunks: readonly SourceChunk[]): number {
+/** Only when there is more than is read at once: an upload that the keeper has not caught up with. */
+function unrolledOf(head: HeadRow, { epochs, chunks }: Source): number {
   if (head.tail_chunks < envelopeBounds.unrolledChunks) return 0;
-  let shown = 0;
-  for (const { chunk, epoch } of chunks)
-    shown += sizeOf(intersect([{ from: chunk.firstSeq, to: chunk.firstSeq + chunk.n }], epoch.dirty));
-  return Number(head.dirty) - shown;
+  let unrolled = 0;
+  for (const { dirty } of epochs) unrolled += sizeOf(dirty);
+  for (const { firstSeq, row, epoch } of chunks) unrolled -= sizeOf(freshOf({ firstSeq, n: row.n }, epoch));
+  return unrolled;
 }
 
 function gapsOf({ epochs, range }: Source, rows: readonly GapRow[], rateHz: number): EnvelopeGap[] {

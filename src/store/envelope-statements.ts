@@ -13,9 +13,9 @@ import { BUCKETS_PER_ROW, rollupLevels } from '#store/rollup-levels.ts';
 export const envelopeBounds = {
   /**
    * Values of single readings that one envelope is made of; a range with more is shown as the shortest roll-ups. With nine
-   * axes 300,000 readings: 25 minutes at 200 Hz.
+   * axes 240,000 readings, 20 minutes at 200 Hz: as long as 1,200 columns of a second.
    */
-  rawValues: 2_700_000,
+  rawValues: 2_200_000,
   /** Chunks with readings that no roll-up contains yet: a minute of live ones is 240; more when the keeper is behind. */
   unrolledChunks: 4_000,
   /** Declarations of loss whose reasons are told. */
@@ -31,11 +31,17 @@ export interface EnvelopeQuery {
   readonly width: number;
 }
 
-// What is asked for. `tail` has the chunks with readings that are not rolled up yet, without their bytes. Whether single
-// readings are shown follows from how many there are in the range: from the counts of the shortest roll-ups.
-const asked = `
+// Lookups by index, whatever the planner thinks of tables that were just filled: it would rather scan them whole. And one
+// plan for all ranges, since making it takes longer than most ranges do.
+const plannerSql = `select set_config('plan_cache_mode', 'force_generic_plan', true), set_config(name, 'off', true)
+  from unnest('{enable_seqscan,enable_bitmapscan,enable_hashjoin,enable_mergejoin,jit}'::text[]) name`;
+
+// What is asked for, told to the statements behind it by settings of the transaction. `tail` has the chunks with readings
+// that are not rolled up yet, without their bytes. Whether single readings are shown follows from how many there are in
+// the range: from the counts of the shortest roll-ups.
+const headSql = `
   with epochs as materialized (
-    select e.epoch, e.opened_at, e.committed, e.lost, e.tail_lost, e.first_commit_day, e.last_commit_day,
+    select e.epoch, e.opened_at, e.committed, e.tail_lost, e.first_commit_day, e.last_commit_day,
            p.first_us, p.last_us, p.min_lag_us,
            case when e.is_dirty then e.committed - coalesce(p.rolled, '{}') else '{}' end as dirty
       from kymo.stream_epoch e
@@ -54,76 +60,87 @@ const asked = `
     select b.*, least(coalesce($2::int8, b.first_us, $3::int8 - 1, 0), coalesce($3::int8 - 1, 9007199254740992)) as from_us
       from bounds b),
   range as (
-    select a.first_us, a.last_us, a.from_us, coalesce($3::int8, greatest(a.last_us, a.from_us) + 1, a.from_us + 1) as to_us
-      from asked a),
+    select a.first_us, a.last_us, a.from_us, coalesce($3::int8, greatest(a.last_us, a.from_us) + 1) as to_us from asked a),
   level as (
-    select r.*, max(jsonb_array_length(s.axes)) as axes, min(l.bucket_us) as finest_us,
-           coalesce(max(l.bucket_us) filter (where l.bucket_us * $4::int8 <= r.to_us - r.from_us), 0) as wanted_us
-      from range r cross join kymo.stream s cross join unnest($5::int8[], $6::float8[]) l(bucket_us, rate_hz)
-     where s.id = $1 and l.rate_hz <= s.rate_hz
-     group by r.first_us, r.last_us, r.from_us, r.to_us),
-  wide as (
-    select l.*, l.from_us - ((l.from_us % l.finest_us) + l.finest_us) % l.finest_us as wide_from_us,
-           l.to_us + (l.finest_us - l.to_us % l.finest_us) % l.finest_us as wide_to_us
-      from level l),
+    select r.*, s.axes, s.encoding, s.scale, s.rate_hz, l.finest_us, l.wanted_us
+      from kymo.stream s cross join range r
+     cross join lateral (
+       select min(l.bucket_us) as finest_us,
+              coalesce(max(l.bucket_us) filter (where l.bucket_us * $4::int8 <= r.to_us - r.from_us), 0) as wanted_us
+         from unnest($5::int8[], $6::float8[]) l(bucket_us, rate_hz) where l.rate_hz <= s.rate_hz) l
+     where s.id = $1),
+  counted as materialized (
+    select l.*, l.wanted_us = 0 and (select count(*) from tail) < $8::int8
+             and jsonb_array_length(l.axes) * (coalesce(rolled.n, 0) + coalesce(fresh.n, 0)) <= $7::int8 as is_raw
+      from level l
+     cross join lateral (
+       select sum(b.n) as n
+         from epochs e
+         join kymo.rollup r on r.stream_id = $1 and r.epoch = e.epoch and r.bucket_us = l.finest_us
+              and r.start_us > l.from_us - l.finest_us * ${BUCKETS_PER_ROW} and r.start_us < l.to_us
+        cross join unnest(r.slots, r.counts) b(slot, n)
+        where l.wanted_us = 0 and r.start_us + (b.slot + 1) * l.finest_us > l.from_us
+          and r.start_us + b.slot * l.finest_us < l.to_us) rolled
+     cross join lateral (
+       select sum(t.n) as n from tail t where t.last_us >= l.from_us and t.first_us < l.to_us) fresh),
   shown as materialized (
-    select w.*, case when w.is_raw then w.wide_from_us else w.from_us end as read_from_us,
-           case when w.is_raw then w.wide_to_us else w.to_us end as read_to_us,
-           case when w.wanted_us = 0 then w.finest_us else w.wanted_us end as bucket_us
-      from (select w.*, w.wanted_us = 0 and (select count(*) from tail) < $8::int8 and w.axes * (
-                     coalesce((select sum(b.n)
-                        from epochs e
-                        join kymo.rollup r on r.stream_id = $1 and r.epoch = e.epoch and r.bucket_us = w.finest_us
-                             and r.start_us > w.from_us - w.finest_us * ${BUCKETS_PER_ROW} and r.start_us < w.to_us
-                       cross join unnest(r.slots, r.counts) b(slot, n)
-                       where w.wanted_us = 0 and r.start_us + (b.slot + 1) * w.finest_us > w.from_us
-                         and r.start_us + b.slot * w.finest_us < w.to_us), 0)
-                   + coalesce((select sum(t.n) from tail t where t.last_us >= w.from_us and t.first_us < w.to_us), 0))
-                   <= $7::int8 as is_raw
-              from wide w) w)`;
-
-const headSql = `${asked}
-  select s.axes, s.encoding, s.scale, s.rate_hz, r.from_us::text, r.to_us::text, r.first_us::text, r.last_us::text,
-         r.bucket_us::text, r.is_raw, r.read_from_us::text, r.read_to_us::text,
-         (select coalesce(sum(upper(d) - lower(d)), 0)::text from epochs e, unnest(e.dirty) d) as dirty,
+    select c.*, case when c.wanted_us = 0 then c.finest_us else c.wanted_us end as bucket_us,
+           c.from_us - case when c.is_raw then ((c.from_us % c.finest_us) + c.finest_us) % c.finest_us else 0 end
+             as read_from_us,
+           c.to_us + case when c.is_raw then (c.finest_us - c.to_us % c.finest_us) % c.finest_us else 0 end as read_to_us
+      from counted c)
+  select s.axes, s.encoding, s.scale, s.rate_hz, s.from_us::text, s.to_us::text, s.first_us::text, s.last_us::text,
+         s.is_raw, set_config('kymo.bucket_us', s.bucket_us::text, true) as bucket_us,
+         set_config('kymo.read_from_us', s.read_from_us::text, true) as read_from_us,
+         set_config('kymo.read_to_us', s.read_to_us::text, true) as read_to_us,
+         set_config('kymo.is_raw', s.is_raw::text, true),
          (select count(*)::int from tail) as tail_chunks,
-         (select coalesce(sum(t.n), 0)::text from tail t) as tail_readings
-    from shown r join kymo.stream s on s.id = $1`;
+         (select json_agg(json_build_array(e.epoch::text, e.committed::text, e.dirty::text, e.tail_lost,
+                   e.min_lag_us::text, least(e.first_us, t.first_us)::text, greatest(e.last_us, t.last_us)::text)
+                 order by e.opened_at, e.epoch)
+            from epochs e
+            left join (select epoch, min(first_us) as first_us, max(last_us) as last_us from tail group by epoch) t
+                   on t.epoch = e.epoch) as epochs
+    from shown s`;
 
-const epochsSql = `${asked}
-  select e.epoch::text, e.committed::text, e.tail_lost, e.dirty::text, e.min_lag_us::text,
-         least(e.first_us, (select min(t.first_us) from tail t where t.epoch = e.epoch))::text as first_us,
-         greatest(e.last_us, (select max(t.last_us) from tail t where t.epoch = e.epoch))::text as last_us
-    from epochs e order by e.opened_at, e.epoch`;
+const setting = (name: string, type: string): string =>
+  `nullif(current_setting('kymo.${name}', true), '')::${type}`;
+const readSql = `(
+  select ${setting('bucket_us', 'int8')} as bucket_us, ${setting('is_raw', 'boolean')} as is_raw,
+         ${setting('read_from_us', 'int8')} as from_us, ${setting('read_to_us', 'int8')} as to_us offset 0) read`;
+const rowsInRange = `r.stream_id = $1 and r.epoch = e.epoch and r.bucket_us = read.bucket_us
+    and r.start_us > read.from_us - read.bucket_us * ${BUCKETS_PER_ROW} and r.start_us < read.to_us`;
 
-const rowsSql = `${asked}
+const rowsSql = `
   select r.epoch::text, r.start_us::text, array_send(r.slots) as slots, array_send(r.counts) as counts,
          array_send(r.lags_us) as lags, array_send(r.finites) as finites, array_send(r.mins) as mins,
          array_send(r.maxs) as maxs, array_send(r.sums) as sums
-    from shown cross join epochs e
-    join kymo.rollup r on r.stream_id = $1 and r.epoch = e.epoch and r.bucket_us = shown.bucket_us
-         and r.start_us > shown.read_from_us - shown.bucket_us * ${BUCKETS_PER_ROW} and r.start_us < shown.read_to_us
-   order by r.start_us, e.opened_at`;
+    from ${readSql} cross join kymo.stream_epoch e join kymo.rollup r on ${rowsInRange}
+   where e.stream_id = $1
+   order by r.start_us, e.opened_at, e.epoch`;
 
-// Chunks with fresh readings, and in raw mode those that the rows of roll-ups in the range point to: once each.
-const chunksSql = `${asked},
-  spans as (
-    select e.*, lower(d) as from_seq, upper(d) as to_seq from epochs e cross join lateral unnest(e.dirty) d
-    union all
-    select e.*, lower(d), upper(d)
-      from epochs e
-     cross join lateral (
-       select range_agg(x) as seqs from shown
-         join kymo.rollup r on shown.is_raw and r.stream_id = $1 and r.epoch = e.epoch and r.bucket_us = shown.bucket_us
-              and r.start_us > shown.read_from_us - shown.bucket_us * ${BUCKETS_PER_ROW}
-              and r.start_us < shown.read_to_us
-        cross join lateral unnest(r.seqs) x) s
-     cross join lateral unnest(s.seqs - e.dirty) d),
-  read as (select read_from_us as from_us, read_to_us as to_us, is_raw from shown)
+// Chunks with fresh readings, and in raw mode those that the rows of roll-ups in the range point to. One that has both
+// comes twice.
+const chunksSql = `
+  with epochs as materialized (
+    select e.*, case when e.is_dirty then e.committed - coalesce(p.rolled, '{}') else '{}' end as dirty
+      from kymo.stream_epoch e
+      left join kymo.rollup_progress p on p.stream_id = e.stream_id and p.epoch = e.epoch
+     where e.stream_id = $1),
+  read as materialized (select * from ${readSql})
   select span.epoch::text, chunk.*
-    from read cross join spans span
-   ${joinChunks('c.first_seq, c.first_us, c.last_us, c.n, c.segments, c.deltas, c.data', 'read')}
-   limit (select case when is_raw then null else $8::int8 end from read)`;
+    from read
+   cross join lateral (
+     select e.*, lower(d) as from_seq, upper(d) as to_seq from epochs e cross join lateral unnest(e.dirty) d
+     union all
+     select e.*, lower(d), upper(d)
+       from epochs e
+      cross join lateral (
+        select range_agg(x) - e.dirty as seqs from kymo.rollup r cross join lateral unnest(r.seqs) x
+         where read.is_raw and ${rowsInRange}) rolled
+      cross join lateral unnest(rolled.seqs) d) span
+   ${joinChunks('c.stream_id, c.first_seq, c.first_us, c.last_us, c.n, c.segments, c.deltas, c.data, c.block', 'read')}
+   limit (select case when is_raw then null else $2::int8 end from read)`;
 
 // The largest gaps with the chunks around them; the epoch's committed ranges tell whether these are their neighbours.
 const gapsSql = `
@@ -144,31 +161,36 @@ const gapsSql = `
            order by l.from_seq limit 1) as reason
     from gap g
     left join lateral (
-      select c.first_seq + c.n as end_seq, c.last_us from kymo.chunk c
+      select c.first_seq + c.n as end_seq, c.last_us from kymo.stored_chunk c
        where c.stream_id = $1 and c.epoch = g.epoch and c.first_seq < g.from_seq
          and c.commit_day between g.first_commit_day and g.last_commit_day
        order by c.first_seq desc limit 1) before on true
     left join lateral (
-      select c.first_seq, c.first_us from kymo.chunk c
+      select c.first_seq, c.first_us from kymo.stored_chunk c
        where c.stream_id = $1 and c.epoch = g.epoch and c.first_seq >= g.to_seq
          and c.commit_day between g.first_commit_day and g.last_commit_day
        order by c.first_seq limit 1) after on true`;
 
-/** Head, epochs, roll-up rows, chunks and gaps, in this order. */
+/** The planner's settings, head, roll-up rows, chunks and gaps, in this order. */
 export function envelopeStatements({ streamId, fromUs, toUs, width }: EnvelopeQuery): Statement[] {
-  const values = [
-    streamId,
-    fromUs,
-    toUs,
-    width,
-    packInt8s(rollupLevels.map((level) => level.bucketUs)),
-    packFloat8s(rollupLevels.map((level) => level.fromRateHz)),
-    envelopeBounds.rawValues,
-    envelopeBounds.unrolledChunks,
-  ];
-  const parts = { head: headSql, epochs: epochsSql, rows: rowsSql, chunks: chunksSql };
   return [
-    ...Object.entries(parts).map(([part, text]) => ({ name: `envelope-${part}`, text, values })),
+    { name: 'envelope-planner', text: plannerSql },
+    {
+      name: 'envelope-head',
+      text: headSql,
+      values: [
+        streamId,
+        fromUs,
+        toUs,
+        width,
+        packInt8s(rollupLevels.map((level) => level.bucketUs)),
+        packFloat8s(rollupLevels.map((level) => level.fromRateHz)),
+        envelopeBounds.rawValues,
+        envelopeBounds.unrolledChunks,
+      ],
+    },
+    { name: 'envelope-rows', text: rowsSql, values: [streamId] },
+    { name: 'envelope-chunks', text: chunksSql, values: [streamId, envelopeBounds.unrolledChunks] },
     { name: 'envelope-gaps', text: gapsSql, values: [streamId, envelopeLimits.gaps] },
   ];
 }

@@ -20,6 +20,7 @@ const readable = [
   'reading',
   'rollup',
   'rollup_bucket',
+  'rollup_progress',
   'sealed_chunk',
   'session',
   'stored_chunk',
@@ -27,7 +28,7 @@ const readable = [
   'stream_epoch',
 ];
 /** Without a row in these tests, which neither seal nor roll up: only that they are allowed is asked. */
-const empty = ['rollup', 'rollup_bucket', 'sealed_chunk'];
+const empty = ['rollup', 'rollup_bucket', 'rollup_progress', 'sealed_chunk'];
 
 let database: TestDatabase;
 let pools: Pools;

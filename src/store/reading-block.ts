@@ -14,23 +14,48 @@ const SEGMENT_BYTES = 24;
 export interface ReadingBlock {
   readonly firstSeq: number;
   readonly n: number;
-  /** Device time, microseconds. */
+  /** Device time, microseconds. At least `n`. */
   readonly times: Float64Array;
   /** Arrival minus device time, microseconds. */
   readonly lags: Float64Array;
-  /** `n * axisCount`, row by row. */
+  /** At least `n * axisCount`, row by row. */
   readonly values: Float64Array;
 }
 
-export function decodeBlock(chunk: StoredChunk, layout: PackedLayout): ReadingBlock {
-  const times = decodeTimes(chunk);
-  const lags = new Float64Array(chunk.n);
-  const view = new DataView(chunk.segments.buffer, chunk.segments.byteOffset, chunk.segments.byteLength);
+type Arrays = Pick<ReadingBlock, 'times' | 'lags' | 'values'>;
+
+export function decodeBlock(
+  chunk: StoredChunk,
+  layout: PackedLayout,
+  arrays: Arrays = arraysFor(chunk.n, layout),
+): ReadingBlock {
+  const { n, segments, firstSeq } = chunk;
+  const { times, lags, values } = arrays;
+  decodeTimes(chunk, times);
+  const view = new DataView(segments.buffer, segments.byteOffset, segments.byteLength);
   let i = 0;
   for (let at = 0; at < view.byteLength; at += SEGMENT_BYTES) {
     const arrivalUs = readSafeInt(view, at + 16);
     assert(arrivalUs !== null, 'the arrival of a segment is a time');
     for (const end = i + view.getUint16(at, true); i < end; i++) lags[i] = arrivalUs - times[i]!;
   }
-  return { firstSeq: chunk.firstSeq, n: chunk.n, times, lags, values: decodeValues(chunk, layout) };
+  decodeValues(chunk, layout, values);
+  return { firstSeq, n, times, lags, values };
+}
+
+/** Decodes chunk after chunk into the same arrays: a block is valid until the next one. */
+export function createBlockDecoder(layout: PackedLayout): (chunk: StoredChunk) => ReadingBlock {
+  let arrays = arraysFor(0, layout);
+  return (chunk) => {
+    if (chunk.n > arrays.times.length) arrays = arraysFor(2 ** Math.ceil(Math.log2(chunk.n)), layout);
+    return decodeBlock(chunk, layout, arrays);
+  };
+}
+
+function arraysFor(n: number, { axisCount }: PackedLayout): Arrays {
+  return {
+    times: new Float64Array(n),
+    lags: new Float64Array(n),
+    values: new Float64Array(n * axisCount),
+  };
 }

@@ -14,7 +14,7 @@ import {
   clearBucket,
   emptyRow,
   foldBucket,
-  foldReading,
+  foldReadings,
   foldRow,
   slotOf,
   type RollupRow,
@@ -192,7 +192,8 @@ function joinRows(input: JoinInput, facts: RollFacts | null): RollJoin {
           const change = changes.get(rowName(rowKeyOf(finestUs, timeUs)));
           if (change === undefined || change.apart === null) continue;
           const slot = slotOf(change.row, timeUs);
-          if (change.slots.has(slot)) foldReading(change.apart.anew, slot, block, seq - block.firstSeq);
+          const i = seq - block.firstSeq;
+          if (change.slots.has(slot)) foldReadings(change.apart.anew, slot, block, { from: i, to: i + 1 });
         }
     },
     finish() {
@@ -211,10 +212,16 @@ function joinRows(input: JoinInput, facts: RollFacts | null): RollJoin {
 function foldFresh(row: RollupRow, fresh: FreshRow): Set<number> {
   const slots = new Set<number>();
   for (const { block, from, to } of fresh.runs)
-    for (let i = from; i < to; i++) {
+    for (let i = from; i < to;) {
+      // Consecutive readings of one bucket.
       const slot = slotOf(row, block.times[i]!);
+      const beginUs = row.startUs + slot * row.bucketUs;
+      const endUs = beginUs + row.bucketUs;
+      let end = i + 1;
+      while (end < to && block.times[end]! >= beginUs && block.times[end]! < endUs) end++;
       slots.add(slot);
-      foldReading(row, slot, block, i);
+      foldReadings(row, slot, block, { from: i, to: end });
+      i = end;
     }
   return slots;
 }

@@ -57,25 +57,30 @@ export function slotOf(row: RowKey, timeUs: number): number {
   return slot;
 }
 
-/** Folds reading `i` of a block into a bucket: later in seq than what the bucket has. */
-export function foldReading(row: RollupRow, slot: number, block: ReadingBlock, i: number): void {
+/** Folds readings [from, to) of a block into a bucket: later in seq than what the bucket has. */
+export function foldReadings(row: RollupRow, slot: number, block: ReadingBlock, run: Range): void {
   const { axisCount, finites, mins, maxs, sums } = row;
-  const lag = block.lags[i]!;
-  if (row.counts[slot] === 0 || lag > row.lags[slot]!) row.lags[slot] = lag;
-  row.counts[slot]!++;
-  const { values } = block;
-  const from = i * axisCount;
-  const to = slot * axisCount;
+  let lag = row.counts[slot] === 0 ? -Infinity : row.lags[slot]!;
+  for (let i = run.from; i < run.to; i++) if (block.lags[i]! > lag) lag = block.lags[i]!;
+  row.lags[slot] = lag;
+  row.counts[slot]! += run.to - run.from;
   for (let axis = 0; axis < axisCount; axis++) {
-    const value = values[from + axis]!;
-    // Neither NaN nor an infinity: their difference to themselves is NaN.
-    if (value - value !== 0) continue;
-    const at = to + axis;
-    finites[at]!++;
-    // Written so that the NaN of an empty bucket gives way.
-    if (!(value >= mins[at]!)) mins[at] = value;
-    if (!(value <= maxs[at]!)) maxs[at] = value;
-    sums[at]! += value;
+    const at = slot * axisCount + axis;
+    let [finite, min, max, sum] = [finites[at]!, mins[at]!, maxs[at]!, sums[at]!];
+    for (let i = run.from * axisCount + axis; i < run.to * axisCount; i += axisCount) {
+      const value = block.values[i]!;
+      // Neither NaN nor an infinity: their difference to themselves is NaN.
+      if (value - value !== 0) continue;
+      finite++;
+      // Written so that the NaN of an empty bucket gives way.
+      if (!(value >= min)) min = value;
+      if (!(value <= max)) max = value;
+      sum += value;
+    }
+    finites[at] = finite;
+    mins[at] = min;
+    maxs[at] = max;
+    sums[at] = sum;
   }
 }
 

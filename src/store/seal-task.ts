@@ -8,7 +8,15 @@ import type pg from 'pg';
 
 import { messageOf } from '#base/errors.ts';
 import type { DayShift } from '#store/partitions.ts';
-import { noteSealed, sealNext, type SealPiece } from '#store/sealing.ts';
+import {
+  nextHotPiece,
+  noteSealed,
+  PIECE_COLUMNS,
+  pieceOf,
+  sealNext,
+  type PieceRow,
+  type SealPiece,
+} from '#store/sealing.ts';
 import type { UpkeepTask } from '#store/upkeep.ts';
 
 export const sealTiming = {
@@ -127,14 +135,6 @@ interface Finder {
   leave(piece: SealPiece): void;
 }
 
-interface FoundRow {
-  readonly stream_id: string;
-  readonly epoch: string;
-  readonly first_seq: string;
-  readonly day: string;
-  readonly retention_class: number;
-}
-
 const START = { streamId: '00000000-0000-0000-0000-000000000000', epoch: '-9223372036854775808', seq: '-1' };
 const LAST_SEQ = '9223372036854775807';
 
@@ -165,8 +165,8 @@ function createFinder({ afterEndMs = sealTiming.afterEndMs, dayShift = () => 0 }
         if (!(await fetchEnded(client))) return 'idle';
         continue;
       }
-      const { rows } = await client.query<FoundRow>(OF_STREAM_SQL, [streamId]);
-      if (rows[0] !== undefined) return pieceOf(rows[0]);
+      const piece = await nextHotPiece(client, streamId);
+      if (piece !== null) return piece;
       await noteSealed(client, streamId);
       ended.shift();
     }
@@ -174,7 +174,7 @@ function createFinder({ afterEndMs = sealTiming.afterEndMs, dayShift = () => 0 }
   }
 
   async function nextPast(client: pg.ClientBase): Promise<SealPiece | 'idle'> {
-    const { rows } = await client.query<FoundRow>(PAST_SQL, [
+    const { rows } = await client.query<PieceRow>(PAST_SQL, [
       past.streamId,
       past.epoch,
       past.seq,
@@ -199,37 +199,14 @@ function createFinder({ afterEndMs = sealTiming.afterEndMs, dayShift = () => 0 }
   };
 }
 
-function pieceOf(row: FoundRow): SealPiece {
-  return {
-    streamId: row.stream_id,
-    epoch: row.epoch,
-    day: row.day,
-    retentionClass: row.retention_class,
-    fromSeq: Number(row.first_seq),
-  };
-}
-
 const ENDED_SQL = `
   select id, ended_at::text as at from kymo.stream
    where (ended_at, id) > (coalesce($1::timestamptz, now() - interval '1 day'), $2::uuid)
      and ended_at < now() - $3 * interval '1 millisecond'
    order by ended_at, id limit ${STREAMS_PER_LOOK}`;
 
-const FOUND = `c.stream_id, c.epoch::text, c.first_seq, to_char(c.commit_day, 'YYYY-MM-DD') as day, c.retention_class`;
-
-// The lateral form lets PostgreSQL leave out all partitions but the epoch's commit days.
-const OF_STREAM_SQL = `
-  select c.* from kymo.stream_epoch e
-   cross join lateral (
-     select ${FOUND} from kymo.chunk c
-      where c.stream_id = e.stream_id and c.epoch = e.epoch
-        and c.commit_day between e.first_commit_day and e.last_commit_day
-      order by c.first_seq limit 1) c
-   where e.stream_id = $1 and not exists (select from kymo.seal_hold h where h.stream_id = $1)
-   limit 1`;
-
 const PAST_SQL = `
-  select ${FOUND} from kymo.chunk c
+  select ${PIECE_COLUMNS} from kymo.chunk c
    where c.commit_day < ((now() - $4 * interval '1 millisecond') at time zone 'utc')::date + $5::int
      and (c.stream_id, c.epoch, c.first_seq) > ($1::uuid, $2::int8, $3::int8)
      and not exists (select from kymo.seal_hold h where h.stream_id = c.stream_id)

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type pg from 'pg';
 
 import { createCatalogue } from '#store/catalogue.ts';
+import { createEnvelopeQueries } from '#store/envelope-queries.ts';
 import { ensurePartitions } from '#store/partitions.ts';
 import { openPools } from '#store/pools.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
@@ -95,6 +96,7 @@ test.each(['float32', 'int16'] as const)(
         await readSegments(writer, stream),
         rows,
         typeof page === 'string' ? page : page.runs,
+        await createEnvelopeQueries(store.pools.app).read(stream.orgId, { ...query, width: 64 }),
         await createCatalogue(store.pools).checksumOf(store.tenant.device, stream, 123),
       ];
     };

@@ -28,6 +28,45 @@ export interface SealPiece {
   readonly fromSeq: number;
 }
 
+/** Columns of kymo.chunk as `c` that say where a piece begins. */
+export const PIECE_COLUMNS = `c.stream_id, c.epoch::text, c.first_seq, to_char(c.commit_day, 'YYYY-MM-DD') as day,
+  c.retention_class`;
+
+export interface PieceRow {
+  readonly stream_id: string;
+  readonly epoch: string;
+  readonly first_seq: string;
+  readonly day: string;
+  readonly retention_class: number;
+}
+
+export function pieceOf(row: PieceRow): SealPiece {
+  return {
+    streamId: row.stream_id,
+    epoch: row.epoch,
+    day: row.day,
+    retentionClass: row.retention_class,
+    fromSeq: Number(row.first_seq),
+  };
+}
+
+// The lateral form lets PostgreSQL leave out all partitions but the epoch's commit days.
+const HOT_OF_STREAM_SQL = `
+  select c.* from kymo.stream_epoch e
+   cross join lateral (
+     select ${PIECE_COLUMNS} from kymo.chunk c
+      where c.stream_id = e.stream_id and c.epoch = e.epoch
+        and c.commit_day between e.first_commit_day and e.last_commit_day
+      order by c.first_seq limit 1) c
+   where e.stream_id = $1 and not exists (select from kymo.seal_hold h where h.stream_id = $1)
+   limit 1`;
+
+/** Where hot readings of a stream begin, in one of its epochs; null when there are none, or the stream is held. */
+export async function nextHotPiece(client: pg.ClientBase, streamId: string): Promise<SealPiece | null> {
+  const { rows } = await client.query<PieceRow>(HOT_OF_STREAM_SQL, [streamId]);
+  return rows[0] === undefined ? null : pieceOf(rows[0]);
+}
+
 export interface SealOutcome {
   /**
    * `sealed`: moved, more may follow. `done`: nothing hot is left of it. `lost`: someone else changed the rows in between,
