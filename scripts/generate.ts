@@ -19,6 +19,7 @@ import type { RolePool } from '#store/pools.ts';
 import { createEnvelopeQueries } from '#store/envelope-queries.ts';
 import { createExportQueries } from '#store/export-queries.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
+import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 
 const root = new URL('../', import.meta.url);
@@ -51,6 +52,7 @@ async function describeApi(version: string): Promise<unknown> {
     identity: createIdentity({ authPool: unreachable, clock: systemClock }),
     accounts: createAccounts({ appPool: unreachable, clock: systemClock }),
     sessions: createSessionQueries(unreachable),
+    retention: createRetentionControls({ app: unreachable, writer: unreachable }),
     readings: createReadingQueries(unreachable),
     envelopes: createEnvelopeQueries(unreachable),
     exports: createExportQueries(unreachable),

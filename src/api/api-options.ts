@@ -21,6 +21,7 @@ import type { Identity } from '#identity/identity.ts';
 import type { EnvelopeQueries } from '#store/envelope-queries.ts';
 import type { ExportQueries } from '#store/export-queries.ts';
 import type { ReadingQueries } from '#store/reading-queries.ts';
+import type { RetentionControls } from '#store/retention-controls.ts';
 import type { SessionQueries } from '#store/session-queries.ts';
 
 export const apiLimits = {
@@ -42,6 +43,7 @@ export interface ApiOptions {
   readonly identity: Identity;
   readonly accounts: Accounts;
   readonly sessions: SessionQueries;
+  readonly retention: RetentionControls;
   readonly readings: ReadingQueries;
   readonly envelopes: EnvelopeQueries;
   readonly exports: ExportQueries;

@@ -40,6 +40,7 @@ import { createExportQueries } from '#store/export-queries.ts';
 import { ensurePartitions } from '#store/partitions.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
+import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { storeChunk } from '#test/support/stored-chunks.ts';
@@ -116,6 +117,7 @@ async function makeApi(changes: Partial<ApiOptions>): Promise<Api> {
     identity,
     accounts: createAccounts({ appPool: pools.app, clock: systemClock }),
     sessions: createSessionQueries(pools.app),
+    retention: createRetentionControls(pools),
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(pools.app),
@@ -137,7 +139,7 @@ async function makeApi(changes: Partial<ApiOptions>): Promise<Api> {
   });
 }
 
-type Method = 'GET' | 'POST' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 function call(
   method: Method,

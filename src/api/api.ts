@@ -21,6 +21,7 @@ import { answerWithProblems } from '#api/problems.ts';
 import { addReadingRoutes } from '#api/reading-routes.ts';
 import { measureRequests } from '#api/request-metrics.ts';
 import { setSecurityHeaders } from '#api/security-headers.ts';
+import { addRetentionRoutes } from '#api/retention-routes.ts';
 import { addSessionRoutes } from '#api/session-routes.ts';
 import { addSignInRoutes } from '#api/sign-in-routes.ts';
 import { addSystemRoutes } from '#api/system-routes.ts';
@@ -53,6 +54,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   addSystemRoutes(api, { ...options, openApi });
   addSignInRoutes(api, options);
   addSessionRoutes(api, options);
+  addRetentionRoutes(api, options);
   addReadingRoutes(api, options);
   addEnvelopeRoutes(api, options);
   addExportRoutes(api, options);

@@ -32,6 +32,7 @@ import { ensurePartitions } from '#store/partitions.ts';
 import { openPools, type Pools, type RolePool } from '#store/pools.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
 import { createSealTask } from '#store/seal-task.ts';
+import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { askDuckDb } from '#test/support/duckdb.ts';
@@ -96,6 +97,7 @@ async function makeApi(registry: Registry): Promise<Api> {
     identity: createIdentity({ authPool: pools.auth, clock: systemClock }),
     accounts: createAccounts({ appPool: pools.app, clock: systemClock }),
     sessions: createSessionQueries(pools.app),
+    retention: createRetentionControls(pools),
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(counted),

@@ -6,10 +6,13 @@ import { backupCommand } from '#app/backup-command.ts';
 import { deviceCommand } from '#app/device-command.ts';
 import { doctorCommand } from '#app/doctor-command.ts';
 import { exportCommand } from '#app/export-command.ts';
+import { eraseCommand } from '#app/erase-command.ts';
+import { holdCommand } from '#app/hold-command.ts';
 import { migrateCommand } from '#app/migrate-command.ts';
 import { readerCommand } from '#app/reader-command.ts';
 import { replayCommand } from '#app/replay-command.ts';
 import { restoreCommand } from '#app/restore-command.ts';
+import { retentionCommand } from '#app/retention-command.ts';
 import { simulateCommand } from '#app/simulate-command.ts';
 import { startCommand } from '#app/start-command.ts';
 import { sealCommand, unsealCommand } from '#app/unseal-command.ts';
@@ -57,6 +60,17 @@ const commands: Record<string, Command> = {
     help: () => readerCommand.help,
     run: readerCommand.run,
   },
+  retention: {
+    doc: 'show and set how long readings are kept',
+    help: () => retentionCommand.help,
+    run: retentionCommand.run,
+  },
+  hold: {
+    doc: 'keep a session whatever retention says',
+    help: () => holdCommand.help,
+    run: holdCommand.run,
+  },
+  erase: { doc: 'remove a session for good', help: () => eraseCommand.help, run: eraseCommand.run },
   replay: {
     doc: 'send a recording to a server as a device would',
     help: () => replayCommand.help,

@@ -29,6 +29,7 @@ import { createExportQueries } from '#store/export-queries.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createEnvelopeQueries } from '#store/envelope-queries.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
+import { createRetentionControls } from '#store/retention-controls.ts';
 import { createRetentionTask } from '#store/retention.ts';
 import { createRollupTask } from '#store/rollup-keeper.ts';
 import { createSealTask } from '#store/seal-task.ts';
@@ -116,6 +117,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     identity,
     accounts,
     sessions,
+    retention: createRetentionControls(pools),
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(pools.app),

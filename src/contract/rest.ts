@@ -63,8 +63,15 @@ export const StreamDetail = Type.Object(
 );
 export type StreamDetail = Static<typeof StreamDetail>;
 
+/** While it lasts, the session's readings are neither dropped by retention nor erased. */
+export const LegalHold = Type.Object(
+  { reason: Type.String({ minLength: 1, maxLength: 500 }), heldAt: Instant },
+  { $id: 'LegalHold' },
+);
+export type LegalHold = Static<typeof LegalHold>;
+
 export const SessionDetail = Type.Object(
-  { session: SessionSummary, streams: Type.Array(StreamDetail) },
+  { session: SessionSummary, streams: Type.Array(StreamDetail), hold: Nullable(LegalHold) },
   { $id: 'SessionDetail' },
 );
 export type SessionDetail = Static<typeof SessionDetail>;
@@ -94,6 +101,33 @@ export const ReadingPage = Type.Object(
   { $id: 'ReadingPage' },
 );
 export type ReadingPage = Static<typeof ReadingPage>;
+
+/** How long readings are kept; rules of the whole server. Days after the day of their commit; null: for ever. */
+export const Retention = Type.Object(
+  {
+    classes: Type.Array(
+      Type.Object({
+        retentionClass: Type.Integer({ minimum: 0, maximum: 7 }),
+        name: Type.String(),
+        rawDays: Nullable(Type.Integer({ minimum: 1 })),
+        rollupDays: Nullable(Type.Integer({ minimum: 1 })),
+      }),
+    ),
+    /** Of streams that open from now on. */
+    defaultClass: Type.Integer({ minimum: 0, maximum: 7 }),
+  },
+  { $id: 'Retention' },
+);
+export type Retention = Static<typeof Retention>;
+
+export const HoldRequest = Type.Object(
+  { reason: Type.String({ minLength: 1, maxLength: 500, description: 'why; shown with the session' }) },
+  { additionalProperties: false, $id: 'HoldRequest' },
+);
+export const RetentionRequest = Type.Object(
+  { defaultClass: Type.Integer({ minimum: 0, maximum: 7 }) },
+  { additionalProperties: false, $id: 'RetentionRequest' },
+);
 
 /** What one line of curl sends: readings of one segment, each a map of axis name to value. */
 export const ReadingsRequest = Type.Object(

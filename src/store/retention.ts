@@ -17,6 +17,7 @@ import {
   type DayPartition,
   type DayShift,
 } from '#store/partitions.ts';
+import { readRetentionRules } from '#store/retention-classes.ts';
 import { isExpired, isPast, lastDroppedDay, type RetentionRule } from '#store/retention-rules.ts';
 import type { UpkeepTask } from '#store/upkeep.ts';
 
@@ -89,7 +90,7 @@ export function createRetentionTask({ log, dayShift = () => 0 }: RetentionTaskOp
     step: (db, signal) =>
       withLock(db, async (client) => {
         const today = await readToday(client, dayShift());
-        const [rules, partitions] = [await readRules(client), await readPartitions(client)];
+        const [rules, partitions] = [await readRetentionRules(client), await readPartitions(client)];
         const round: Round = { client, today, rules, partitions, counters, log };
         for (const work of [finishOne, dropOne, thinOne, dropEmpty]) {
           if (signal.aborted) return 'idle';
@@ -281,14 +282,6 @@ async function readToday(client: pg.PoolClient, shift: number): Promise<string> 
     [shift],
   );
   return rows[0]!.today;
-}
-
-async function readRules(client: pg.PoolClient): Promise<RetentionRule[]> {
-  const { rows } = await client.query<RetentionRule>(
-    `select class as "retentionClass", name, raw_days as "rawDays", rollup_days as "rollupDays"
-       from kymo.retention_class order by class`,
-  );
-  return rows;
 }
 
 /** Oldest first. */

@@ -51,7 +51,7 @@ export function createSessionQueries(app: RolePool): SessionQueries {
       };
     },
     async detail(orgId, sessionId) {
-      const [summaries, streams, epochs] = await runAsOrg(app, orgId, {
+      const [summaries, streams, epochs, holds] = await runAsOrg(app, orgId, {
         statements: detailStatements(sessionId),
         mode: 'snapshot',
       });
@@ -60,6 +60,7 @@ export function createSessionQueries(app: RolePool): SessionQueries {
       const epochRows = (epochs?.rows ?? []) as EpochRow[];
       return {
         session: summaryOf(summary),
+        hold: holdOf(holds?.rows[0] as HoldRow | undefined),
         streams: ((streams?.rows ?? []) as StreamDetailRow[]).map((stream) =>
           detailOf(
             stream,
@@ -94,6 +95,15 @@ interface SummaryRow {
   readonly lost: number;
   readonly is_live: boolean;
   readonly revision: number;
+}
+
+interface HoldRow {
+  readonly reason: string;
+  readonly held_at: Date;
+}
+
+function holdOf(row: HoldRow | undefined): SessionDetail['hold'] {
+  return row === undefined ? null : { reason: row.reason, heldAt: row.held_at.toISOString() };
 }
 
 interface StreamDetailRow extends StreamRow {
@@ -244,6 +254,11 @@ function detailStatements(sessionId: string): Statement[] {
       text: `select e.stream_id, e.epoch::text, e.committed::text, e.lost::text, e.tail_lost
         from kymo.stream s join kymo.stream_epoch e on e.stream_id = s.id
         where s.session_id = $1 order by e.opened_at, e.epoch`,
+      values,
+    },
+    {
+      name: 'session-hold',
+      text: 'select reason, held_at from kymo.legal_hold where session_id = $1',
       values,
     },
   ];
