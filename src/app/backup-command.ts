@@ -135,10 +135,14 @@ async function backUpToStream(rest: readonly string[]): Promise<void> {
       kymo: programVersion(),
       write: (bytes) =>
         new Promise((resolve, reject) => {
-          stdout.write(bytes, (error) => (error instanceof Error ? reject(error) : resolve()));
+          stdout.write(bytes, (error) => (error instanceof Error ? reject(goneReader(error)) : resolve()));
         }),
     }),
   );
+}
+
+function goneReader(cause: Error): AppError {
+  return new AppError('conflict', `nobody reads the back-up any more: ${cause.message}`, { cause });
 }
 
 async function withOwner<T>(args: readonly string[], work: (ownerUrl: string) => Promise<T>): Promise<T> {

@@ -17,6 +17,7 @@ import { Compile, type Validator } from 'typebox/compile';
 
 import { assert } from '#base/assert.ts';
 import { AppError } from '#base/errors.ts';
+import { createCopyRowCounter, type CopyRowCounter } from '#store/copy-rows.ts';
 
 /** Not text, and damaged by every transfer that takes it for text (the idea is PNG's). */
 const MAGIC = Buffer.from([0x89, 0x4b, 0x59, 0x4d, 0x4f, 0x0d, 0x0a, 0x1a]);
@@ -239,20 +240,23 @@ export async function* readBackup(source: AsyncIterable<Buffer>): AsyncGenerator
   if (header.kind !== 'header') throw damaged('it does not begin with a header');
   yield { type: 'header', header: header.value as BackupHeader };
   const total = { parts: 0, rows: 0, bytes: 0 };
-  let part: { hash: Hash; bytes: number } | null = null;
+  let part: { hash: Hash; bytes: number; counter: CopyRowCounter } | null = null;
   for (;;) {
     const next = await readRecord(input);
     if (next.kind === 'block' && part !== null) {
       part.hash.update(next.raw);
       part.bytes += next.raw.length;
+      part.counter.add(next.raw);
       yield { type: 'data', bytes: next.raw };
     } else if (next.kind === 'table' && part === null) {
-      part = { hash: createHash('sha256'), bytes: 0 };
+      part = { hash: createHash('sha256'), bytes: 0, counter: createCopyRowCounter() };
       yield { type: 'table', head: next.value as BackupTableHead };
     } else if (next.kind === 'tableEnd' && part !== null) {
       const end = next.value as BackupTableEnd;
       if (end.bytes !== part.bytes || end.sha256 !== part.hash.digest('hex'))
         throw damaged('a table differs from its checksum');
+      if (end.rows !== part.counter.rows || !part.counter.isWhole)
+        throw damaged('a table has other rows than it says');
       part = null;
       total.parts++;
       total.rows += end.rows;

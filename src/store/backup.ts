@@ -8,9 +8,11 @@
 import pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 
+import { assert } from '#base/assert.ts';
 import { AppError, messageOf } from '#base/errors.ts';
 import { actAs, readCatalogue, readSequences, type Catalogue } from '#store/backup-catalogue.ts';
 import { createBackupWriter, type BackupHeader, type BackupSummary } from '#store/backup-format.ts';
+import { createCopyRowCounter } from '#store/copy-rows.ts';
 import { storeError } from '#store/store-error.ts';
 
 /** Retention that drops a partition while the tables are being locked makes it begin again. */
@@ -51,13 +53,20 @@ export interface BackupOptions {
 export async function writeBackup(options: BackupOptions): Promise<BackupReport> {
   const client = new pg.Client({ connectionString: options.ownerUrl, keepAlive: true });
   client.on('error', () => undefined);
+  let sinkError: unknown = null;
+  const write = (bytes: Buffer): Promise<void> =>
+    options.write(bytes).catch((error: unknown) => {
+      sinkError = error;
+      throw error;
+    });
   try {
     await client.connect();
     const { header, catalogue } = await takeSnapshot(client, options.kymo);
     options.onSnapshot?.(header);
-    return await copyOut(client, { ...options, header, catalogue });
+    return await copyOut(client, { ...options, write, header, catalogue });
   } catch (error) {
-    throw explained(error);
+    // A broken pipe of the file is not one of the database.
+    throw error === sinkError ? error : explained(error);
   } finally {
     // Also in the middle of a COPY that nobody reads any more: PostgreSQL ends with the connection.
     await closeClient(client);
@@ -144,14 +153,17 @@ async function copyOut(client: pg.Client, options: BackupOptions & Snapshot): Pr
         partition: leaf.name === table.name ? null : leaf.name,
         columns: [...table.columns],
       });
+      const counter = createCopyRowCounter();
       const from = `kymo.${client.escapeIdentifier(leaf.name)}`;
       const copy = client.query(copyTo(`copy ${from} (${names}) to stdout (format binary)`));
       for await (const chunk of copy as AsyncIterable<Buffer>) {
         signal?.throwIfAborted();
         bytes += chunk.length;
+        counter.add(chunk);
         await writer.write(chunk);
-        onProgress?.({ bytes, ofBytes, rows, table: table.name });
+        onProgress?.({ bytes, ofBytes, rows: rows + counter.rows, table: table.name });
       }
+      assert(counter.isWhole && counter.rows === copy.rowCount, 'PostgreSQL sent the rows that it says');
       rows += copy.rowCount;
       await writer.endTable(copy.rowCount);
     }

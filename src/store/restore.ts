@@ -22,6 +22,7 @@ import {
   type BackupTableEnd,
   type BackupTableHead,
 } from '#store/backup-format.ts';
+import { createCopyRowCounter } from '#store/copy-rows.ts';
 import { knownMigrations, migrate, migrateWithin, MIGRATION_LOCK } from '#store/migrate.ts';
 import { ensureRoles, roleNames } from '#store/roles.ts';
 import { storeError } from '#store/store-error.ts';
@@ -244,9 +245,9 @@ async function copyIn(
     const end = await copyTable(client, tableOf(tables, head), {
       head,
       pieces,
-      onBytes(count) {
+      onBytes(count, rows) {
         progress.bytes += count;
-        options.onProgress?.({ ...progress, table: head.table });
+        options.onProgress?.({ ...progress, rows: progress.rows + rows, table: head.table });
       },
     });
     progress.rows += end.rows;
@@ -265,16 +266,19 @@ function tableOf(tables: readonly Table[], head: BackupTableHead): Table {
 interface TableSource {
   readonly head: BackupTableHead;
   readonly pieces: AsyncGenerator<BackupPiece, undefined>;
-  readonly onBytes: (count: number) => void;
+  /** Bytes of one block, and rows of the table so far. */
+  readonly onBytes: (count: number, rows: number) => void;
 }
 
 async function copyTable(client: pg.Client, table: Table, source: TableSource): Promise<BackupTableEnd> {
   let end: BackupTableEnd | null = null;
+  const counter = createCopyRowCounter();
   async function* data(): AsyncGenerator<Buffer> {
     for (;;) {
       const { value: piece } = await source.pieces.next();
       if (piece?.type === 'data') {
-        source.onBytes(piece.bytes.length);
+        counter.add(piece.bytes);
+        source.onBytes(piece.bytes.length, counter.rows);
         yield piece.bytes;
       } else {
         assert(piece?.type === 'tableEnd', 'a table has data and then an end');
