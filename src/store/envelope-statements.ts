@@ -83,12 +83,12 @@ const headSql = `
           and r.start_us + b.slot * l.finest_us < l.to_us) rolled
      cross join lateral (
        select sum(t.n) as n from tail t where t.last_us >= l.from_us and t.first_us < l.to_us) fresh),
+  bucketed as (
+    select c.*, case when c.wanted_us = 0 then c.finest_us else c.wanted_us end as bucket_us from counted c),
   shown as materialized (
-    select c.*, case when c.wanted_us = 0 then c.finest_us else c.wanted_us end as bucket_us,
-           c.from_us - case when c.is_raw then ((c.from_us % c.finest_us) + c.finest_us) % c.finest_us else 0 end
-             as read_from_us,
-           c.to_us + case when c.is_raw then (c.finest_us - c.to_us % c.finest_us) % c.finest_us else 0 end as read_to_us
-      from counted c)
+    select b.*, b.from_us - (b.from_us % b.bucket_us + b.bucket_us) % b.bucket_us as read_from_us,
+           b.to_us + (b.bucket_us - b.to_us % b.bucket_us) % b.bucket_us as read_to_us
+      from bucketed b)
   select s.axes, s.encoding, s.scale, s.rate_hz, s.from_us::text, s.to_us::text, s.first_us::text, s.last_us::text,
          s.is_raw, set_config('kymo.bucket_us', s.bucket_us::text, true) as bucket_us,
          set_config('kymo.read_from_us', s.read_from_us::text, true) as read_from_us,
