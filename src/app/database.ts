@@ -9,7 +9,7 @@ import type { Clock } from '#base/clock.ts';
 import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { dataPlace, type Config } from '#app/config.ts';
-import { withDiskErrors } from '#app/disk-error.ts';
+import { watchDisk, withDiskErrors } from '#app/disk-error.ts';
 import { defaultDataDirectory, openDataDirectory } from '#app/embedded-data-directory.ts';
 import { startEmbeddedDatabase } from '#app/embedded-database.ts';
 import { migrate } from '#store/migrate.ts';
@@ -63,21 +63,28 @@ async function openEmbedded(
   { clock, log, onStep }: { clock: Clock; log: Log; onStep: ReportStep },
 ): Promise<Database> {
   const embedded = await startEmbeddedDatabase({ dataDir: stateDir, onStep, clock });
+  const disk = watchDisk(stateDir, { clock, log });
   let isStopped = false;
   let cancel = clock.after(WATCH_MS, watch);
+  let lastFailure = '';
 
   function watch(): void {
     if (isStopped) return;
+    disk.look();
     if (embedded.postmasterPid() !== undefined) {
+      lastFailure = '';
       cancel = clock.after(WATCH_MS, watch);
       return;
     }
-    log.warn('the embedded database is down and is started again');
+    if (lastFailure === '') log.warn('the embedded database is down and is started again');
     embedded
       .ensureRunning()
-      .catch((error: unknown) =>
-        log.error('the embedded database did not start', { error: messageOf(error) }),
-      )
+      .catch((error: unknown) => {
+        // Tried every second, said once.
+        const failure = messageOf(error);
+        if (failure !== lastFailure) log.error('the embedded database did not start', { error: failure });
+        lastFailure = failure;
+      })
       .finally(() => {
         if (!isStopped) cancel = clock.after(WATCH_MS, watch);
       });

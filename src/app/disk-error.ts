@@ -3,7 +3,9 @@
 import { statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 
+import type { Clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
+import type { Log } from '#base/log.ts';
 
 /**
  * A new data directory takes 66 MB of programs, 41 MB of an empty cluster and 16 MB of log before the first reading;
@@ -18,6 +20,12 @@ export function withDiskErrors<T>(directory: string, work: (directory: string) =
   } catch (cause) {
     throw toDiskError(directory, cause);
   }
+}
+
+/** Throws when a new data directory would not fit: half a database is worse than none. */
+export function refuseSmallDisk(directory: string): void {
+  const free = freeMib(directory);
+  if (free !== undefined && free < neededMib) throw diskFullError(directory);
 }
 
 /** The disk under `directory` is full. */
@@ -70,4 +78,29 @@ function ownerOf(directory: string): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Below this PostgreSQL may fail at any moment: four segments of its log. */
+const FULL_MIB = 64;
+const REPEAT_MS = 60_000;
+
+/** Tells the log when the disk of the data is full, what it needs, and when it has that again. Call `look` often. */
+export function watchDisk(directory: string, { clock, log }: { clock: Clock; log: Log }): { look(): void } {
+  let toldAtMs: number | null = null;
+  return {
+    look() {
+      const free = freeMib(directory) ?? Number.POSITIVE_INFINITY;
+      const nowMs = clock.monotonicMs();
+      if (free < FULL_MIB) {
+        if (toldAtMs !== null && nowMs - toldAtMs < REPEAT_MS) return;
+        toldAtMs = nowMs;
+        log.error(
+          `${diskFullText(directory)}; until then nothing is acknowledged, and devices keep what they have`,
+        );
+      } else if (toldAtMs !== null && free >= neededMib) {
+        toldAtMs = null;
+        log.warn(`the disk of ${directory} has room again (${free} MiB free)`);
+      }
+    },
+  };
 }

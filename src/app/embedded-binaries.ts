@@ -41,8 +41,14 @@ export function unpackPrograms(
   if (unpacked) {
     const staging = `${target}.new`;
     rmSync(staging, { recursive: true, force: true });
-    copyTree(source.native, staging, account);
-    makeLinks(source.native, staging);
+    try {
+      copyTree(source.native, staging, account);
+      makeLinks(source.native, staging);
+    } catch (error) {
+      // Half of it is of no use, and on a full disk it would be in the way of whatever makes room.
+      rmSync(staging, { recursive: true, force: true });
+      throw error;
+    }
     renameSync(staging, target);
     for (const name of readdirSync(root)) {
       const isOld = name.startsWith('postgresql-') && name !== path.basename(target);

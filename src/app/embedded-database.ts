@@ -10,7 +10,7 @@ import path from 'node:path';
 
 import pg from 'pg';
 
-import { withDiskErrors } from '#app/disk-error.ts';
+import { refuseSmallDisk, toDiskError, withDiskErrors } from '#app/disk-error.ts';
 import { accountFor, giveTo } from '#app/embedded-account.ts';
 import { unpackPrograms } from '#app/embedded-binaries.ts';
 import {
@@ -77,15 +77,20 @@ export async function startEmbeddedDatabase(options: EmbeddedDatabaseOptions): P
     });
 
   const outcome = await run().catch(async (error: unknown) => {
-    await withDatabaseLock(directory.root, clock, async () => void users.leave());
-    throw error;
+    // On a full disk there may be no room for the lock either; then the entry is recognised as stale later.
+    await withDatabaseLock(directory.root, clock, async () => void users.leave()).catch(() => undefined);
+    throw toDiskError(directory.root, error);
   });
   const releaseLog = boundLog(directory.log, clock);
   return {
     ...outcome,
     dataDir: directory.root,
     postmasterPid: () => runningPostmaster(directory.cluster)?.pid,
-    ensureRunning: async () => void (await run()),
+    ensureRunning: async () => {
+      await run().catch((error: unknown) => {
+        throw toDiskError(directory.root, error);
+      });
+    },
     stop: () => {
       releaseLog();
       return withDatabaseLock(directory.root, clock, async () => {
@@ -126,6 +131,7 @@ async function startOrAdopt(
   const step = stepTimer(options, clock);
   const adopted = runningPostmaster(directory.cluster) !== undefined;
   const firstRun = !hasCluster(directory.cluster);
+  if (firstRun) refuseSmallDisk(directory.root);
   if (!adopted) {
     const account = accountFor(directory.cluster);
     giveDataDirectory(directory, account);

@@ -3,7 +3,7 @@
  * minute can add. Turning over copies and empties the file, because the running server keeps it open.
  */
 
-import { copyFileSync, openSync, closeSync, readSync, statSync, truncateSync } from 'node:fs';
+import { copyFileSync, openSync, closeSync, readSync, rmSync, statSync, truncateSync } from 'node:fs';
 
 import type { Clock } from '#base/clock.ts';
 
@@ -35,12 +35,19 @@ export function readLogFrom(file: string, from: number): string {
 export function boundLog(file: string, clock: Clock, maxBytes = maxLogBytes): () => void {
   let cancel: () => void;
   const check = (): void => {
-    if (sizeOfLog(file) > maxBytes) {
-      copyFileSync(file, `${file}.1`);
-      truncateSync(file, 0);
-    }
+    if (sizeOfLog(file) > maxBytes) turnOver(file);
     cancel = clock.after(checkEveryMs, check);
   };
   check();
   return () => cancel();
+}
+
+function turnOver(file: string): void {
+  try {
+    copyFileSync(file, `${file}.1`);
+  } catch {
+    // A full disk has no room for a copy. It has grown full of these lines as well, so they go without one.
+    rmSync(`${file}.1`, { force: true });
+  }
+  truncateSync(file, 0);
 }

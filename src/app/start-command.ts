@@ -65,7 +65,7 @@ export async function startCommand(args: readonly string[], options: { demo: boo
     const wasInterrupted = lifecycle.isStopping;
     await lifecycle.stop();
     if (wasInterrupted) return 0;
-    throw error;
+    throw toDiskError(stateDir, error);
   }
   await stopped;
   // What came up after the signal is stopped as well.
