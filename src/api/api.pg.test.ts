@@ -16,6 +16,7 @@ import { AppError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { randomEpoch, uuidv7 } from '#base/uuid.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
+import { decodeEnvelope, Envelope, envelopeJson } from '#contract/envelope.ts';
 import {
   About,
   DeviceCreated,
@@ -313,6 +314,31 @@ test('readings also come as little-endian float64, with the cursor in a header',
   expect(valuesOf(second)).toEqual([1_005_000, -2, Number.POSITIVE_INFINITY, 3]);
 });
 
+test('an envelope as JSON and as columns of float64, to the organisation that owns the stream', async () => {
+  const url = `/v1/streams/${stored.stream}/envelope`;
+  const json = bodyOf<Record<string, unknown>>(
+    await call('GET', url, { key: tenantA.readKey }),
+    200,
+    Envelope,
+  );
+  expect(json).toMatchObject({ stream: stored.stream, firstUs: 1_000_000, count: [1, 1], bucketUs: 0 });
+  expect(json).toMatchObject({
+    min: [
+      [1.5, -2],
+      [null, null],
+      [expect.closeTo(0.1), 3],
+    ],
+  });
+  const binary = await api.inject({
+    url,
+    headers: { authorization: `Bearer ${tenantA.readKey}`, accept: 'application/octet-stream' },
+  });
+  expect(binary.headers['content-type']).toBe('application/octet-stream');
+  const { buffer } = Uint8Array.from(binary.rawPayload);
+  expect(JSON.parse(envelopeJson(decodeEnvelope(buffer)))).toEqual(json);
+  expect((await call('GET', url, { key: tenantB.readKey })).statusCode).toBe(404);
+});
+
 test('readings are handed on with the device that sent them', async () => {
   const body: ReadingsRequest = { segment: 'left-foot', readings: [{ timeUs: 5, values: { acc_x: 1.5 } }] };
   const answer = await call('POST', '/v1/readings', { key: tenantA.deviceKey, body });
@@ -345,6 +371,11 @@ test('a fault in a body or query is named by its field, and nothing is handed on
     ['/v1/sessions?colour=red', '/colour'],
     ['/v1/sessions/not-an-id', '/id'],
     [`/v1/streams/${stored.stream}/readings?limit=10001`, '/limit'],
+    [`/v1/streams/${stored.stream}/envelope?width=15`, '/width'],
+    [`/v1/streams/${stored.stream}/envelope?width=4097`, '/width'],
+    [`/v1/streams/${stored.stream}/envelope?fromUs=1.5`, '/fromUs'],
+    [`/v1/streams/${stored.stream}/envelope?fromUs=5&toUs=5`, '/toUs'],
+    [`/v1/streams/${stored.stream}/envelope?colour=red`, '/colour'],
     [`/v1/streams/${stored.stream}/readings?fromUs=9007199254740993`, '/fromUs'],
     [`/v1/streams/${stored.stream}/readings?cursor=x`, '/cursor'],
     ['/v1/devices?cursor=x', '/cursor'],

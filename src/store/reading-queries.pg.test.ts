@@ -1,12 +1,14 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type pg from 'pg';
 
+import { systemClock } from '#base/clock.ts';
 import { randomEpoch } from '#base/uuid.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
 import { createCatalogue } from '#store/catalogue.ts';
 import { int8ToEpoch } from '#store/epoch.ts';
 import { ensurePartitions } from '#store/partitions.ts';
-import { openPools, type Pools } from '#store/pools.ts';
+import { openPools, type Pools, type RolePool, type Statement } from '#store/pools.ts';
+import { createRollupTask } from '#store/rollup-keeper.ts';
 import { createReadingQueries, type ReadingQuery, type Readings } from '#store/reading-queries.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { storeChunk } from '#test/support/stored-chunks.ts';
@@ -176,6 +178,77 @@ test('pages of any size, over chunks, fetches and epochs, give every reading onc
     expect(names).toEqual(expected);
     expect(values).toEqual(expected.map((name) => Number(name.split('/')[1])));
   }
+});
+
+/** Rolls up all that is committed. */
+async function rollUp(): Promise<void> {
+  const task = createRollupTask({ clock: systemClock, policy: { quietS: 0, liveS: 0 } });
+  while ((await task.step(writer, new AbortController().signal)) === 'more');
+}
+
+test('a range gives the same readings whether they are rolled up, partly, or not, also over clock jumps', async () => {
+  const definition = streamDefinition();
+  const first = await open(definition);
+  const second = await open(definition);
+  const hourUs = 3_600_000_000;
+  // The clock goes back by an hour in the middle, so that the same times come twice, and jumps to 2106 at the end.
+  await storeEven(first, { first: 0, count: 80 });
+  await storeEven(first, { first: 80, count: 80, startUs: START_US - hourUs });
+  await storeEven(first, { first: 160, count: 80, startUs: START_US - 40 * 250_000 });
+  await storeEven(first, { first: 240, count: 2, startUs: 4_294_967_296_000_000 });
+  const ranges = [
+    {},
+    { fromUs: START_US + 21_000_000, toUs: START_US + 33_000_000 },
+    { fromUs: START_US - hourUs, toUs: START_US },
+    { fromUs: START_US + 50_000_000 },
+    { toUs: START_US + 1_000_000 },
+    { fromUs: 0, toUs: 1 },
+  ];
+  const readAll = async (): Promise<Readings[]> => {
+    const pages: Readings[] = [];
+    for (const range of ranges)
+      for (const limit of [333, 10_000])
+        pages.push(await read(tenantA, { streamId: definition.stream, limit, ...range }));
+    return pages;
+  };
+  const fresh = await readAll();
+  // The second range holds three seconds of the third run of the clock.
+  expect(fresh[3]?.rowCount).toBe(600);
+  await rollUp();
+  expect(await readAll()).toEqual(fresh);
+  await storeEven(second, { first: 0, count: 3, startUs: START_US + 30_000_000 });
+  const partly = await readAll();
+  await rollUp();
+  expect(await readAll()).toEqual(partly);
+});
+
+test('a page in a long recording looks at no more chunks than its range and a minute at either end have', async () => {
+  const at = await open(streamDefinition({ rateHz: 200 }));
+  // 25 minutes.
+  await storeEven(at, { first: 0, count: 6_000 });
+  await rollUp();
+  const query = {
+    streamId: at.definition.stream,
+    fromUs: START_US + 1_000_000_000,
+    toUs: START_US + 1_001_000_000,
+  };
+  const asked: Statement[] = [];
+  const watching: RolePool = {
+    run(statements, mode) {
+      asked.push(...statements);
+      return pools.app.run(statements, mode);
+    },
+    stats: pools.app.stats,
+  };
+  const page = await createReadingQueries(watching).read(tenantA.orgId, {
+    ...query,
+    limit: 1_000,
+    cursor: null,
+  });
+  expect(page).toMatchObject({ rowCount: 200, runs: [{ firstSeq: 200_000, count: 200 }] });
+  const seqs = asked.filter(({ name }) => name === 'stored-chunks').map(({ values }) => values as number[]);
+  for (const values of seqs) expect(values[3]! - values[2]!).toBeLessThanOrEqual(2 * 60 * 200);
+  expect(seqs.length).toBeLessThanOrEqual(2);
 });
 
 test("another organisation's stream is unknown, as is none at all", async () => {
