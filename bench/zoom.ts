@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { AppError, messageOf } from '#base/errors.ts';
 import { systemClock } from '#base/clock.ts';
-import { decodeEnvelope } from '#contract/envelope.ts';
+import { decodeEnvelope } from '#contract/envelope-codec.ts';
 import type { StreamHandle } from '#contract/readings.ts';
 import { createAccounts, createOrganisation } from '#identity/accounts.ts';
 import { createChunkEncoder, CHUNK_COPY_SQL } from '#store/chunk-copy.ts';

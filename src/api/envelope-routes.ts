@@ -3,7 +3,8 @@
 import { Type } from 'typebox';
 
 import { AppError } from '#base/errors.ts';
-import { encodeEnvelope, Envelope, envelopeJson, envelopeLimits } from '#contract/envelope.ts';
+import { encodeEnvelope, envelopeJson } from '#contract/envelope-codec.ts';
+import { Envelope, envelopeLimits } from '#contract/envelope.ts';
 import { Id } from '#contract/rest.ts';
 import { limits } from '#protocol/limits.ts';
 import { readerOf } from '#api/access.ts';

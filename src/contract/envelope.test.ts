@@ -1,13 +1,8 @@
 import { Compile } from 'typebox/compile';
 import { expect, test } from 'vitest';
 
-import {
-  decodeEnvelope,
-  encodeEnvelope,
-  Envelope,
-  envelopeJson,
-  type EnvelopeData,
-} from '#contract/envelope.ts';
+import { decodeEnvelope, encodeEnvelope, envelopeJson } from '#contract/envelope-codec.ts';
+import { Envelope, type EnvelopeData } from '#contract/envelope.ts';
 
 const envelope: EnvelopeData = {
   stream: '00000000-0000-7000-8000-000000000001',

@@ -1,6 +1,7 @@
 /** Owns what `kymo/client` is: the REST client and the live viewer, for browsers and Node. Names here are kept (docs/versions.md). */
 
 export { AppError } from '#base/errors.ts';
+export type { EnvelopeData, EnvelopeGap } from '#contract/envelope.ts';
 export type {
   About,
   DeviceCreated,
@@ -12,6 +13,7 @@ export type {
 } from '#contract/rest.ts';
 export {
   createHttpClient,
+  type EnvelopeQuery,
   type HttpClient,
   type HttpClientOptions,
   type ReadingQuery,

@@ -1,6 +1,7 @@
 import { afterEach, expect, test, vi } from 'vitest';
 
-import { encodeEnvelope, type EnvelopeData } from '#contract/envelope.ts';
+import { encodeEnvelope } from '#contract/envelope-codec.ts';
+import type { EnvelopeData } from '#contract/envelope.ts';
 import { createHttpClient } from '#sdk/http-client.ts';
 
 const requests: { url: string; init: RequestInit }[] = [];

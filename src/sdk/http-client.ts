@@ -4,7 +4,8 @@
  */
 
 import { AppError, messageOf } from '#base/errors.ts';
-import { decodeEnvelope, type EnvelopeData } from '#contract/envelope.ts';
+import { decodeEnvelope } from '#contract/envelope-codec.ts';
+import type { EnvelopeData } from '#contract/envelope.ts';
 import { readingsHeader, type ExportFormat } from '#contract/export-format.ts';
 import type { SessionRecord } from '#contract/export.ts';
 import type {

@@ -8,6 +8,13 @@ export default defineConfig({
   base: '/',
   plugins: [react()],
   // Everything is served by Kymo itself; a data: URL would need an exception in the content security policy.
-  build: { outDir: '../../dist/web', emptyOutDir: true, assetsInlineLimit: 0, target: 'es2022' },
+  build: {
+    outDir: '../../dist/web',
+    emptyOutDir: true,
+    assetsInlineLimit: 0,
+    target: 'es2022',
+    // The page is published with the libraries that it is made of, so their licences go with it.
+    license: { fileName: 'licenses.md' },
+  },
   worker: { format: 'es' },
 });

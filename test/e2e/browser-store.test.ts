@@ -163,6 +163,20 @@ test('a database deleted under an open store is written anew; one deleted meanwh
   await other.close();
 });
 
+test('a worker keeps readings as a page does, and shares the lock with pages', async () => {
+  const page = await newPage();
+  const state = await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        new BroadcastChannel('worker').addEventListener('message', ({ data }) => resolve(data));
+        Object.assign(globalThis, { worker: new Worker('/page.js', { type: 'module' }) });
+      }),
+  );
+  expect(state).toMatchObject({ nextSeq: 300, held: [{ from: 0, to: 300 }], events: [] });
+  expect(await page.evaluate(() => kymoTest.open('in-a-worker'))).toBe('conflict');
+  await page.close();
+});
+
 test('no page had an unhandled error', () => {
   expect(problems).toEqual([]);
 });

@@ -18,6 +18,8 @@ export interface BundleOptions {
   readonly root?: string;
   readonly alias?: Record<string, string>;
   readonly isMinified?: boolean;
+  /** Default `es`, a module; `iife` is a script. */
+  readonly format?: 'es' | 'iife';
 }
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
@@ -33,7 +35,11 @@ export async function bundleForBrowser(options: BundleOptions): Promise<Bundle> 
       write: false,
       target: 'es2022',
       minify: options.isMinified ?? false,
-      rollupOptions: { input: options.entry, output: { format: 'es' }, preserveEntrySignatures: 'strict' },
+      rollupOptions: {
+        input: options.entry,
+        output: { format: options.format ?? 'es' },
+        preserveEntrySignatures: 'strict',
+      },
     },
   })) as Rollup.RollupOutput;
   const chunks = output.output.filter((part) => part.type === 'chunk');

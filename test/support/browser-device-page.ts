@@ -145,3 +145,10 @@ const kymoTest = {
 
 export type KymoTest = typeof kymoTest;
 Object.assign(globalThis, { kymoTest });
+
+// In a worker there is nobody to drive it: it writes down three frames and tells what it has.
+if (!('document' in globalThis))
+  void kymoTest
+    .open('in-a-worker')
+    .then(() => kymoTest.append(3))
+    .then(() => new BroadcastChannel('worker').postMessage(kymoTest.state()));
