@@ -3,13 +3,13 @@
  * that is removed with the run.
  */
 
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { startEmbeddedDatabase } from '#app/embedded-database.ts';
 import type { DatabaseServer } from '#bench/support/bench-database.ts';
 import type { RunScope } from '#bench/support/run-scope.ts';
+import { createTemporaryDirectory } from '#test/support/temporary-directory.ts';
 
 export interface BenchPostgres {
   readonly databases: DatabaseServer;
@@ -19,8 +19,10 @@ export interface BenchPostgres {
 
 /** `givenUrl`: a superuser's address of a PostgreSQL on this machine to use instead; empty for none. */
 export async function startBenchPostgres(scope: RunScope, givenUrl = ''): Promise<BenchPostgres> {
-  const folder = await mkdtemp(join(tmpdir(), 'kymo-bench-'));
-  scope.defer('the working folder', () => rm(folder, { recursive: true, force: true }));
+  // Watched: a benchmark that is killed leaves no PostgreSQL behind.
+  const directory = createTemporaryDirectory();
+  const folder = directory.path;
+  scope.defer('the working folder', () => Promise.resolve(directory.remove()));
   if (givenUrl !== '') return { folder, databases: { adminUrl: givenUrl, ownerUrl: givenUrl } };
   // Started as root, PostgreSQL runs as another user, who must be able to enter.
   await chmod(folder, 0o711);
