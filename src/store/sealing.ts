@@ -124,14 +124,20 @@ interface SealedRow extends StoredRow {
   readonly block: Buffer;
 }
 
+// Rows of one stream are much alike, so the first tells how many make a block: the sums then go over few rows too many.
 const HOT_SQL = `
+  with due as not materialized (
+    select * from kymo.chunk c
+     where c.stream_id = $1 and c.epoch = $2 and c.commit_day = $3 and c.retention_class = $4 and c.first_seq >= $5),
+  first as (select n, length(data) as bytes from due order by first_seq limit 1)
   select w.org_id, w.first_seq, w.first_us, w.last_us, w.n, w.segments, w.deltas, w.data from (
-    select c.*, sum(c.n) over seq as readings, sum(length(c.data)) over seq as bytes,
-           row_number() over seq as place
-      from kymo.chunk c
-     where c.stream_id = $1 and c.epoch = $2 and c.commit_day = $3 and c.retention_class = $4 and c.first_seq >= $5
-    window seq as (order by c.first_seq rows unbounded preceding)
-     order by c.first_seq limit ${MAX_CHUNKS}) w
+    select due.*, sum(n) over seq as readings, sum(length(data)) over seq as bytes, row_number() over seq as place
+      from due
+    window seq as (order by first_seq rows unbounded preceding)
+     order by first_seq
+     limit (select least(${MAX_CHUNKS},
+                         16 + least(${blockLimits.readings} / n, ${blockLimits.dataBytes} / greatest(bytes, 1)))
+              from first)) w
    where w.place = 1 or (w.readings <= ${blockLimits.readings} and w.bytes <= ${blockLimits.dataBytes})
    order by w.first_seq`;
 
