@@ -16,7 +16,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createApi } from '#api/api.ts';
 import type { Api } from '#api/api-options.ts';
 import { exportRouteLimits } from '#api/export-routes.ts';
-import { systemClock } from '#base/clock.ts';
+import { systemClock, type Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { randomEpoch, uuidv7 } from '#base/uuid.ts';
 import { SessionRecord } from '#contract/export.ts';
@@ -36,6 +36,7 @@ import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { askDuckDb } from '#test/support/duckdb.ts';
+import { createManualClock } from '#test/support/manual-clock.ts';
 import { storeChunk, type StoredSegment } from '#test/support/stored-chunks.ts';
 import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
 import { openTestPool } from '#test/support/test-pool.ts';
@@ -79,7 +80,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function makeApi(registry: Registry): Promise<Api> {
+async function makeApi(registry: Registry, clock: Clock = systemClock): Promise<Api> {
   const nothing = (): void => undefined;
   const log: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
   const counted: RolePool = {
@@ -110,7 +111,7 @@ async function makeApi(registry: Registry): Promise<Api> {
     tls: null,
     trustedProxy: null,
     log,
-    clock: systemClock,
+    clock,
   });
 }
 
@@ -458,6 +459,47 @@ test('a client that takes nothing stops the reading, and one that vanishes frees
   await until(async () => (await active()) === 0);
   expect(await metric('broken')).toBe(broken + 1);
   expect(pools.app.stats.idle).toBe(pools.app.stats.connections);
+});
+
+test('clients that leave before the first byte free their places too', async () => {
+  const { definition, epoch } = await open(oneAxis);
+  await storeMany(definition, epoch, 400);
+  for (let i = 0; i < 20; i++) {
+    const socket = connect(Number(new URL(origin).port), '127.0.0.1');
+    socket.on('error', () => undefined);
+    const request = `GET /v1/streams/${definition.stream}/export HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${tenantA.readKey}\r\n\r\n`;
+    await new Promise<void>((resolve) => socket.write(request, () => resolve()));
+    for (let turn = 0; turn < i; turn++) await new Promise(setImmediate);
+    socket.destroy();
+  }
+  await until(async () => (await active()) === 0);
+  expect((await download(definition, {})).headers.get('kymo-readings')).toBe('200000');
+});
+
+test('a client that takes nothing for a minute is cut off', async () => {
+  const { definition, epoch } = await open(oneAxis);
+  await storeMany(definition, epoch, 8_000);
+  const clock = createManualClock();
+  const patient = await makeApi(new Registry(), clock);
+  await patient.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = patient.server.address() as AddressInfo;
+  const answer = await fetch(`http://127.0.0.1:${port}/v1/streams/${definition.stream}/export`, {
+    headers: { authorization: `Bearer ${tenantA.readKey}` },
+  });
+  let before = -1;
+  await until(async () => {
+    const isStill = before === chunksRead;
+    before = chunksRead;
+    if (!isStill) await new Promise((resolve) => setTimeout(resolve, 300));
+    return isStill;
+  });
+  expect(clock.timerCount).toBe(1);
+  clock.advance(exportRouteLimits.stallMs - 1);
+  expect(clock.timerCount).toBe(1);
+  clock.advance(1);
+  await expect(answer.arrayBuffer()).rejects.toThrow('terminated');
+  expect(clock.timerCount).toBe(0);
+  await patient.close();
 });
 
 test('more downloads than there are places for are asked to come back', async () => {

@@ -115,25 +115,23 @@ async function refuseExisting(folder: string, names: readonly string[]): Promise
 async function writeAll(job: ExportJob): Promise<void> {
   const { files, format, folder, record } = job;
   const progress = createWorkProgress(clock, job.isJson);
-  // Sizes are estimates until the first file shows what a reading really takes.
+  // Sizes are estimates until the first file shows what a reading really takes. The bar is that of all that is left.
   let factor = 1;
   const bytesOf = ({ stored, stream }: PlannedFile): number =>
     stored * factor * bytesOfReading(format, stream.definition.axes.length);
   const written: object[] = [];
-  let bytesDone = 0;
   let left = [...files];
   for (const file of files) {
     left = left.filter((one) => one !== file);
     const after = left.reduce((sum, one) => sum + bytesOf(one), 0);
     const { readings, bytes } = await writeStream(job, file, (soFar, expected) =>
-      progress.update(`Exporting ${file.stream.definition.segment}`, {
-        bytes: bytesDone + soFar,
-        ofBytes: bytesDone + Math.max(soFar, factor * expected) + after,
-      }),
+      progress.update(
+        `Exporting ${file.stream.definition.segment}${left.length === 0 ? '' : ` and ${left.length} more`}`,
+        { bytes: soFar, ofBytes: Math.max(soFar, factor * expected) + after },
+      ),
     );
     if (readings > 0)
       factor = bytes / (readings * bytesOfReading(format, file.stream.definition.axes.length));
-    bytesDone += bytes;
     const isWhole = job.range.fromUs === null && job.range.toUs === null;
     const facts = {
       file: file.name,

@@ -1,7 +1,9 @@
 /** `kymo export` and `kymo reader` as people use them: against a real server that holds a real recording. */
 
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -139,9 +141,7 @@ test('what exists is not overwritten without --force, and says so', async () => 
 test.each([
   ['an unknown session', [uuidv7(systemClock)], /there is no session/],
   ['no id', ['Anna'], /no id of a session/],
-  ['an unknown format', [session, '--format', 'xlsx'], /csv or parquet/],
   ['an unknown stream', [session, '--streams', 'head'], /it has left-foot \(/],
-  ['a time without a zone', [session, '--from', '2026-11-22T08:00:00'], /a time with its zone/],
 ])('%s is refused with what to do, and leaves nothing', async (_, args, pattern) => {
   const out = join(folder, 'never');
   const { code, said } = await failureOf(['export', ...args, '--url', kymo.address, '--out', out]);
@@ -156,6 +156,71 @@ test('without a key, or without a server, the message says what is missing', asy
   expect((await failureOf(['export', session, '--url', origin, '--key', 'ka_x'])).said).toMatch(/unknown/);
   const nowhere = ['export', session, '--url', 'http://127.0.0.1:1', '--key', 'ka_x'];
   expect((await failureOf(nowhere)).said).toMatch(/does not answer .*is it running there/);
+});
+
+/** A server that begins to send a stream, and then does `next`. */
+async function serveHalf(
+  next: (response: ServerResponse) => void,
+): Promise<{ url: string; close: () => void }> {
+  const record = await readFile(join(folder, 'csv', 'session.json'));
+  const served = createServer((request, response) => {
+    if (request.url?.endsWith('/record')) {
+      response.end(record);
+      return;
+    }
+    response.writeHead(200, { 'kymo-readings': '1000' });
+    response.write('time_us,time\r\n1,2\r\n', () => next(response));
+  });
+  await new Promise<void>((done) => served.listen(0, '127.0.0.1', done));
+  const { port } = served.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    close: () => {
+      served.close();
+      served.closeAllConnections();
+    },
+  };
+}
+
+test('a download that breaks leaves no file that looks whole', async () => {
+  const half = await serveHalf((response) => response.destroy());
+  const out = join(folder, 'broken');
+  const { code, said } = await failureOf([
+    'export',
+    session,
+    '--url',
+    half.url,
+    '--key',
+    'ka_x',
+    '--out',
+    out,
+  ]);
+  half.close();
+  expect(code).toBe(1);
+  expect(said).toMatch(/the server broke off left-foot-\S+csv .*Try again/);
+  expect(await readdir(out)).toEqual([]);
+});
+
+test('an export that is interrupted says so and leaves nothing half', async () => {
+  let begun = (): void => undefined;
+  const isBegun = new Promise<void>((done) => (begun = done));
+  const half = await serveHalf(() => begun());
+  const out = join(folder, 'interrupted');
+  const child = spawn(
+    process.execPath,
+    [kymoMain, 'export', session, '--url', half.url, '--key', 'ka_x', '--out', out],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  );
+  let said = '';
+  child.stderr.on('data', (piece: Buffer) => (said += piece.toString()));
+  const ended = new Promise<number | null>((done) => child.once('exit', done));
+  await isBegun;
+  while ((await readdir(out)).length === 0) await new Promise((next) => setTimeout(next, 10));
+  child.kill('SIGINT');
+  expect(await ended).toBe(1);
+  half.close();
+  expect(said).toMatch(/stopped: what was complete is kept, the rest is removed/);
+  expect(await readdir(out)).toEqual([]);
 });
 
 test('a reader of the embedded database reads with the line that was printed', async () => {
