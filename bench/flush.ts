@@ -6,16 +6,15 @@
 import { systemClock } from '#base/clock.ts';
 import { AppError, messageOf } from '#base/errors.ts';
 import { silentLog } from '#base/log.ts';
-import { randomEpoch, uuidv7 } from '#base/uuid.ts';
 import { createBenchDatabase, type BenchDatabase } from '#bench/support/bench-database.ts';
 import { readOptions, type OptionTable, type OptionValues } from '#bench/support/command-options.ts';
+import { BENCH_ORGANISATION, createFlushSources } from '#bench/support/flush-sources.ts';
 import { createLatencyHistogram } from '#bench/support/latency-histogram.ts';
 import { describeMachine } from '#bench/support/machine.ts';
 import { createProgress, formatFigure, formatTable, printResult, rounded } from '#bench/support/report.ts';
 import { withRunScope, type RunScope } from '#bench/support/run-scope.ts';
 import { startBenchPostgres } from '#bench/support/bench-postgres.ts';
-import { BENCH_AXES, READING_BYTES, streamSeed, writeReadings } from '#bench/support/synthetic-reading.ts';
-import type { Frame, FrameSource, StreamHandle } from '#contract/readings.ts';
+import type { StreamHandle } from '#contract/readings.ts';
 import { limits } from '#protocol/limits.ts';
 import { epochToInt8 } from '#store/epoch.ts';
 import { migrate } from '#store/migrate.ts';
@@ -41,7 +40,6 @@ const options = {
 } as const satisfies OptionTable;
 const fragmentCounts = [1, 16, 64, limits.fragmentsPerEpoch];
 const WARM_UP_FLUSHES = 10;
-const ORGANISATION = '00000000-0000-7000-8000-000000000001';
 
 interface Row {
   readonly fragments: number;
@@ -97,7 +95,7 @@ interface Measurement {
 }
 
 async function measure({ writer, database, values, fragments }: Measurement): Promise<Row> {
-  const flush = createFlushes(writer, values);
+  const flush = createFlushSources(writer, { ...values, firstSeq: limits.fragmentsPerEpoch * 2 });
   await insertGuardRows(database, flush.handles, fragments);
   for (let i = 0; i < WARM_UP_FLUSHES; i++) await flush.next();
   const times = createLatencyHistogram();
@@ -128,100 +126,6 @@ async function measure({ writer, database, values, fragments }: Measurement): Pr
   };
 }
 
-/** Sources that offer one frame each when `next` is called, which resolves when all of them have settled. */
-function createFlushes(writer: Writer, { streams, readings }: { streams: number; readings: number }) {
-  let waiting = 0;
-  let settled = (): void => undefined;
-  const firstSeq = limits.fragmentsPerEpoch * 2;
-  const sources = Array.from({ length: streams }, (_, index) => {
-    const handle = handleOf(uuidv7(systemClock));
-    const payload = payloadOf(index, readings);
-    let nextSeq = firstSeq;
-    let hasFrame = false;
-    const source: FrameSource = {
-      handle,
-      pendingReadings: () => (hasFrame ? readings : 0),
-      take() {
-        if (!hasFrame) return [];
-        hasFrame = false;
-        nextSeq += readings;
-        return [frameOf(handle, { firstSeq: nextSeq - readings, count: readings, payload })];
-      },
-      takeLosses: () => [],
-      settled() {
-        waiting--;
-        if (waiting === 0) settled();
-      },
-      rewind: () => undefined,
-      unknown: () => {
-        throw new AppError('internal', 'the guard has no row of a stream');
-      },
-      refused: (message) => {
-        throw new AppError('internal', message);
-      },
-    };
-    return { source, offer: () => void (hasFrame = true) };
-  });
-  return {
-    handles: sources.map(({ source }) => source.handle),
-    next: () =>
-      new Promise<void>((resolve) => {
-        settled = resolve;
-        waiting = sources.length;
-        for (const { offer } of sources) offer();
-        for (const { source } of sources) writer.due(source);
-      }),
-  };
-}
-
-function handleOf(stream: string): StreamHandle {
-  const epoch = randomEpoch();
-  return {
-    key: `${stream}/${epoch}`,
-    orgId: ORGANISATION,
-    deviceId: ORGANISATION,
-    epoch,
-    readingBytes: READING_BYTES,
-    retentionClass: 0,
-    definition: {
-      stream,
-      session: stream,
-      segment: 'bench',
-      sensor: 'imu',
-      axes: [...BENCH_AXES],
-      rateHz: 200,
-      encoding: 'float32',
-      clock: 'device',
-    },
-  };
-}
-
-function payloadOf(stream: number, count: number): Uint8Array {
-  const words = new Uint32Array((count * READING_BYTES) / 4);
-  writeReadings(words, 0, { seed: streamSeed(1, stream), firstSeq: 0, count });
-  return new Uint8Array(words.buffer);
-}
-
-function frameOf(
-  { definition, epoch }: StreamHandle,
-  readings: { firstSeq: number; count: number; payload: Uint8Array },
-): Frame {
-  const nowUs = systemClock.nowUs();
-  return {
-    ...readings,
-    streamId: definition.stream,
-    epoch,
-    firstUs: nowUs,
-    periodNs: 5_000_000,
-    deltasUs: null,
-    liveOnly: false,
-    historical: false,
-    sentUs: nowUs,
-    arrivalUs: nowUs,
-    offsetUs: 0,
-  };
-}
-
 /** Committed so far: single readings with single gaps, below where the flushes go on. The last fragment is theirs. */
 async function insertGuardRows(
   database: BenchDatabase,
@@ -233,7 +137,7 @@ async function insertGuardRows(
     `insert into kymo.stream_epoch (stream_id, epoch, org_id, committed)
        select s.id, s.epoch, $1, $4::int8multirange from unnest($2::uuid[], $3::int8[]) s(id, epoch)`,
     [
-      ORGANISATION,
+      BENCH_ORGANISATION,
       handles.map(({ definition }) => definition.stream),
       handles.map(({ epoch }) => epochToInt8(epoch).toString()),
       `{${committed}}`,
