@@ -16,7 +16,8 @@ import { AppError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { randomEpoch, uuidv7 } from '#base/uuid.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
-import { decodeEnvelope, Envelope, envelopeJson } from '#contract/envelope.ts';
+import { decodeEnvelope, envelopeJson } from '#contract/envelope-codec.ts';
+import { Envelope } from '#contract/envelope.ts';
 import {
   About,
   DeviceCreated,
