@@ -44,8 +44,9 @@ export async function indexedDbStore(
   assert(maxBytes >= MIN_MAX_BYTES, 'a store in a browser has at least 256 KiB');
   const key = `kymo-device-store:${name}`;
   const unlock = await machine.lock(key, { isPatient: options.whenBusy === 'wait', signal: options.signal });
+  let database: OpenedDatabase | null = null;
   try {
-    const database = await openDatabase(key);
+    database = await openDatabase(key);
     const stored = await database.load();
     const restored = restoreContent(stored, machine.mark(key) !== null);
     const store = storeOn(database, restored, { maxBytes, clock: options.clock ?? systemClock, unlock });
@@ -55,6 +56,7 @@ export async function indexedDbStore(
     machine.setMark(key, store.epoch);
     return store;
   } catch (thrown) {
+    database?.close();
     unlock();
     throw thrown;
   }

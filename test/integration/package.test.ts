@@ -1,7 +1,7 @@
 /** The published package as its users meet it: packed, installed in an empty folder, run, type-checked, bundled, loaded. */
 
 import { execFile, spawn } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, delimiter, dirname, join, relative } from 'node:path';
@@ -113,6 +113,19 @@ test('packing leaves the checkout as it was', async () => {
   expect(await readFile(join(copy, 'package.json'), 'utf8')).toBe(
     await readFile(join(checkout, 'package.json'), 'utf8'),
   );
+  expect(existsSync(join(copy, 'lib'))).toBe(false);
+});
+
+test('packing that was interrupted is put right', async () => {
+  const copy = join(directory, 'checkout');
+  const manifest = join(copy, 'package.json');
+  const own = await readFile(manifest, 'utf8');
+  // What a killed npm leaves: the published manifest in the place of the checkout's, and what was built.
+  await rename(manifest, join(copy, 'dist', 'package.json.checkout'));
+  await writeFile(manifest, '{ "name": "kymo" }');
+  await mkdir(join(copy, 'lib'));
+  await run(process.execPath, ['scripts/build-package.mjs', '--restore'], { cwd: copy, env });
+  expect(await readFile(manifest, 'utf8')).toBe(own);
   expect(existsSync(join(copy, 'lib'))).toBe(false);
 });
 
