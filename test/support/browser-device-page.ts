@@ -7,6 +7,7 @@ import { runTest, testNames } from '#test/support/browser-suite.ts';
 import { content, foot, testDeviceStoreConformance } from '#sdk/device-store-conformance.ts';
 import type { DeviceStore } from '#sdk/device-store.ts';
 import { indexedDbStore, openDevice, type Device } from '#sdk/device-browser-entry.ts';
+import { openIndexedDb, type OpenedDatabase } from '#sdk/indexed-db.ts';
 
 let stores = 0;
 const names = new WeakMap<DeviceStore, { name: string; maxBytes: number }>();
@@ -27,6 +28,21 @@ testDeviceStoreConformance({
   },
   smallBytes: 256 * 1024,
 });
+
+/** A slow disk: most of the time something is on its way, so that most deaths come in the middle of a write. */
+const SLOW_MS = 150;
+
+async function slowDatabase(name: string): Promise<OpenedDatabase> {
+  const database = await openIndexedDb(name);
+  const { write } = database;
+  database.write = async (batch) => {
+    // What is written is what was there when it was asked for.
+    const frozen = structuredClone(batch);
+    await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
+    await write(frozen);
+  };
+  return database;
+}
 
 export interface RecordOptions {
   readonly url: string;
@@ -103,7 +119,7 @@ const kymoTest = {
 
   /** Streams 200 readings a second until the page dies or `finish` is called. */
   async record(options: RecordOptions): Promise<void> {
-    store = await indexedDbStore(options.store, { whenBusy: 'wait' });
+    store = await indexedDbStore(options.store, { whenBusy: 'wait', openDatabase: slowDatabase });
     const { append } = store;
     store.append = (log, frame) => {
       const kept = append(log, frame)!;
