@@ -24,11 +24,7 @@ export interface ReadingBlock {
 
 type Arrays = Pick<ReadingBlock, 'times' | 'lags' | 'values'>;
 
-export function decodeBlock(
-  chunk: StoredChunk,
-  layout: PackedLayout,
-  arrays: Arrays = arraysFor(chunk.n, layout),
-): ReadingBlock {
+function decodeBlock(chunk: StoredChunk, layout: PackedLayout, arrays: Arrays): ReadingBlock {
   const { n, segments, firstSeq } = chunk;
   const { times, lags, values } = arrays;
   decodeTimes(chunk, times);
@@ -41,6 +37,30 @@ export function decodeBlock(
   }
   decodeValues(chunk, layout, values);
   return { firstSeq, n, times, lags, values };
+}
+
+/** Blocks of chunks in order of seq: those that follow each other become one. */
+export function decodeBlocks(chunks: readonly StoredChunk[], layout: PackedLayout): ReadingBlock[] {
+  const blocks: ReadingBlock[] = [];
+  for (let from = 0; from < chunks.length;) {
+    let n = chunks[from]!.n;
+    let to = from + 1;
+    for (; to < chunks.length && chunks[to]!.firstSeq === chunks[from]!.firstSeq + n; to++)
+      n += chunks[to]!.n;
+    const arrays = arraysFor(n, layout);
+    let at = 0;
+    for (const chunk of chunks.slice(from, to)) {
+      decodeBlock(chunk, layout, {
+        times: arrays.times.subarray(at),
+        lags: arrays.lags.subarray(at),
+        values: arrays.values.subarray(at * layout.axisCount),
+      });
+      at += chunk.n;
+    }
+    blocks.push({ firstSeq: chunks[from]!.firstSeq, n, ...arrays });
+    from = to;
+  }
+  return blocks;
 }
 
 /** Decodes chunk after chunk into the same arrays: a block is valid until the next one. */

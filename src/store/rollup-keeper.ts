@@ -12,7 +12,7 @@ import { chunkStatement, unpackChunks, type ChunkRange } from '#store/chunk-read
 import type { PackedLayout } from '#store/chunk-codec.ts';
 import { int8ToEpoch } from '#store/epoch.ts';
 import type { Statement } from '#store/pools.ts';
-import { decodeBlock, type ReadingBlock } from '#store/reading-block.ts';
+import { decodeBlocks, type ReadingBlock } from '#store/reading-block.ts';
 import { bucketLengths } from '#store/rollup-levels.ts';
 import { planRoll, type RollBounds, type RollJoin } from '#store/rollup-plan.ts';
 import {
@@ -130,7 +130,7 @@ export function createRollupTask(options: RollupTaskOptions): UpkeepTask {
     layout: PackedLayout,
   ): Promise<ReadingBlock[]> {
     const statement = chunkStatement({ ...range, maxReadings: bounds.readings }, CHUNKS_PER_FETCH);
-    return unpackChunks(await send(client, statement)).map((chunk) => decodeBlock(chunk, layout));
+    return decodeBlocks(unpackChunks(await send(client, statement)), layout);
   }
 
   return {

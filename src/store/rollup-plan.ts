@@ -94,7 +94,6 @@ interface Taken {
 function takeFresh({ bucketLengths, range, blocks, bounds }: RollInput): Taken {
   const finestUs = bucketLengths[0]!;
   const byRow = new Map<string, FreshRow>();
-  let row: FreshRow | undefined;
   let [readings, firstUs, lastUs, minLagUs] = [0, Infinity, -Infinity, Infinity];
   let endSeq = range.from;
   const finish = (): Taken => ({
@@ -103,27 +102,27 @@ function takeFresh({ bucketLengths, range, blocks, bounds }: RollInput): Taken {
     endSeq,
   });
   for (const block of blocks) {
-    const to = Math.min(block.n, range.to - block.firstSeq);
-    for (let i = Math.max(0, range.from - block.firstSeq); i < to; i++) {
+    const { times, lags, firstSeq } = block;
+    const to = Math.min(block.n, range.to - firstSeq);
+    for (let i = Math.max(0, range.from - firstSeq); i < to;) {
       if (readings === bounds.readings) return finish();
-      const timeUs = block.times[i]!;
-      if (row === undefined || timeUs < row.key.startUs || timeUs >= row.endUs) {
-        const key = rowKeyOf(finestUs, timeUs);
-        row = byRow.get(rowName(key));
-        if (row === undefined) {
-          if (byRow.size === bounds.rows) return finish();
-          row = { key, endUs: key.startUs + rowUs(finestUs), runs: [] };
-          byRow.set(rowName(key), row);
-        }
+      const key = rowKeyOf(finestUs, times[i]!);
+      const name = rowName(key);
+      if (!byRow.has(name) && byRow.size === bounds.rows) return finish();
+      const row = byRow.get(name) ?? { key, runs: [] };
+      byRow.set(name, row);
+      // Consecutive readings of one row.
+      const endUs = key.startUs + rowUs(finestUs);
+      const limit = Math.min(to, i + bounds.readings - readings);
+      const from = i;
+      for (; i < limit && times[i]! >= key.startUs && times[i]! < endUs; i++) {
+        if (times[i]! < firstUs) firstUs = times[i]!;
+        if (times[i]! > lastUs) lastUs = times[i]!;
+        if (lags[i]! < minLagUs) minLagUs = lags[i]!;
       }
-      const run = row.runs.at(-1);
-      if (run !== undefined && run.block === block && run.to === i) run.to++;
-      else row.runs.push({ block, from: i, to: i + 1 });
-      if (timeUs < firstUs) firstUs = timeUs;
-      if (timeUs > lastUs) lastUs = timeUs;
-      if (block.lags[i]! < minLagUs) minLagUs = block.lags[i]!;
-      endSeq = block.firstSeq + i + 1;
-      readings++;
+      row.runs.push({ block, from, to: i });
+      readings += i - from;
+      endSeq = firstSeq + i;
     }
   }
   return finish();
@@ -132,8 +131,7 @@ function takeFresh({ bucketLengths, range, blocks, bounds }: RollInput): Taken {
 /** Fresh readings of one row of the shortest buckets, in order of seq. */
 interface FreshRow {
   readonly key: RowKey;
-  readonly endUs: number;
-  readonly runs: { readonly block: ReadingBlock; readonly from: number; to: number }[];
+  readonly runs: { readonly block: ReadingBlock; readonly from: number; readonly to: number }[];
 }
 
 interface JoinInput extends RollInput {

@@ -218,9 +218,9 @@ export function storeRowsStatement(name: EpochName, orgId: string, rows: readonl
 }
 
 /** Whether some value in the bucket is not finite. */
-function hasOddAxis(row: RollupRow, slot: number, count: number): boolean {
-  const finites = row.finites.subarray(slot * row.axisCount, (slot + 1) * row.axisCount);
-  return finites.some((finite) => finite !== count);
+function hasOddAxis({ axisCount, finites }: RollupRow, slot: number, count: number): boolean {
+  for (let at = slot * axisCount; at < (slot + 1) * axisCount; at++) if (finites[at] !== count) return true;
+  return false;
 }
 
 /** Notes what is rolled now. */
