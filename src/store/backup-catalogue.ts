@@ -8,6 +8,7 @@ import type pg from 'pg';
 
 import { assert } from '#base/assert.ts';
 import type { BackupHeader, BackupPartition } from '#store/backup-format.ts';
+import { classTable, parsePartitionName } from '#store/partitions.ts';
 
 export interface Column {
   readonly name: string;
@@ -35,7 +36,6 @@ interface Relation {
   readonly kind: 'r' | 'p';
   readonly owner: string;
   readonly parent: string | null;
-  readonly isDetached: boolean;
   readonly bound: string | null;
   readonly key: string | null;
   readonly options: string[];
@@ -45,7 +45,7 @@ interface Relation {
 
 const relationsText = `
   select c.relname as name, c.relkind as kind, pg_get_userbyid(c.relowner) as owner, p.relname as parent,
-         coalesce(i.inhdetachpending, false) as "isDetached", pg_get_expr(c.relpartbound, c.oid) as bound,
+         pg_get_expr(c.relpartbound, 0) as bound,
          pg_get_partkeydef(c.oid) as key, coalesce(c.reloptions, '{}') as options,
          pg_table_size(c.oid)::text as bytes,
          (select coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod))
@@ -65,13 +65,14 @@ const referencesText = `
 
 /** What the schema kymo holds as the transaction of `client` sees it; without tables when there is no such schema. */
 export async function readCatalogue(client: pg.ClientBase): Promise<Catalogue> {
-  const { rows: relations } = await client.query<Relation>(relationsText);
+  const { rows: found } = await client.query<Relation>(relationsText);
+  const relations = found.map((relation) => asPartition(relation, found));
   const { rows: references } = await client.query<{ from: string; to: string }>(referencesText);
   const children = Map.groupBy(
-    relations.filter((relation) => relation.parent !== null && !relation.isDetached),
+    relations.filter(({ parent }) => parent !== null),
     (relation) => relation.parent!,
   );
-  const roots = relations.filter((relation) => relation.parent === null && !isLeftover(relation, relations));
+  const roots = relations.filter(({ parent }) => parent === null);
   const below = (relation: Relation): Relation[] =>
     (children.get(relation.name) ?? []).flatMap((child) => [child, ...below(child)]);
   const tables = roots.map((root): Table => ({
@@ -92,12 +93,18 @@ export async function readCatalogue(client: pg.ClientBase): Promise<Catalogue> {
   };
 }
 
-// Retention detaches a partition before it drops it. In between, or after a crash there, it is a table of its own that
-// no longer counts: it looks like the partitions of a table (store/partitions.ts names them) and belongs to none.
-function isLeftover(relation: Relation, relations: readonly Relation[]): boolean {
-  const parent = /^(.+)_c\d(_\d{8})?$/.exec(relation.name)?.[1];
-  return relations.some(({ name, kind }) => kind === 'p' && name === parent);
+// Retention detaches a day before it drops it, and puts it back when a legal hold came in between. Until then its readings
+// are in a table of its own, known by its name (store/partitions.ts); a back-up has it in its place.
+function asPartition(relation: Relation, relations: readonly Relation[]): Relation {
+  const partition = relation.parent === null ? parsePartitionName(relation.name) : null;
+  if (partition === null) return relation;
+  const parent = classTable(partition.table, partition.retentionClass);
+  if (!relations.some(({ name, kind }) => name === parent && kind === 'p')) return relation;
+  const next = new Date(Date.parse(partition.day) + DAY_MS).toISOString().slice(0, 10);
+  return { ...relation, parent, bound: `FOR VALUES FROM ('${partition.day}') TO ('${next}')` };
 }
+
+const DAY_MS = 86_400_000;
 
 /** Tables after those that they refer to. */
 function inOrder(tables: readonly Table[], references: readonly { from: string; to: string }[]): Table[] {

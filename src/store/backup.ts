@@ -96,24 +96,40 @@ async function takeSnapshot(client: pg.Client, kymo: string): Promise<Snapshot> 
     await client.query('set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0');
     // Where row security would leave rows out, PostgreSQL then refuses instead.
     await client.query('set local row_security = off');
-    for (const { name, owner } of before.tables) {
-      await actAs(client, owner);
-      await client.query(`lock table kymo.${client.escapeIdentifier(name)} in access share mode`);
+    if (await lockTables(client, before)) {
+      const catalogue = await readCatalogue(client);
+      if (namesOf(before) === namesOf(catalogue))
+        return { header: await readHeader(client, catalogue, kymo), catalogue };
     }
-    await client.query('set local role none');
-    const catalogue = await readCatalogue(client);
-    if (sameTables(before, catalogue))
-      return { header: await readHeader(client, catalogue, kymo), catalogue };
     await client.query('rollback');
     if (attempt === ATTEMPTS)
       throw new AppError('overloaded', 'the tables keep changing: try again later', { temporary: true });
   }
 }
 
-function sameTables(a: Catalogue, b: Catalogue): boolean {
-  const describe = ({ tables }: Catalogue): string =>
-    JSON.stringify(tables.map(({ name, owner }) => [name, owner]));
-  return describe(a) === describe(b);
+/** False when a table is gone meanwhile. */
+async function lockTables(client: pg.Client, { tables }: Catalogue): Promise<boolean> {
+  for (const { name, owner, leaves } of tables) {
+    const names = new Set([name, ...leaves.map((leaf) => leaf.name)]);
+    const list = [...names].map((each) => `kymo.${client.escapeIdentifier(each)}`).join(', ');
+    await actAs(client, owner);
+    try {
+      await client.query(`lock table ${list} in access share mode`);
+    } catch (error) {
+      if ((error as { code?: unknown } | null)?.code === UNDEFINED_TABLE) return false;
+      throw error;
+    }
+  }
+  await client.query('set local role none');
+  return true;
+}
+
+const UNDEFINED_TABLE = '42P01';
+
+function namesOf({ tables }: Catalogue): string {
+  return JSON.stringify(
+    tables.map(({ name, owner, leaves }) => [name, owner, leaves.map((leaf) => leaf.name)]),
+  );
 }
 
 async function readHeader(client: pg.Client, catalogue: Catalogue, kymo: string): Promise<BackupHeader> {
