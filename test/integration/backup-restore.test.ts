@@ -272,7 +272,7 @@ test('a restore that is killed in the middle leaves an empty target, and is repe
   const [dataDir, target, files] = [await directory(), await directory(), await directory()];
   const kymo = await startKymo({ dataDir, port: 0 });
   await kymo.signal('SIGTERM');
-  await fillDatabase(dataDir, 4000);
+  await fillDatabase(dataDir, 1500);
   const file = join(files, 'one.kymo-backup');
   await runKymo(['backup', file, '--data', dataDir]);
 
@@ -297,7 +297,7 @@ test('a back-up that is killed or interrupted leaves no file, and none is replac
   const [dataDir, files] = [await directory(), await directory()];
   const kymo = await startKymo({ dataDir, port: 0 });
   endings.push(() => kymo.signal('SIGTERM'));
-  await fillDatabase(dataDir, 4000);
+  await fillDatabase(dataDir, 1500);
   const file = join(files, 'one.kymo-backup');
   const { lines, kill } = spawnJson(['backup', file, '--data', dataDir]);
   await waitFor(lines, '"step":"Back-up"');
