@@ -222,7 +222,7 @@ test('a lost database is restored, and devices send again what they hold and dec
   const again = await directory();
   await runKymo(['restore', second, '--data', again]);
   expect(await digestsOf(again)).toEqual(await digestTables(database.ownerUrl));
-}, 180_000);
+}, 240_000);
 
 /** Rows of chunks that no server wrote, to make a database of some size quickly. */
 async function fillDatabase(dataDir: string, chunks: number): Promise<void> {
@@ -291,7 +291,7 @@ test('a restore that is killed in the middle leaves an empty target, and is repe
 
   await runKymo(['restore', file, '--data', target]);
   expect(await digestsOf(target)).toEqual(await digestsOf(dataDir));
-}, 120_000);
+}, 240_000);
 
 test('a back-up that is killed or interrupted leaves no file, and none is replaced unasked', async () => {
   const [dataDir, files] = [await directory(), await directory()];
@@ -313,4 +313,4 @@ test('a back-up that is killed or interrupted leaves no file, and none is replac
   const target = kymo.address;
   await expect(runKymo(['restore', file, '--data', dataDir])).rejects.toThrow('a Kymo server');
   expect((await fetch(new URL('/readyz', target))).status).toBe(200);
-}, 120_000);
+}, 240_000);
