@@ -1,14 +1,17 @@
 /**
- * Owns `window.kymoInspect()`: a promise of what the live page has drawn (the readings themselves, frames a second,
- * latency), so that a test or a curious person can compare the picture with a recording. Always present, reads only;
- * on a page without live traces its list of streams is empty.
+ * Owns `window.kymoInspect()`, a promise of what the live page has drawn (the readings themselves, frames a second,
+ * latency), and `window.kymoInspectReview()`, the same of the review page, so that a test or a curious person can
+ * compare the picture with a recording. Always present, reads only; on other pages the first lists no streams and the
+ * second gives null.
  */
 
 import type { LiveInspection } from '#web/live/worker-messages.ts';
+import type { ReviewInspection } from '#web/review/review-inspection.ts';
 
 declare global {
   interface Window {
     kymoInspect: () => Promise<LiveInspection>;
+    kymoInspectReview: () => ReviewInspection | null;
   }
 }
 
@@ -16,9 +19,11 @@ type Inspector = () => Promise<LiveInspection>;
 
 const nothing: Inspector = () => Promise.resolve({ fps: 0, delayMs: 0, connection: 'closed', streams: [] });
 let current = nothing;
+let review: (() => ReviewInspection) | null = null;
 
 export function installInspection(): void {
   window.kymoInspect = () => current();
+  window.kymoInspectReview = () => review?.() ?? null;
 }
 
 /** The page with live traces answers from now on; the returned function withdraws it. */
@@ -26,5 +31,13 @@ export function provideInspection(inspector: Inspector): () => void {
   current = inspector;
   return () => {
     if (current === inspector) current = nothing;
+  };
+}
+
+/** The review page answers from now on; the returned function withdraws it. */
+export function provideReview(inspector: () => ReviewInspection): () => void {
+  review = inspector;
+  return () => {
+    if (review === inspector) review = null;
   };
 }

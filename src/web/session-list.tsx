@@ -8,6 +8,7 @@ import type { SessionSummary } from '#contract/rest.ts';
 import { formatCount, formatLocal, formatUtc } from '#web/format.ts';
 import { CommandLine, describeProblem, ProblemState } from '#web/page-states.tsx';
 import { usePageTitle } from '#web/page-title.ts';
+import { QrCode } from '#web/qr-code.tsx';
 import { server } from '#web/server.ts';
 
 /** A screen of rows; the next page is one button away. */
@@ -119,6 +120,7 @@ function SessionRow({ session, nowMs, isStale }: SessionRowProps) {
             {session.label === '' ? 'No label' : session.label}
           </Link>
           {session.synthetic && <span className="tag">synthetic</span>}
+          <AmendedTag session={session} />
         </span>
       </td>
       <td>
@@ -152,6 +154,19 @@ export function StateMark({ state, isStale = false }: StateMarkProps) {
       <span className="state-word">
         {isUnknown ? `${stateWords[state]} when last seen` : stateWords[state]}
       </span>
+    </span>
+  );
+}
+
+/** Says that the recording is not what it was when its session ended. */
+export function AmendedTag({ session }: { session: SessionSummary }) {
+  if (session.revision === 1) return null;
+  return (
+    <span
+      className="tag"
+      title={`Readings came after the session had ended and was sealed: revision ${session.revision}`}
+    >
+      amended
     </span>
   );
 }
@@ -214,20 +229,37 @@ function StaleNotice({ error, updatedAtMs }: { error: unknown; updatedAtMs: numb
   );
 }
 
+/** Names that lead to the machine itself: of no use to a phone. */
+const loopbackNames = ['localhost', '127.0.0.1', '[::1]'];
+
 function NoSessions() {
+  const { origin, hostname } = location;
+  const isLoopback = loopbackNames.includes(hostname);
   const line =
-    `curl -X POST ${location.origin}/v1/readings -H "Authorization: Bearer kd_..."` +
+    `curl -X POST ${origin}/v1/readings -H "Authorization: Bearer kd_..."` +
     ` -H "Content-Type: application/json"` +
     ` -d '{"segment":"left-foot","units":{"acc_x":"m/s2"},"readings":[{"values":{"acc_x":9.81}}]}'`;
   return (
     <div className="page">
-      <div className="statement">
-        <h1>No session yet</h1>
-        <p>A session begins with the first reading that a device sends. Make a device; its key is printed:</p>
-        <CommandLine text="npm run kymo -- device add mine" label="the command that makes a device" />
-        <p>Then send a reading, with that key in place of kd_...:</p>
-        <CommandLine text={line} label="the command that sends a reading" />
-        <p className="muted">The session appears here by itself within two seconds.</p>
+      <div className="statement first-device">
+        <div>
+          <h1>No session yet</h1>
+          <p>
+            A session begins with the first reading that a device sends. Make a device; its key is printed:
+          </p>
+          <CommandLine text="npm run kymo -- device add mine" label="the command that makes a device" />
+          <p>Then send a reading, with that key in place of kd_...:</p>
+          <CommandLine text={line} label="the command that sends a reading" />
+          <p className="muted">The session appears here by itself within two seconds.</p>
+        </div>
+        <figure>
+          <QrCode text={origin} label={`QR code of this server's address, ${origin}`} />
+          <figcaption className="muted small">
+            {isLoopback
+              ? 'The address of this server. It leads here only from this machine: start Kymo with --host and TLS for phones and sensors.'
+              : 'The address of this server, for a phone or a sensor to scan. It carries no key.'}
+          </figcaption>
+        </figure>
       </div>
     </div>
   );

@@ -119,7 +119,7 @@ function attachCanvas(
  * The exact size in device pixels where the browser tells it. A scale that is emulated (developer tools, tests) does
  * not show in the exact box; then the product stands.
  */
-function deviceSize(entry: ResizeObserverEntry): CanvasSize {
+export function deviceSize(entry: ResizeObserverEntry): CanvasSize {
   const scale = window.devicePixelRatio;
   const exact = entry.devicePixelContentBoxSize?.[0];
   const css = entry.contentBoxSize[0];

@@ -214,7 +214,7 @@ function paintGround(p: Painter): void {
   }
 }
 
-function scaleNumber(value: number, span: number): string {
+export function scaleNumber(value: number, span: number): string {
   const decimals = Math.max(0, 1 - Math.floor(Math.log10(span / 2)));
   const text = Math.abs(value).toFixed(Math.min(4, span >= 10 ? 0 : decimals));
   return value < 0 ? `\u2212${text}` : text;

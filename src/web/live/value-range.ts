@@ -98,7 +98,7 @@ export function stepAbove(value: number): number {
 }
 
 /** A range with round ends and some air; never empty. */
-function roundOut({ low, high }: ValueRange): ValueRange {
+export function roundOut({ low, high }: ValueRange): ValueRange {
   const span = high - low > 0 ? high - low : Math.max(Math.abs(high), 1) * 0.1;
   const step = stepAbove(span / 4);
   const rounded = { low: Math.floor(low / step) * step, high: Math.ceil(high / step) * step };

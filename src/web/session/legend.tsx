@@ -20,7 +20,7 @@ export function Legend({ group, side, scheme, latest }: LegendProps) {
       <span className="shell-space" />
       {group.axes.map(({ axis, label, style }) => (
         <span key={axis} className="legend-axis">
-          <LineSample colour={palettes[scheme].sides[side][style]} style={style} />
+          <LineSample side={side} scheme={scheme} style={style} />
           {label}
           {latest !== null && <span className="legend-value">{formatValue(latest[axis] ?? null)}</span>}
         </span>
@@ -29,7 +29,14 @@ export function Legend({ group, side, scheme, latest }: LegendProps) {
   );
 }
 
-function LineSample({ colour, style }: { colour: string; style: LineStyle }) {
+export interface LineSampleProps {
+  readonly side: BodySide;
+  readonly scheme: 'dark' | 'light';
+  readonly style: LineStyle;
+}
+
+export function LineSample({ side, scheme, style }: LineSampleProps) {
+  const colour = palettes[scheme].sides[side][style];
   return (
     <svg width="26" height="8" viewBox="0 0 26 8" aria-hidden="true">
       <path d="M0 4h26" stroke={colour} strokeWidth="2" opacity="0.42" />

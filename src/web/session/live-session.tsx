@@ -75,6 +75,7 @@ export function LiveSession(props: LiveSessionProps) {
           setFrozen={setFrozen}
           helpOpen={helpOpen}
           setHelpOpen={setHelpOpen}
+          review={() => setSearch({ view: 'stored' })}
         />
       </SessionHead>
       <HealthLine health={healthOf(report, { nameOf, isFrozen: frozen })} report={report} />

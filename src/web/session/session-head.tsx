@@ -5,7 +5,7 @@ import type { ReactNode } from 'react';
 
 import type { SessionSummary } from '#contract/rest.ts';
 import { formatLocal, formatUtc } from '#web/format.ts';
-import { ShortId, StateMark } from '#web/session-list.tsx';
+import { AmendedTag, ShortId, StateMark } from '#web/session-list.tsx';
 
 export interface SessionHeadProps {
   readonly session: SessionSummary;
@@ -30,6 +30,7 @@ export function SessionHead({ session, nowMs, isStale, children }: SessionHeadPr
       </h1>
       <StateMark state={session.state} isStale={isStale} />
       {session.synthetic && <span className="tag">synthetic</span>}
+      <AmendedTag session={session} />
       <span className="muted">
         started{' '}
         <time dateTime={session.startedAt} title={formatUtc(started)}>

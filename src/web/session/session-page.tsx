@@ -1,4 +1,4 @@
-/** Owns the page of one session: what it is, then its live signals, or its recording when it has ended. */
+/** Owns the page of one session: its live signals, or its recording when it has ended or when that is asked for. */
 
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
@@ -9,9 +9,8 @@ import type { SessionDetail } from '#contract/rest.ts';
 import { NotFound, ProblemState } from '#web/page-states.tsx';
 import { usePageTitle } from '#web/page-title.ts';
 import { server } from '#web/server.ts';
-import { SessionHead } from '#web/session/session-head.tsx';
+import { ReviewSession } from '#web/review/review-session.tsx';
 import { LiveSession } from '#web/session/live-session.tsx';
-import { RecordedSession } from '#web/session/recorded-session.tsx';
 import type { ViewSearch } from '#web/session/view-search.ts';
 
 /** A stream that a device opens later, or a declared loss, is seen within this time. */
@@ -44,10 +43,12 @@ export function SessionPage({ id, search, setSearch }: SessionPageProps) {
   if (detail.data === undefined) return <SessionSkeleton />;
   const { session } = detail.data;
   const isEnded = session.state === 'ended';
-  if (!isEnded && wasLive !== id) setWasLive(id);
+  const isReview = isEnded ? wasLive !== id : search.view === 'stored';
+  if (!isEnded && !isReview && wasLive !== id) setWasLive(id);
+  const shown = { detail: detail.data, nowMs: detail.dataUpdatedAt, isStale: detail.isRefetchError };
   return (
     <div className="page session">
-      {isEnded && wasLive === id && (
+      {isEnded && !isReview && (
         <div className="notice" role="status">
           <strong>This session has ended.</strong>
           <span>What was recorded is kept.</span>
@@ -56,17 +57,12 @@ export function SessionPage({ id, search, setSearch }: SessionPageProps) {
           </button>
         </div>
       )}
-      {isEnded && wasLive !== id ? (
-        <>
-          <SessionHead session={session} nowMs={detail.dataUpdatedAt} isStale={detail.isRefetchError} />
-          <RecordedSession detail={detail.data} />
-        </>
+      {isReview ? (
+        <ReviewSession key={id} {...shown} search={search} setSearch={setSearch} />
       ) : (
         <LiveSession
           key={id}
-          detail={detail.data}
-          nowMs={detail.dataUpdatedAt}
-          isStale={detail.isRefetchError}
+          {...shown}
           search={search}
           setSearch={setSearch}
           refresh={() => void detail.refetch()}

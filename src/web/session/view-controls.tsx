@@ -14,10 +14,12 @@ export interface ViewControlsProps {
   readonly setFrozen: (frozen: boolean) => void;
   readonly helpOpen: boolean;
   readonly setHelpOpen: (open: boolean) => void;
+  /** Goes to what is stored. */
+  readonly review: () => void;
 }
 
 export function ViewControls(props: ViewControlsProps) {
-  const { seconds, setSeconds, frozen, setFrozen, helpOpen, setHelpOpen } = props;
+  const { seconds, setSeconds, frozen, setFrozen, helpOpen, setHelpOpen, review } = props;
   return (
     <div className="controls">
       <span className="muted small grid-note">{`grid ${gridSeconds(seconds)}\u202fs`}</span>
@@ -31,6 +33,14 @@ export function ViewControls(props: ViewControlsProps) {
       />
       <Button variant="default" size="xs" aria-pressed={frozen} onClick={() => setFrozen(!frozen)}>
         {frozen ? 'Resume' : 'Freeze'}
+      </Button>
+      <Button
+        variant="default"
+        size="xs"
+        title="Scroll and zoom through what is stored; recording goes on"
+        onClick={review}
+      >
+        Review
       </Button>
       <Button variant="default" size="xs" onClick={() => setHelpOpen(true)}>
         Keys

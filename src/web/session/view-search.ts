@@ -1,4 +1,7 @@
-/** Owns the search part of a session's address: the time window and the selected stream restore the same view. */
+/**
+ * Owns the search part of a session's address: the time window and the selected stream of the live view, the range of
+ * the review restore the same view.
+ */
 
 export const WINDOW_SECONDS = [5, 10, 30] as const;
 export type WindowSeconds = (typeof WINDOW_SECONDS)[number];
@@ -9,6 +12,13 @@ export interface ViewSearch {
   readonly window?: WindowSeconds;
   /** Id of the selected stream. */
   readonly stream?: string;
+  /** What is stored of a session that goes on; one that has ended is always shown so. */
+  readonly view?: 'stored' | undefined;
+  /** What the review shows, in microseconds; left out for the whole. */
+  readonly from?: number | undefined;
+  readonly to?: number | undefined;
+  /** Scaled to what is shown. */
+  readonly fit?: true | undefined;
 }
 
 /** What is not understood is left out rather than refused: an old link still opens. */
@@ -18,7 +28,19 @@ export function parseViewSearch(search: Readonly<Record<string, unknown>>): View
   return {
     ...(seconds === undefined || seconds === DEFAULT_WINDOW ? {} : { window: seconds }),
     ...(typeof stream === 'string' && stream !== '' ? { stream } : {}),
+    ...(search['view'] === 'stored' ? { view: 'stored' } : {}),
+    ...parseRange(search),
+    ...(String(search['fit']) === 'true' ? { fit: true } : {}),
   };
+}
+
+/** Both ends or none. */
+function parseRange(search: Readonly<Record<string, unknown>>): Pick<ViewSearch, 'from' | 'to'> {
+  const [from, to] = [search['from'], search['to']].map((end) =>
+    typeof end === 'number' || typeof end === 'string' ? Number(end) : Number.NaN,
+  );
+  if (from === undefined || to === undefined) return {};
+  return Number.isSafeInteger(from) && Number.isSafeInteger(to) && from < to ? { from, to } : {};
 }
 
 /** The next longer (`+1`) or shorter (`-1`) window; the same at the ends. */
