@@ -15,7 +15,7 @@ import { createProgress, formatFigure, formatTable, printResult, rounded } from 
 import { withRunScope, type RunScope } from '#bench/support/run-scope.ts';
 import { candidates } from '#bench/seal/candidates.ts';
 import { folderSet, folderSets, walkerSet, type ReadingSet } from '#bench/seal/sets.ts';
-import { openSealStore, type StoredFigures } from '#bench/seal/stored.ts';
+import { openSealStore, type ReadTimes, type StoredFigures } from '#bench/seal/stored.ts';
 
 const usage = `Usage: npm run bench -- seal [options]
 
@@ -87,14 +87,13 @@ async function main(scope: RunScope): Promise<void> {
   progress.say('reading a long stream');
   const read = await store.read(walker, values.repeats);
   progress.end();
-  const p50 = (sorted: readonly number[]): number => sorted[Math.floor(sorted.length / 2)]!;
-  const reading = {
-    readings: read.readings,
-    hotMsP50: rounded(p50(read.hotMs), 1),
-    sealedMsP50: rounded(p50(read.sealedMs), 1),
-    hotMsMax: rounded(read.hotMs.at(-1)!, 1),
-    sealedMsMax: rounded(read.sealedMs.at(-1)!, 1),
-  };
+  const timesOf = ({ ms, cpuMs, databaseCpuMs }: ReadTimes) => ({
+    msP50: rounded(ms[Math.floor(ms.length / 2)]!, 1),
+    msMax: rounded(ms.at(-1)!, 1),
+    cpuMs: rounded(cpuMs, 1),
+    databaseCpuMs: rounded(databaseCpuMs, 1),
+  });
+  const reading = { readings: read.readings, hot: timesOf(read.hot), sealed: timesOf(read.sealed) };
   process.stdout.write(
     `${formatTable(
       ['set', 'way', 'bytes a reading', 'of float32', 'pack MB/s', 'unpack MB/s'],
@@ -114,7 +113,10 @@ async function main(scope: RunScope): Promise<void> {
         'longest step, ms',
       ],
       stored.map(({ set, ...figures }) => [set, ...Object.values(figures).map(formatFigure)]),
-    )}\nreading ${formatFigure(read.readings)} readings of 9 axes, decoded: hot ${formatFigure(reading.hotMsP50)} ms, sealed ${formatFigure(reading.sealedMsP50)} ms (p50), ${formatFigure(reading.sealedMsMax)} ms at most\n`,
+    )}\nreading ${formatFigure(read.readings)} readings of 9 axes, decoded\n\n${formatTable(
+      ['form', 'ms p50', 'ms max', 'CPU ms', 'CPU ms of the database'],
+      (['hot', 'sealed'] as const).map((form) => [form, ...Object.values(reading[form]).map(formatFigure)]),
+    )}`,
   );
   printResult({ bench: 'seal', machine, database: database.durability, candidates: rows, stored, reading });
 }

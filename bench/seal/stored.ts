@@ -34,9 +34,17 @@ export interface StoredFigures {
 }
 
 export interface ReadFigures {
-  readonly hotMs: readonly number[];
-  readonly sealedMs: readonly number[];
+  readonly hot: ReadTimes;
+  readonly sealed: ReadTimes;
   readonly readings: number;
+}
+
+export interface ReadTimes {
+  /** In ascending order. */
+  readonly ms: readonly number[];
+  /** CPU time of a read here and in the database; other programs on the machine lengthen it less. */
+  readonly cpuMs: number;
+  readonly databaseCpuMs: number;
 }
 
 export interface SealStore {
@@ -125,9 +133,10 @@ export async function openSealStore(scope: RunScope, database: BenchDatabase): P
     },
     async read(set, times) {
       const [stream] = await store({ ...set, streams: set.streams.slice(0, 1) });
-      const hotMs = await readTimes(pools, stream!, times);
+      const hot = await readTimes({ pools, database }, stream!, times);
       await seal([stream!]);
-      return { hotMs, sealedMs: await readTimes(pools, stream!, times), readings: stream!.definition.n };
+      const sealed = await readTimes({ pools, database }, stream!, times);
+      return { hot, sealed, readings: stream!.definition.n };
     },
   };
 }
@@ -191,7 +200,11 @@ async function readChunks(pools: Pools, { orgId, streamId, epoch }: StoredStream
   return unpackChunks(result?.rows ?? []);
 }
 
-async function readTimes(pools: Pools, stream: StoredStream, times: number): Promise<number[]> {
+async function readTimes(
+  { pools, database }: { pools: Pools; database: BenchDatabase },
+  stream: StoredStream,
+  times: number,
+): Promise<ReadTimes> {
   const { axisCount, encoding, n } = stream.definition;
   const layout = {
     axisCount,
@@ -199,6 +212,8 @@ async function readTimes(pools: Pools, stream: StoredStream, times: number): Pro
     scale: encoding === 'int16' ? Array<number>(axisCount).fill(0.01) : null,
   };
   const took: number[] = [];
+  const cpu = process.cpuUsage();
+  const databaseCpuS = database.usage().cpuS;
   for (let i = 0; i < times; i++) {
     const startedMs = performance.now();
     const chunks = await readChunks(pools, stream);
@@ -210,7 +225,12 @@ async function readTimes(pools: Pools, stream: StoredStream, times: number): Pro
     took.push(performance.now() - startedMs);
     if (readings !== n) throw new AppError('internal', `${readings} readings read instead of ${n}`);
   }
-  return took.toSorted((a, b) => a - b);
+  const used = process.cpuUsage(cpu);
+  return {
+    ms: took.toSorted((a, b) => a - b),
+    cpuMs: (used.user + used.system) / 1000 / times,
+    databaseCpuMs: ((database.usage().cpuS - databaseCpuS) * 1000) / times,
+  };
 }
 
 async function digestOf(pools: Pools, streams: readonly StoredStream[]): Promise<string> {

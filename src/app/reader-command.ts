@@ -11,6 +11,7 @@ import { storeError } from '#store/store-error.ts';
 import { processSources, readConfig, settings, settingsHelp } from '#app/config.ts';
 import { openDatabase, type Database } from '#app/database.ts';
 import { createLog } from '#app/log.ts';
+import { readerAddress } from '#app/reader-address.ts';
 
 const usage = 'kymo reader add NAME [--org ID], kymo reader list, or kymo reader remove NAME';
 
@@ -109,8 +110,7 @@ function printAdded(
   reader: AddedReader,
   { database, isJson }: { database: Database; isJson: boolean },
 ): void {
-  const { host, port, dbname, url } = addressOf(database.ownerUrl, reader);
-  const psql = `psql "host=${host} port=${port} dbname=${dbname} user=${reader.role}"`;
+  const { psql, url } = readerAddress(database.ownerUrl, reader);
   if (isJson) {
     printJson({ ...reader, psql, url });
     return;
@@ -124,24 +124,6 @@ function printAdded(
   if (database.isEmbedded)
     console.log(`This is the embedded database. It listens on that socket only, while Kymo runs, and the account that runs
 Kymo is the only one that can open it. For Grafana or another machine use a PostgreSQL of your own (DATABASE_URL).`);
-}
-
-/** Where the owner connects, for the reader: a host of PostgreSQL's is a name, an address, or a socket's folder. */
-function addressOf(
-  ownerUrl: string,
-  { role, password }: AddedReader,
-): { host: string; port: string; dbname: string; url: string } {
-  const url = new URL(ownerUrl);
-  url.username = role;
-  url.password = password;
-  return {
-    host: decodeURIComponent(
-      url.hostname === '' ? (url.searchParams.get('host') ?? 'localhost') : url.hostname,
-    ),
-    port: url.port === '' ? '5432' : url.port,
-    dbname: decodeURIComponent(url.pathname.slice(1)),
-    url: url.href,
-  };
 }
 
 function printJson(value: unknown): void {

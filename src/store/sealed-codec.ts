@@ -32,7 +32,7 @@ import {
 } from '#store/sealed-values.ts';
 
 export const blockLimits = {
-  /** 80 s at 200 Hz. Larger blocks save another 3 % and cost a reader of one second twice as much (docs/storage.md). */
+  /** 80 s at 200 Hz. Blocks twice as large save another 1 to 4 % and cost a reader of one second twice as much. */
   readings: 16_384,
   /** Of packed values: unpacking this takes about 4 ms. */
   dataBytes: 512 * 1024,
@@ -102,9 +102,10 @@ export function unpackBlock(block: Uint8Array): Result<PackedChunk, string> {
   if (times === null) return fail('its segments do not hold its readings');
   const rowWidth = methods.length;
   const values = width === 4 ? new Uint32Array(n * rowWidth) : new Uint16Array(n * rowWidth);
+  const bits = new Uint32Array(n);
   for (const [axis, method] of methods.entries()) {
-    const bits = decodeAxis(reader, head.value, method);
-    if (bits === null) return fail('it names a value that it does not list');
+    if (!decodeAxis(reader, { ...method, width }, bits))
+      return fail('it names a value that it does not list');
     if (values instanceof Uint32Array) scatter(bits, values, axis);
     else scatterShort(bits, values, axis);
   }
@@ -117,7 +118,7 @@ export function unpackBlock(block: Uint8Array): Result<PackedChunk, string> {
   return checksumOf(plain) === head.value.checksum ? ok(plain) : fail('its checksum differs');
 }
 
-/** Puts the values of one axis into the rows. Two functions, since each is twice as fast with one kind of array. */
+/** Puts the values of one axis into the rows. Two functions, so that each compiles for one kind of array. */
 function scatter(bits: Uint32Array, rows: Uint32Array, axis: number): void {
   const stride = rows.length / bits.length;
   for (let i = 0, at = axis; i < bits.length; i++, at += stride) rows[at] = bits[i]!;

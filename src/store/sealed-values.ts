@@ -50,22 +50,25 @@ export function encodeAxis(bits: Uint32Array, width: ValueWidth, out: PlaneWrite
   return { order: plain.order, listed: 0 };
 }
 
-/** The bits that `encodeAxis` was given. Null when a reading names a value that is not listed. */
+/** Fills `bits` with what `encodeAxis` was given. False when a reading names a value that is not listed. */
 export function decodeAxis(
   planes: PlaneReader,
-  shape: { n: number; width: ValueWidth },
-  { order, listed }: AxisMethod,
-): Uint32Array | null {
-  const { n, width } = shape;
-  if (listed === 0) return fromOrdered(accumulate(planes.next(n, width), width, order), width);
-  const list = fromOrdered(accumulate(planes.next(listed, width), width, 1), width);
-  const values = accumulate(planes.next(n, 2), 2, order);
-  for (let i = 0; i < n; i++) {
-    const place = values[i]!;
-    if (place >= listed) return null;
-    values[i] = list[place]!;
+  { width, order, listed }: AxisMethod & { readonly width: ValueWidth },
+  bits: Uint32Array,
+): boolean {
+  const n = bits.length;
+  if (listed === 0) {
+    fromOrdered(accumulate(planes.next(n, width, bits), width, order), width);
+    return true;
   }
-  return values;
+  const list = fromOrdered(accumulate(planes.next(listed, width), width, 1), width);
+  accumulate(planes.next(n, 2, bits), 2, order);
+  for (let i = 0; i < n; i++) {
+    const place = bits[i]!;
+    if (place >= listed) return false;
+    bits[i] = list[place]!;
+  }
+  return true;
 }
 
 /** Bytes of the planes of an axis. */
