@@ -1,18 +1,20 @@
 /** Owns a server process from its first line to its exit: start in order, wait for a signal, stop in order. */
 
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 
 import { systemClock as clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
-import { assertSafeBinding, processSources, readConfig, type Config } from '#app/config.ts';
+import { assertSafeBinding, dataPlace, processSources, readConfig, type Config } from '#app/config.ts';
 import { createCredentials } from '#app/credentials.ts';
-import { openDatabase, openStateDirectory, type Database } from '#app/database.ts';
+import { openDatabase, openStateDirectory, stateDirectoryOf, type Database } from '#app/database.ts';
 import { startDemo } from '#app/demo.ts';
 import { toDiskError } from '#app/disk-error.ts';
 import { createInstallation, holdsOwnSessionsOnly, type Installation } from '#app/installation.ts';
 import { createLifecycle, type Lifecycle } from '#app/lifecycle.ts';
 import { createLog } from '#app/log.ts';
+import { findAbandonedData, noteCheckout } from '#app/moved-clone.ts';
 import { describePortOwner } from '#app/port-owner.ts';
 import { claimServer, type FoundServer, type OwnNote } from '#app/running-servers.ts';
 import { startServer } from '#app/server.ts';
@@ -33,7 +35,9 @@ export async function startCommand(args: readonly string[], options: { demo: boo
   const tls = readTlsPair(config);
   const log = createLog(config['log-level']);
   const lifecycle = createLifecycle(clock, log);
+  const isNewPlace = config.data === '' && !existsSync(stateDirectoryOf(config));
   const stateDir = openStateDirectory(config);
+  if (config.data === '') rememberClone(stateDir, isNewPlace);
   const claim = await claimServer(stateDir, { config, clock, onWait: sayWaiting }).catch((error: unknown) => {
     throw toDiskError(stateDir, error);
   });
@@ -71,6 +75,17 @@ export async function startCommand(args: readonly string[], options: { demo: boo
   // What came up after the signal is stopped as well.
   await lifecycle.stop();
   return 0;
+}
+
+/** The place of the data follows from the clone's: one that was moved is told where its data stayed. */
+function rememberClone(stateDir: string, isNewPlace: boolean): void {
+  const abandoned = isNewPlace ? findAbandonedData(stateDir) : null;
+  if (abandoned !== null)
+    console.log(
+      `A new database is made for this clone. The data of the one that was in ${abandoned.checkout} is still there;\n` +
+        `to go on with it: npm run kymo -- start --data '${abandoned.directory}'`,
+    );
+  noteCheckout(stateDir, resolve(dataPlace().checkout));
 }
 
 /** Brings everything up, in order, and prints the address. */

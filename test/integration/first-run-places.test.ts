@@ -13,6 +13,7 @@ import {
   mkdirSync,
   readdirSync,
   realpathSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -202,6 +203,22 @@ test.skipIf(!isRoot)('a user without a name runs all the same, or is told what t
   // Not even a home is known.
   const homeless = await command(['start'], { prefix: [...as(nameless), 'env', '-u', 'HOME'] }).ended;
   expect(homeless).toMatchObject({ code: 2, err: expect.stringContaining('--data FOLDER') as string });
+});
+
+test('a clone that was moved is told where its data stayed', async () => {
+  const old = dataOf(clones[1]);
+  const moved = path.join(folder.path, 'elsewhere');
+  renameSync(clones[1], moved);
+  try {
+    const start = inClone(moved, ['kymo', 'start', '--port', '0']);
+    await start.address();
+    expect(start.out()).toContain(`The data of the one that was in ${clones[1]}`);
+    expect(start.out()).toContain(`npm run kymo -- start --data '${old}'`);
+    await start.stop();
+  } finally {
+    rmSync(dataOf(moved), { recursive: true, force: true });
+    renameSync(moved, clones[1]);
+  }
 });
 
 test('a newer schema is refused with the way on, and nothing of it is touched', async () => {
