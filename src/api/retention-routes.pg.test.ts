@@ -6,19 +6,20 @@ import { createApi } from '#api/api.ts';
 import { systemClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
 import { randomEpoch } from '#base/uuid.ts';
-import type { Problem, SessionDetail } from '#contract/rest.ts';
+import type { Problem, Retention, SessionDetail } from '#contract/rest.ts';
 import { createAccounts } from '#identity/accounts.ts';
 import { createIdentity } from '#identity/identity.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
 import { createCatalogue } from '#store/catalogue.ts';
 import { createEnvelopeQueries } from '#store/envelope-queries.ts';
 import { createExportQueries } from '#store/export-queries.ts';
-import { openPools, type Pools } from '#store/pools.ts';
+import { openPools, runAsOrg, type Pools } from '#store/pools.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
+import { openTestPool } from '#test/support/test-pool.ts';
 
 let database: TestDatabase;
 let pools: Pools;
@@ -133,4 +134,30 @@ test('an organisation chooses among the classes that there are', async () => {
   expect(await call('PUT', '/v1/retention', tenant.readKey, { defaultClass: 0 })).toMatchObject({
     status: 403,
   });
+});
+
+test("the choice of one organisation is no other organisation's", async () => {
+  const owner = openTestPool(database.ownerUrl);
+  await owner.query("insert into kymo.retention_class (class, name, raw_days) values (2, 'a month', 30)");
+  await owner.end();
+  expect(await call('PUT', '/v1/retention', tenant.adminKey, { defaultClass: 2 })).toMatchObject({
+    status: 204,
+  });
+  const chosenBy = async (key: string): Promise<number> =>
+    (JSON.parse((await call('GET', '/v1/retention', key)).body) as Retention).defaultClass;
+  expect(await chosenBy(tenant.adminKey)).toBe(2);
+  expect(await chosenBy(other.adminKey)).toBe(0);
+  const [changed] = await runAsOrg(pools.app, tenant.orgId, {
+    statements: [{ text: 'update kymo.organisation set retention_class = 2' }],
+    mode: 'change',
+  });
+  expect(changed?.rowCount).toBe(1);
+  expect(await chosenBy(other.adminKey)).toBe(0);
+  for (const text of [
+    "update kymo.organisation set name = 'x'",
+    'update kymo.retention_class set raw_days = 1',
+  ])
+    await expect(
+      runAsOrg(pools.app, tenant.orgId, { statements: [{ text }], mode: 'change' }),
+    ).rejects.toThrow('permission denied');
 });

@@ -12,6 +12,7 @@ import { ensurePartitions, makePartitions } from '#store/partitions.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createRetentionTask } from '#store/retention.ts';
 import { createRollupTask } from '#store/rollup-keeper.ts';
+import { createSealTask } from '#store/seal-task.ts';
 import type { UpkeepTask } from '#store/upkeep.ts';
 import { createWriter } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
@@ -131,7 +132,7 @@ test('days that are over are dropped, younger ones and those of other classes st
   expect(await storedSeqs(old)).toEqual([]);
   for (const source of [edge, young, kept]) expect(await storedSeqs(source)).toEqual([0]);
   expect(await agesOf()).not.toContain(8);
-  expect(retention.counters['droppedDays']).toBe(1);
+  expect(retention.counters['droppedPartitions']).toBe(2);
   expect(await retention.step(tables, signal)).toBe('idle');
 });
 
@@ -177,7 +178,7 @@ test('a long reader holds up neither flushes nor the making of partitions, and e
     reader.release();
   }
   await runAll(retention);
-  expect(retention.counters['droppedDays']).toBe(1);
+  expect(retention.counters['droppedPartitions']).toBe(2);
   expect(await agesOf()).not.toContain(20);
 });
 
@@ -214,7 +215,7 @@ test('a server that dies while it waits to detach leaves work that the next one 
   expect(rows).toHaveLength(1);
   const next = task();
   await runAll(next);
-  expect(next.counters['droppedDays']).toBe(1);
+  expect(next.counters['droppedPartitions']).toBe(2);
 });
 
 test('a server that dies between detaching and dropping leaves work that the next one finishes', async () => {
@@ -226,7 +227,7 @@ test('a server that dies between detaching and dropping leaves work that the nex
   expect(rows).toHaveLength(1);
   const next = task();
   await runAll(next);
-  expect(next.counters['droppedDays']).toBe(1);
+  expect(next.counters['droppedPartitions']).toBe(2);
 });
 
 test('a detached day that is not ours to drop is left alone', async () => {
@@ -250,7 +251,7 @@ test('a day with readings under a legal hold is emptied of all others, and dropp
   await runAll(retention);
   expect(await storedSeqs(held)).toEqual([0]);
   expect(await storedSeqs(other)).toEqual([]);
-  expect(retention.counters).toMatchObject({ droppedDays: 0, deletedRows: 1 });
+  expect(retention.counters).toMatchObject({ droppedPartitions: 1, deletedRows: 1 });
   // A day that is held does not keep others from being dropped.
   const younger = await storeNew(15);
   await runAll(retention);
@@ -258,7 +259,7 @@ test('a day with readings under a legal hold is emptied of all others, and dropp
   await holds.release(tenant.orgId, session);
   await runAll(retention);
   expect(await storedSeqs(held)).toEqual([]);
-  expect(retention.counters['droppedDays']).toBe(2);
+  expect(retention.counters['droppedPartitions']).toBe(4);
 });
 
 test('a hold that begins while its day is being dropped brings the day back, without what was erased meanwhile', async () => {
@@ -272,10 +273,33 @@ test('a hold that begins while its day is being dropped brings the day back, wit
   const target = { kind: 'session', id: gone.handle.definition.session } as const;
   expect(await erase(pools, tenant.orgId, target)).toBe('erased');
   await runAll(retention);
-  expect(retention.counters).toMatchObject({ droppedDays: 0, restoredDays: 1 });
+  // The sealed partition of the day has nothing that is held.
+  expect(retention.counters).toMatchObject({ droppedPartitions: 1, restoredPartitions: 1 });
   expect(await storedSeqs(held)).toEqual([0]);
   expect(await storedSeqs(gone)).toEqual([]);
   expect(await agesOf()).toContain(20);
+});
+
+test('a hold that is being made at the moment of dropping is waited for, and counts', async () => {
+  const held = await storeNew(20);
+  const retention = task();
+  expect(await retention.step(tables, signal)).toBe('more');
+  const making = await owner.connect();
+  try {
+    await making.query('begin');
+    await making.query(
+      `insert into kymo.legal_hold (session_id, org_id, reason) values ($1, $2, 'court file 7')`,
+      [held.handle.definition.session, tenant.orgId],
+    );
+    expect(await retention.step(tables, signal)).toBe('idle');
+    expect(retention.counters).toMatchObject({ waits: 1, droppedPartitions: 0 });
+    await making.query('commit');
+  } finally {
+    making.release();
+  }
+  await runAll(retention);
+  expect(retention.counters).toMatchObject({ restoredPartitions: 1, droppedPartitions: 1 });
+  expect(await storedSeqs(held)).toEqual([0]);
 });
 
 test('readings of a guard row that is gone do not come back with their day', async () => {
@@ -297,7 +321,7 @@ test('a rule that becomes longer while a day is being dropped brings the day bac
   await owner.query('update kymo.retention_class set raw_days = null where class = 1');
   await runAll(retention);
   expect(await storedSeqs(source)).toEqual([0]);
-  expect(await retention.counters).toMatchObject({ droppedDays: 0, restoredDays: 1 });
+  expect(await retention.counters).toMatchObject({ droppedPartitions: 0, restoredPartitions: 1 });
 });
 
 test('hot days of the past go when they are empty, those of yesterday, of today and to come stay', async () => {
@@ -309,9 +333,33 @@ test('hot days of the past go when they are empty, those of yesterday, of today 
   const retention = task();
   await runAll(retention);
   expect(await agesOf()).toEqual([1, 0]);
-  expect(retention.counters['droppedDays']).toBe(0);
-  expect(retention.counters['emptyDays']).toBeGreaterThan(0);
+  expect(retention.counters['droppedPartitions']).toBe(0);
+  expect(retention.counters['emptyPartitions']).toBeGreaterThan(0);
   expect(await storedSeqs(source)).toEqual([30]);
+});
+
+async function countSealed({ handle }: TestSource): Promise<number> {
+  const { rows } = await tables.query('select from kymo.sealed_chunk where stream_id = $1', [
+    handle.definition.stream,
+  ]);
+  return rows.length;
+}
+
+test('sealed readings are dropped by the day of their commit; the hot day that sealing emptied goes at once', async () => {
+  const [old, young] = [await storeNew(8), await storeNew(4)];
+  await runAll(createSealTask());
+  for (const source of [old, young]) {
+    expect(await storedSeqs(source)).toEqual([]);
+    expect(await countSealed(source)).toBe(1);
+  }
+  await runAll(task());
+  expect(await countSealed(old)).toBe(0);
+  expect(await countSealed(young)).toBe(1);
+  expect(await agesOf()).toEqual([]);
+  expect(await agesOf('sealed_chunk')).toEqual([4]);
+  // Late readings of a past day are filed under the day of their own commit.
+  await store([young], 10, 0);
+  expect(await storedSeqs(young)).toEqual([10]);
 });
 
 test('two servers at once drop every day once', async () => {
@@ -324,8 +372,8 @@ test('two servers at once drop every day once', async () => {
   } finally {
     await other.end();
   }
-  const dropped = both.reduce((sum, one) => sum + one.counters['droppedDays']!, 0);
-  expect(dropped).toBe(8);
+  const dropped = both.reduce((sum, one) => sum + one.counters['droppedPartitions']!, 0);
+  expect(dropped).toBe(16);
   expect((await agesOf()).every((age) => age <= 7)).toBe(true);
 });
 
@@ -339,7 +387,7 @@ test('flushes go on while days are dropped, and none fails', async () => {
   let seq = 0;
   for (; !isOver; seq += 10) slowestMs = Math.max(slowestMs, await store(sources, seq, 0));
   await dropping;
-  expect(retention.counters['droppedDays']).toBe(6);
+  expect(retention.counters['droppedPartitions']).toBe(12);
   expect(slowestMs).toBeLessThan(1_000);
   for (const source of sources) expect(await storedSeqs(source)).toHaveLength(seq / 10);
 });
@@ -381,10 +429,13 @@ test('roll-ups outlive their readings, go when their own time is over, and are n
   expect(await retention.step(tables, signal)).toBe('idle');
 });
 
-test("erasing takes the roll-ups and the keeper's notes with it", async () => {
-  const source = await storeNew(0);
+test('erasing takes sealed readings, roll-ups and all notes with it', async () => {
+  const source = await storeNew(4);
+  await store([source], 10, 0);
   await runAll(createRollupTask({ clock: systemClock, policy: { quietS: 0, liveS: 0 } }));
+  await runAll(createSealTask());
   expect(await countRollups(source)).toBeGreaterThan(0);
+  expect(await countSealed(source)).toBe(1);
   const { session, stream } = source.handle.definition;
   expect(await erase(pools, tenant.orgId, { kind: 'session', id: session })).toBe('erased');
   const { rows } = await owner.query<{ table: string }>(

@@ -42,12 +42,12 @@ export interface RetentionTaskOptions {
 }
 
 interface RetentionCounters {
-  /** Days dropped because they were over. */
-  droppedDays: number;
-  /** Days dropped because nothing was left in them. */
-  emptyDays: number;
-  /** Days put back: a hold or a longer rule came while they were being dropped. */
-  restoredDays: number;
+  /** Dropped because their days were over; a day of a class has a hot and a sealed one. */
+  droppedPartitions: number;
+  /** Dropped because nothing was left in them. */
+  emptyPartitions: number;
+  /** Put back: a hold or a longer rule came while they were being dropped. */
+  restoredPartitions: number;
   /** Rows deleted one by one from days that hold readings under a legal hold. */
   deletedRows: number;
   deletedRollupRows: number;
@@ -74,9 +74,9 @@ interface Round {
 
 export function createRetentionTask({ log, dayShift = () => 0 }: RetentionTaskOptions): UpkeepTask {
   const counters: RetentionCounters = {
-    droppedDays: 0,
-    emptyDays: 0,
-    restoredDays: 0,
+    droppedPartitions: 0,
+    emptyPartitions: 0,
+    restoredPartitions: 0,
     deletedRows: 0,
     deletedRollupRows: 0,
     waits: 0,
@@ -190,7 +190,7 @@ async function finish(round: Round, partition: Partition): Promise<Found> {
     const isOver = isExpired(partition, today, rules) && !(await hasHeld(client, partition));
     if (isOver || (mayBeEmpty(round, partition) && (await isEmpty(client, partition)))) {
       await client.query(`drop table kymo.${name}`);
-      counters[isOver ? 'droppedDays' : 'emptyDays']++;
+      counters[isOver ? 'droppedPartitions' : 'emptyPartitions']++;
       log.info('a day of readings was dropped', { day, retentionClass, reason: isOver ? 'over' : 'empty' });
     } else {
       // What was erased while nobody could see it: erased readings have no guard row.
@@ -200,7 +200,7 @@ async function finish(round: Round, partition: Partition): Promise<Found> {
       );
       await client.query(attachStatement(partition));
       await client.query(`comment on table kymo.${name} is null`);
-      counters.restoredDays++;
+      counters.restoredPartitions++;
       log.info('a day of readings was put back', { day, retentionClass });
     }
     return 'done';
@@ -284,7 +284,7 @@ async function readToday(client: pg.PoolClient, shift: number): Promise<string> 
   return rows[0]!.today;
 }
 
-/** Oldest first. */
+/** Oldest first, hot before sealed. */
 async function readPartitions(client: pg.PoolClient): Promise<Partition[]> {
   const { rows } = await client.query<Pick<Partition, 'name' | 'state' | 'isMarked'>>(
     `select c.relname as name,
@@ -300,7 +300,7 @@ async function readPartitions(client: pg.PoolClient): Promise<Partition[]> {
       const partition = parsePartitionName(row.name);
       return partition === null ? [] : [{ ...partition, ...row }];
     })
-    .toSorted((a, b) => (a.day < b.day ? -1 : 1));
+    .toSorted((a, b) => (a.day === b.day ? (a.name < b.name ? -1 : 1) : a.day < b.day ? -1 : 1));
 }
 
 /** Nothing to do while another server is at it. */
