@@ -132,7 +132,7 @@ test('after a power cut in the middle of writing, with every process id given to
   const device = await recorder(dataDir, new URL(await first.address()).origin);
   device.push(2000);
   expect(await device.acknowledged()).toBe(true);
-  device.push(100_000);
+  device.push(50_000);
   const cluster = path.join(dataDir, 'pg18');
   // At once: the server, the postmaster and all that it had started.
   const victims = [...processesWorkingIn(cluster), first.pid];
@@ -181,11 +181,10 @@ function smallDisk(mib: number): string {
   return folder.path;
 }
 
-/** Takes all that is left of a disk but `leaveKib`; returns how to give it back. */
-function fill(disk: string, leaveKib = 0): () => void {
+/** Takes all that is left of a disk; returns how to give it back. */
+function fill(disk: string): () => void {
   const filler = path.join(disk, 'filler');
-  const { stdout } = { stdout: system('df', '--output=avail', '-k', disk) };
-  const availableKib = Number(stdout.split('\n')[1]) - leaveKib;
+  const availableKib = Number(system('df', '--output=avail', '-k', disk).split('\n')[1]);
   system('fallocate', '-l', `${availableKib}KiB`, filler);
   return () => rmSync(filler);
 }
@@ -216,8 +215,8 @@ test.skipIf(!isRoot)(
     expect(await device.acknowledged()).toBe(true);
 
     const free = fill(disk);
-    // More than fits into what PostgreSQL had taken from the disk before: its log alone has 16 MiB segments.
-    for (let i = 0; i < 20; i++) device.push(20_000);
+    // More than fits into the pages that PostgreSQL had taken from the disk before.
+    for (let i = 0; i < 10; i++) device.push(10_000);
     await server.saw(`the disk of ${dataDir} is full`);
     await expect
       .poll(async () => (await fetch(`${origin}/readyz`)).status, { timeout: 60_000, interval: 200 })
