@@ -44,6 +44,9 @@ const IDLE_MS = 2_000;
 /** Nobody may wait longer for the progress of an epoch or its guard row; the step is tried again. */
 const LOCK_MS = 2_000;
 
+/** A keeper that stops within a step gives the epoch up: ten times what its own work between statements takes. */
+const IDLE_IN_STEP_MS = 5_000;
+
 /** What one visit to an epoch led to. */
 type Visit = 'done' | 'more' | 'busy';
 
@@ -55,10 +58,11 @@ export interface RollupTaskOptions {
 
 export function createRollupTask(options: RollupTaskOptions): UpkeepTask {
   const { clock, policy = visitPolicy, bounds = rollBounds } = options;
-  const counters = { rolled_readings: 0, written_rows: 0, steps: 0, steps_with_late_readings: 0 };
+  const counters = { readings: 0, rows: 0, steps: 0, lateSteps: 0 };
 
   async function visit(client: pg.PoolClient, name: EpochName): Promise<Visit> {
-    await client.query(`begin; set local synchronous_commit = off; set local lock_timeout = ${LOCK_MS}`);
+    await client.query(`begin; set local synchronous_commit = off; set local lock_timeout = ${LOCK_MS};
+       set local idle_in_transaction_session_timeout = ${IDLE_IN_STEP_MS}`);
     try {
       const found = await rollStep(client, name);
       await client.query(found === 'busy' ? 'rollback' : 'commit');
@@ -96,8 +100,8 @@ export function createRollupTask(options: RollupTaskOptions): UpkeepTask {
       rolled = rangesOf([...rolled, roll.taken]);
       await send(client, advanceStatement(name, rolled, facts));
       counters.steps++;
-      counters.rolled_readings += facts?.readings ?? 0;
-      counters.written_rows += rows.length;
+      counters.readings += facts?.readings ?? 0;
+      counters.rows += rows.length;
     }
     const { rowCount } = await query(client, clearMarkStatement(name, rolled));
     // The guard has no such epoch any more: it was erased, and with it goes what this step made.
@@ -112,7 +116,7 @@ export function createRollupTask(options: RollupTaskOptions): UpkeepTask {
     { progress, join }: { progress: LockedProgress; join: RollJoin },
   ): Promise<void> {
     if (join.wanted === null) return;
-    counters.steps_with_late_readings++;
+    counters.lateSteps++;
     const { seqs, fromUs, toUs } = join.wanted;
     for (let [at, i] = [seqs[0], 0]; at !== undefined;) {
       const blocks = await readBlocks(client, { ...name, ...rangeOf(at), fromUs, toUs }, progress);
