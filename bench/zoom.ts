@@ -24,6 +24,7 @@ import { createBenchDatabase, type BenchDatabase } from '#bench/support/bench-da
 import { startBenchPostgres } from '#bench/support/bench-postgres.ts';
 import { readOptions, type OptionTable } from '#bench/support/command-options.ts';
 import { describeMachine } from '#bench/support/machine.ts';
+import { treeUsage } from '#bench/support/process-usage.ts';
 import { createProgress, formatFigure, formatTable, printResult, rounded } from '#bench/support/report.ts';
 import { withRunScope, type RunScope } from '#bench/support/run-scope.ts';
 import { BENCH_AXES, READING_BYTES, streamSeed, writeReadings } from '#bench/support/synthetic-reading.ts';
@@ -59,6 +60,8 @@ interface Zoom {
   readonly coldMsMax: number | null;
   readonly warmMsP50: number | null;
   readonly warmMsMax: number | null;
+  /** Of server and database, one answer on average: what the time would be on a machine with nothing else to do. */
+  readonly cpuMs: number | null;
   /** Columns of the answer. */
   readonly rows: number;
   readonly bucketUs: number;
@@ -114,12 +117,29 @@ async function main(scope: RunScope): Promise<void> {
 
 function describeZooms(zooms: readonly Zoom[]): string {
   return formatTable(
-    ['span', 'width', 'cold ms p50', 'cold ms max', 'warm ms p50', 'warm ms max', 'columns', 'of', 'kB'],
+    [
+      'span',
+      'width',
+      'cold ms p50',
+      'cold ms max',
+      'warm ms p50',
+      'warm ms max',
+      'CPU ms',
+      'columns',
+      'of',
+      'kB',
+    ],
     zooms.map((zoom) => [
       `${zoom.spanS} s`,
-      ...[zoom.width, zoom.coldMsP50, zoom.coldMsMax, zoom.warmMsP50, zoom.warmMsMax, zoom.rows].map(
-        formatFigure,
-      ),
+      ...[
+        zoom.width,
+        zoom.coldMsP50,
+        zoom.coldMsMax,
+        zoom.warmMsP50,
+        zoom.warmMsMax,
+        zoom.cpuMs,
+        zoom.rows,
+      ].map(formatFigure),
       zoom.bucketUs === 0 ? 'readings' : `${zoom.bucketUs / 1e6} s`,
       formatFigure(zoom.bytes / 1000),
     ]),
@@ -270,6 +290,8 @@ async function measureZoom(
   const cold: number[] = [];
   const warm: number[] = [];
   let shown: Shown | null = null;
+  const cpuS = (): number => run.database.usage().cpuS + treeUsage(run.server.child.pid).cpuS;
+  const cpuBeforeS = cpuS();
   for (let i = 0; i < repeats; i++) {
     // Spread over the recording, so that no two read the same.
     const latestUs = START_US + (run.readings / RATE_HZ - spanS) * 1e6;
@@ -290,6 +312,7 @@ async function measureZoom(
     coldMsMax: rounded(Math.max(...cold), 1),
     warmMsP50: rounded(median(warm), 1),
     warmMsMax: rounded(Math.max(...warm), 1),
+    cpuMs: rounded(((cpuS() - cpuBeforeS) * 1000) / (cold.length + warm.length), 1),
     rows: shown!.columns,
     bucketUs: shown!.bucketUs,
     bytes: shown!.bytes,

@@ -15,13 +15,14 @@ export const BUCKETS_PER_ROW = 60;
 
 /**
  * From fine to coarse. The ratio of two is at most 12, so that a curve reads at most 12 times as many buckets as it has
- * columns; fifty readings in the shortest bucket keep roll-ups at a few per cent of the readings. Changing this needs a
- * migration that rolls up anew.
+ * columns; 5 from a second on, where the hours of a recording are. Fifty readings in the shortest bucket keep roll-ups at
+ * a few per cent of the readings. Changing this needs a migration that rolls up anew.
  */
 export const rollupLevels: readonly RollupLevel[] = [
   { bucketUs: 10_000, fromRateHz: 5_000 },
   { bucketUs: 100_000, fromRateHz: 500 },
   { bucketUs: 1_000_000, fromRateHz: 5 },
+  { bucketUs: 5_000_000, fromRateHz: 1 },
   { bucketUs: 10_000_000, fromRateHz: 0.5 },
   { bucketUs: 60_000_000, fromRateHz: 0 },
   { bucketUs: 600_000_000, fromRateHz: 0 },

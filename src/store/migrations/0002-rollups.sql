@@ -54,7 +54,7 @@ alter table kymo.rollup
 comment on table kymo.rollup is
   'One row: up to 60 consecutive buckets of device time of one stream and epoch. Buckets without readings are left out.';
 comment on column kymo.rollup.bucket_us is
-  'length of a bucket, microseconds: 1 s, 10 s, 1 min, 10 min, 1 h, 12 h; shorter for streams above 500 Hz, longer for slow ones';
+  'length of a bucket, microseconds: 1 s, 5 s, 10 s, 1 min, 10 min, 1 h, 12 h; shorter for streams above 500 Hz, longer for slow ones';
 comment on column kymo.rollup.start_us is
   'device time at which the row begins, a multiple of 60 buckets; raw device time, microseconds since 1970';
 comment on column kymo.rollup.seqs is
