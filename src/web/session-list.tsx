@@ -160,7 +160,7 @@ export function StateMark({ state, isStale = false }: StateMarkProps) {
 
 /** Says that the recording is not what it was when its session ended. */
 export function AmendedTag({ session }: { session: SessionSummary }) {
-  if (session.revision === 1) return null;
+  if (!(session.revision > 1)) return null;
   return (
     <span
       className="tag"

@@ -3,7 +3,7 @@
  * drawn is compared with what was sent, down to single readings.
  */
 
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -298,6 +298,25 @@ test('the page is clean for axe in both colour schemes, also with help open', as
     expect(await violations(), `${colours}, help`).toEqual([]);
     await page.keyboard.press('Escape');
   }
+  expect(problems).toEqual([]);
+});
+
+test('a stream is exported from the page, whole, and the page says so', async () => {
+  await open();
+  await page.getByRole('button', { name: 'Export' }).click();
+  const started = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Download Right foot as CSV' }).click();
+  const download = await started;
+  const text = await readFile(await download.path(), 'utf8');
+  const rows = text.trimEnd().split(/\r?\n/);
+  const readings = sent.right.length / AXES;
+  expect(rows.length).toBe(1 + readings);
+  const row = rows[1 + 4321]!.split(',').map(Number);
+  for (const value of sent.right.subarray(4321 * AXES, 4322 * AXES))
+    expect(row.map(Math.fround)).toContain(value);
+  await page.getByText(`${readings.toLocaleString('en-GB')} readings saved`).waitFor();
+  expect(await violations()).toEqual([]);
+  await page.getByRole('button', { name: 'Close' }).click();
   expect(problems).toEqual([]);
 });
 

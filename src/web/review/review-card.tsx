@@ -44,7 +44,7 @@ export function ReviewCard({ model, lane, stream, scheme }: ReviewCardProps) {
         <h2 className="trace-name" data-side={lane.side}>
           {name}
         </h2>
-        <span className="muted small">{definition.sensor}</span>
+        <span className="muted small trace-sensor">{definition.sensor}</span>
         <span className="shell-space" />
         {readout === null ? (
           <StoredNote lane={lane} stream={stream} />

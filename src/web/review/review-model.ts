@@ -209,7 +209,8 @@ export function createReviewModel(options: ReviewModelOptions): ReviewModel {
     }
     paintStrips({ range, whole, ...plot });
     data.look(visible, view);
-    const isLoading = !data.isComplete(visible, view);
+    // Before the browser has said which are in sight, nothing is known to be complete.
+    const isLoading = visible.length === 0 || !data.isComplete(visible, view);
     const isRawDropped = visible.some(({ pieces }) => pieces.some(({ tile }) => tile.rawDropped));
     if (isLoading !== state.isLoading || isRawDropped !== state.isRawDropped)
       update({ isLoading, isRawDropped });
