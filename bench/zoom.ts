@@ -50,8 +50,8 @@ const WIDTHS = [1_200, 2_560] as const;
 const SPANS_S = [
   43_200, 21_600, 10_800, 7_200, 3_600, 2_700, 1_800, 1_500, 1_300, 1_200, 900, 600, 300, 60, 10, 1,
 ];
-/** After its connections were ended, a pool must have noticed. */
-const NOTICE_MS = 50;
+/** After its connections were ended, the server must have noticed, or it would answer 503 once. */
+const NOTICE_MS = 300;
 
 interface Zoom {
   readonly spanS: number;

@@ -13,9 +13,9 @@ import { BUCKETS_PER_ROW, rollupLevels } from '#store/rollup-levels.ts';
 export const envelopeBounds = {
   /**
    * Values of single readings that one envelope is made of; a range with more is shown as the shortest roll-ups. With nine
-   * axes 240,000 readings, 20 minutes at 200 Hz: as long as 1,200 columns of a second.
+   * axes 120,000 readings, 10 minutes at 200 Hz, which take half of the 300 ms that a zoom may (bench/zoom.ts).
    */
-  rawValues: 2_200_000,
+  rawValues: 1_100_000,
   /** Chunks with readings that no roll-up contains yet: a minute of live ones is 240; more when the keeper is behind. */
   unrolledChunks: 4_000,
   /** Declarations of loss whose reasons are told. */
