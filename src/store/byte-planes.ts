@@ -17,11 +17,10 @@ export interface PlaneWriter {
 }
 
 export interface PlaneReader {
-  /**
-   * The next column of `count` values of `width` bytes, in `into` when given, which has that many. The caller has checked
-   * that the planes hold them.
-   */
-  next(count: number, width: PlaneWidth, into?: Uint32Array): Uint32Array;
+  /** The next column of `count` values of `width` bytes. The caller has checked that the planes hold them. */
+  next(count: number, width: PlaneWidth): Uint32Array;
+  /** The next `size` bytes, still as planes. */
+  skip(size: number): Uint8Array;
 }
 
 export function createPlaneWriter(): PlaneWriter {
@@ -41,7 +40,12 @@ export function createPlaneWriter(): PlaneWriter {
 export function createPlaneReader(bytes: Uint8Array): PlaneReader {
   let at = 0;
   return {
-    next(count, width, values = new Uint32Array(count)) {
+    skip(size) {
+      at += size;
+      return bytes.subarray(at - size, at);
+    },
+    next(count, width) {
+      const values = new Uint32Array(count);
       if (width === 4) {
         const second = at + count;
         const third = second + count;

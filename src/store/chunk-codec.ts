@@ -64,7 +64,7 @@ export function decodeValues(
   assert(chunk.data.length === count * (encoding === 'float32' ? 4 : 2), 'the data have their size');
   if (encoding === 'float32') {
     // Hosts are little endian, as the format is, so an array is converted in one go.
-    values.set(new Float32Array(alignedCopy(chunk.data)));
+    values.set(asFloats(chunk.data));
     return values;
   }
   assert(scale?.length === axisCount, 'int16 has one scale an axis');
@@ -73,11 +73,10 @@ export function decodeValues(
   return values;
 }
 
-/** A buffer of the database's may start anywhere. */
-function alignedCopy(bytes: Uint8Array): ArrayBuffer {
-  const copy = new Uint8Array(bytes.length);
-  copy.set(bytes);
-  return copy.buffer;
+/** A buffer of the database's may start anywhere: where floats cannot, a copy is looked at instead. */
+function asFloats(bytes: Uint8Array): Float32Array {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
+  return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4);
 }
 
 function viewOf(bytes: Uint8Array): DataView {

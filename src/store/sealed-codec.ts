@@ -100,33 +100,18 @@ export function unpackBlock(block: Uint8Array): Result<PackedChunk, string> {
   const reader = createPlaneReader(planes);
   const times = decodeTimes(reader, head.value, head.value.times);
   if (times === null) return fail('its segments do not hold its readings');
-  const rowWidth = methods.length;
-  const values = width === 4 ? new Uint32Array(n * rowWidth) : new Uint16Array(n * rowWidth);
-  const bits = new Uint32Array(n);
-  for (const [axis, method] of methods.entries()) {
-    if (!decodeAxis(reader, { ...method, width }, bits))
+  const stride = methods.length;
+  const rows = width === 4 ? new Uint32Array(n * stride) : new Uint16Array(n * stride);
+  for (const [axis, method] of methods.entries())
+    if (!decodeAxis(reader, { ...method, width }, { rows, axis, stride }))
       return fail('it names a value that it does not list');
-    if (values instanceof Uint32Array) scatter(bits, values, axis);
-    else scatterShort(bits, values, axis);
-  }
   const plain: PackedChunk = {
     n,
     segments: bytesOf(times.segments),
     deltas: times.deltas === null ? null : bytesOf(times.deltas),
-    data: bytesOf(values),
+    data: bytesOf(rows),
   };
   return checksumOf(plain) === head.value.checksum ? ok(plain) : fail('its checksum differs');
-}
-
-/** Puts the values of one axis into the rows. Two functions, so that each compiles for one kind of array. */
-function scatter(bits: Uint32Array, rows: Uint32Array, axis: number): void {
-  const stride = rows.length / bits.length;
-  for (let i = 0, at = axis; i < bits.length; i++, at += stride) rows[at] = bits[i]!;
-}
-
-function scatterShort(bits: Uint32Array, rows: Uint16Array, axis: number): void {
-  const stride = rows.length / bits.length;
-  for (let i = 0, at = axis; i < bits.length; i++, at += stride) rows[at] = bits[i]!;
 }
 
 interface BlockHead {

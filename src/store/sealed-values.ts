@@ -50,25 +50,62 @@ export function encodeAxis(bits: Uint32Array, width: ValueWidth, out: PlaneWrite
   return { order: plain.order, listed: 0 };
 }
 
-/** Fills `bits` with what `encodeAxis` was given. False when a reading names a value that is not listed. */
+/** Where the values of an axis go: every `stride`-th word from `axis` on, a reading each. */
+export interface RowColumn {
+  readonly rows: Uint32Array | Uint16Array;
+  readonly axis: number;
+  readonly stride: number;
+}
+
+/** Puts what `encodeAxis` was given into its rows. False when a reading names a value that is not listed. */
 export function decodeAxis(
   planes: PlaneReader,
   { width, order, listed }: AxisMethod & { readonly width: ValueWidth },
-  bits: Uint32Array,
+  column: RowColumn,
 ): boolean {
-  const n = bits.length;
-  if (listed === 0) {
-    fromOrdered(accumulate(planes.next(n, width, bits), width, order), width);
-    return true;
+  const n = column.rows.length / column.stride;
+  if (listed > 0) {
+    const list = fromOrdered(accumulate(planes.next(listed, width), width, 1), width);
+    return putListed(list, accumulate(planes.next(n, 2), 2, order), column);
   }
-  const list = fromOrdered(accumulate(planes.next(listed, width), width, 1), width);
-  accumulate(planes.next(n, 2, bits), 2, order);
-  for (let i = 0; i < n; i++) {
-    const place = bits[i]!;
-    if (place >= listed) return false;
-    bits[i] = list[place]!;
+  if (width === 4 && order > 0) putDifferences(planes.skip(n * 4), order, column);
+  else putAll(fromOrdered(accumulate(planes.next(n, width), width, order), width), column);
+  return true;
+}
+
+/**
+ * Planes of four bytes to rows in one pass, which takes half the time of the steps that it joins: `next`, `accumulate`,
+ * `fromOrdered` and `putAll`.
+ */
+function putDifferences(bytes: Uint8Array, order: DifferenceOrder, { rows, axis, stride }: RowColumn): void {
+  const n = bytes.length / 4;
+  const second = n;
+  const third = 2 * n;
+  const fourth = 3 * n;
+  const slopeMask = order === 2 ? -1 : 0;
+  let before = 0;
+  let slope = 0;
+  for (let i = 0, at = axis; i < n; i++, at += stride) {
+    const coded =
+      bytes[i]! | (bytes[second + i]! << 8) | (bytes[third + i]! << 16) | (bytes[fourth + i]! << 24);
+    const step = (((coded >>> 1) ^ -(coded & 1)) + slope) | 0;
+    before = (before + step) | 0;
+    rows[at] = before ^ (~(before >> 31) | 0x80000000);
+    slope = step & slopeMask;
+  }
+}
+
+function putListed(list: Uint32Array, places: Uint32Array, { rows, axis, stride }: RowColumn): boolean {
+  for (let i = 0, at = axis; i < places.length; i++, at += stride) {
+    const place = places[i]!;
+    if (place >= list.length) return false;
+    rows[at] = list[place]!;
   }
   return true;
+}
+
+function putAll(bits: Uint32Array, { rows, axis, stride }: RowColumn): void {
+  for (let i = 0, at = axis; i < bits.length; i++, at += stride) rows[at] = bits[i]!;
 }
 
 /** Bytes of the planes of an axis. */
