@@ -311,7 +311,10 @@ test('a stream is exported from the page, whole, and the page says so', async ()
   const rows = text.trimEnd().split(/\r?\n/);
   const readings = sent.right.length / AXES;
   expect(rows.length).toBe(1 + readings);
-  const row = rows[1 + 4321]!.split(',').map(Number);
+  const row = rows
+    .at(1 + 4321)!
+    .split(',')
+    .map(Number);
   for (const value of sent.right.subarray(4321 * AXES, 4322 * AXES))
     expect(row.map(Math.fround)).toContain(value);
   await page.getByText(`${readings.toLocaleString('en-GB')} readings saved`).waitFor();

@@ -63,6 +63,8 @@ export interface LanePainter {
 
 interface Panel {
   readonly group: AxisGroup;
+  /** The plot with the lines of its scale and nothing else: it changes with scale and colours only. */
+  readonly ground: Surface;
   plot: Plot;
   image: ImageData;
   rows: Uint32Array;
@@ -109,7 +111,11 @@ export function createLanePainter(
         drawnScales = '';
       }
       const scales = JSON.stringify(frame.scales);
-      if (scales !== drawnScales) paintScales(context, { panels, size, frame });
+      if (scales !== drawnScales) {
+        paintScales(context, { panels, size, frame });
+        for (const [i, panel] of panels.entries())
+          paintGround(panel, { colours, scale: frame.scales[i]!, size });
+      }
       drawnScales = scales;
       const width = panels[0]?.plot.width ?? 1;
       const view = { ...frame, width, scale: size.scale };
@@ -117,7 +123,8 @@ export function createLanePainter(
       for (const [i, panel] of panels.entries()) {
         const { buffers, plot, surface } = panel;
         const scale = frame.scales[i]!;
-        paintGround(panel, { frame, colours, scale, size });
+        surface.pixels.set(panel.ground.pixels);
+        paintMarks(panel, { frame, colours, size });
         const rows = { ...plot, x: 0, y: 0 };
         const zeroRow = yOf(rows, scale, 0);
         const rowsPerUnit = yOf(rows, scale, 1) - zeroRow;
@@ -142,6 +149,7 @@ function createPanel(group: AxisGroup, plot: Plot): Panel {
     plot,
     image,
     rows: new Uint32Array(image.data.buffer),
+    ground: createSurface(plot.width, plot.height),
     surface: createSurface(plot.width, plot.height),
     buffers: createCurveBuffers(createMask(plot.width, plot.height)),
   };
@@ -161,7 +169,6 @@ function coloursOf(palette: Palette): Colours {
 interface PanelJob {
   readonly frame: LaneFrame;
   readonly colours: Colours;
-  readonly scale: ValueRange;
   readonly size: CanvasSize;
 }
 
@@ -189,24 +196,30 @@ function paintScales(
   }
 }
 
-function paintGround(panel: Panel, job: PanelJob): void {
-  const { surface, plot } = panel;
-  const { frame, colours, scale, size } = job;
-  clearSurface(surface, colours.surface);
-  const hairline = Math.max(1, Math.round(size.scale));
+function paintGround(
+  { ground, plot }: Panel,
+  { colours, scale, size }: { colours: Colours; scale: ValueRange; size: CanvasSize },
+): void {
+  clearSurface(ground, colours.surface);
+  const height = Math.max(1, Math.round(size.scale));
   const at = (value: number): number => Math.round(yOf({ ...plot, x: 0, y: 0 }, scale, value));
+  const line = { left: 0, width: plot.width, height };
   const { low, high } = scale;
   const middle = (low + high) / 2;
-  for (const value of [high, (high + middle) / 2, (low + middle) / 2, low]) {
-    const top = at(value) - (value === low ? hairline : 0);
-    fillBox(surface, { left: 0, top, width: plot.width, height: hairline }, colours.grid);
-  }
+  for (const value of [high, (high + middle) / 2, (low + middle) / 2])
+    fillBox(ground, { ...line, top: at(value) }, colours.grid);
+  fillBox(ground, { ...line, top: at(low) - height }, colours.grid);
+  fillBox(ground, { ...line, top: at(middle) }, colours.zero);
+}
+
+/** What moves with time, below the curves: its grid, gaps, and what arrived late. */
+function paintMarks(panel: Panel, job: PanelJob): void {
+  const { frame, colours, size } = job;
+  const width = Math.max(1, Math.round(size.scale));
   for (const timeUs of frame.grid) {
     const left = Math.round((timeUs - frame.fromUs) / frame.usPerPixel);
-    fillBox(surface, { left, top: 0, width: hairline, height: plot.height }, colours.grid);
+    fillBox(panel.surface, { left, top: 0, width, height: panel.plot.height }, colours.grid);
   }
-  const zeroAt = { left: 0, top: at(middle), width: plot.width, height: hairline };
-  fillBox(surface, zeroAt, colours.zero);
   for (const gap of frame.gaps) paintGap(panel, job, gap);
   paintLate(panel, job);
 }

@@ -63,8 +63,12 @@ export function present({ width, height, pixels }: Surface, rows: Uint32Array): 
     for (let top = 0; top < height; top += BLOCK) {
       const bottom = Math.min(height, top + BLOCK);
       for (let x = left; x < right; x++) {
-        const column = x * height;
-        for (let y = top; y < bottom; y++) rows[y * width + x] = pixels[column + y]!;
+        let to = top * width + x;
+        const end = x * height + bottom;
+        for (let from = x * height + top; from < end; from++) {
+          rows[to] = pixels[from]!;
+          to += width;
+        }
       }
     }
   }
