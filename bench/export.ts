@@ -9,7 +9,6 @@ import { readFile, rm, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ReadableStream } from 'node:stream/web';
 
 import pg from 'pg';
 
@@ -206,7 +205,7 @@ async function measure(
   const answer = await fetch(`${origin}/v1/streams/${stream}/export?format=${format}`, { headers });
   if (!answer.ok || answer.body === null) throw new AppError('internal', `the export gave ${answer.status}`);
   const promised = Number(answer.headers.get(readingsHeader));
-  await pipeline(Readable.fromWeb(answer.body as ReadableStream), createWriteStream(file));
+  await pipeline(Readable.fromWeb(answer.body), createWriteStream(file));
   const seconds = (performance.now() - startedMs) / 1000;
   ended.abort();
   const serverMiBMost = await beside;

@@ -337,7 +337,7 @@ async function show(
   });
   const startedMs = performance.now();
   const response = await fetch(
-    `http://127.0.0.1:${server.port}/v1/streams/${recording.stream}/envelope?${query}`,
+    `http://127.0.0.1:${server.port}/v1/streams/${recording.stream}/envelope?${query.toString()}`,
     {
       headers: {
         accept: 'application/octet-stream',

@@ -1,7 +1,7 @@
 /** Owns a server process from its first line to its exit: start in order, wait for a signal, stop in order. */
 
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import path, { join } from 'node:path';
 
 import { systemClock as clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
@@ -85,7 +85,7 @@ function rememberClone(stateDir: string, isNewPlace: boolean): void {
       `A new database is made for this clone. The data of the one that was in ${abandoned.checkout} is still there;\n` +
         `to go on with it: npm run kymo -- start --data '${abandoned.directory}'`,
     );
-  noteCheckout(stateDir, resolve(dataPlace().checkout));
+  noteCheckout(stateDir, path.resolve(dataPlace().checkout));
 }
 
 /** Brings everything up, in order, and prints the address. */

@@ -114,7 +114,7 @@ const validators: Record<Document, Validator> = {
 };
 
 function compile(schema: TSchema): Validator {
-  return Compile(schema) as unknown as Validator;
+  return Compile(schema);
 }
 
 const compress = promisify(zstdCompress);

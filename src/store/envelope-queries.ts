@@ -186,7 +186,7 @@ function chunksOf(rows: readonly ChunkRow[], epochs: readonly SourceEpoch[]): So
   const order = new Map(epochs.map((epoch, i) => [epoch.name, i]));
   const chunks = rows.map((row) => {
     const at = order.get(row.epoch)!;
-    return { row, at, epoch: epochs[at]!, firstSeq: Number(row.first_seq) };
+    return { row, at, epoch: epochs[at]!, firstSeq: row.first_seq };
   });
   chunks.sort((a, b) => a.at - b.at || a.firstSeq - b.firstSeq);
   return chunks.filter(

@@ -26,6 +26,8 @@ export const poolLimits = {
   statementMs: 10_000,
   /** A lock that a stopped process holds must not hold up its waiters for longer. */
   lockMs: 2_000,
+  /** A connection that nobody needs goes after this. */
+  idleMs: 30 * 60_000,
   /** A server that does not even answer a cancelled statement is gone. */
   answerMs: 15_000,
 } as const;
@@ -159,6 +161,8 @@ function openPool(
     lock_timeout: poolLimits.lockMs,
     idle_in_transaction_session_timeout: poolLimits.answerMs,
     query_timeout: poolLimits.answerMs,
+    // A new connection plans everything anew, which costs more the more days there are.
+    idleTimeoutMillis: poolLimits.idleMs,
     keepAlive: true,
     types: { getTypeParser },
   });

@@ -321,7 +321,7 @@ test('a rule that becomes longer while a day is being dropped brings the day bac
   await owner.query('update kymo.retention_class set raw_days = null where class = 1');
   await runAll(retention);
   expect(await storedSeqs(source)).toEqual([0]);
-  expect(await retention.counters).toMatchObject({ droppedPartitions: 0, restoredPartitions: 1 });
+  expect(retention.counters).toMatchObject({ droppedPartitions: 0, restoredPartitions: 1 });
 });
 
 test('hot days of the past go when they are empty, those of yesterday, of today and to come stay', async () => {

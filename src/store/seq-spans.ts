@@ -4,7 +4,7 @@
  * rolled up yet is added. Holds over clock jumps. Bound: about twenty rows a level, however long the range.
  */
 
-import type { Range, RangeSet } from '#base/ranges.ts';
+import type { RangeSet } from '#base/ranges.ts';
 import { packInt8s } from '#store/binary-arrays.ts';
 import { int8ToEpoch } from '#store/epoch.ts';
 import { parseMultirange } from '#store/multirange.ts';
@@ -83,7 +83,7 @@ export interface EpochSpans {
 export function epochSpans(rows: readonly unknown[], linked: number): EpochSpans[] {
   return (rows as readonly { epoch: string; seqs: string }[]).map(({ epoch, seqs }) => {
     const spans: { from: number; to: number }[] = [];
-    for (const { from, to } of parseMultirange(seqs) as readonly Range[]) {
+    for (const { from, to } of parseMultirange(seqs)) {
       const last = spans.at(-1);
       if (last !== undefined && from - last.to < linked) last.to = to;
       else spans.push({ from, to });
