@@ -17,3 +17,15 @@ test('windows step to the next and stop at the ends', () => {
   expect([stepWindow(5, 1), stepWindow(10, 1), stepWindow(30, 1)]).toEqual([10, 30, 30]);
   expect([stepWindow(30, -1), stepWindow(5, -1)]).toEqual([10, 5]);
 });
+
+test('an address restores the range of a review, both ends or none', () => {
+  expect(parseViewSearch({ from: 5, to: '9', view: 'stored', fit: true })).toEqual({
+    from: 5,
+    to: 9,
+    view: 'stored',
+    fit: true,
+  });
+  expect(parseViewSearch({ from: 5 })).toEqual({});
+  expect(parseViewSearch({ from: 9, to: 5, view: 'other', fit: 'no' })).toEqual({});
+  expect(parseViewSearch({ from: {}, to: [] })).toEqual({});
+});
