@@ -48,7 +48,8 @@ export function inspectReview(model: ReviewModel): ReviewInspection {
         for (let i = firstColumnAfter(tile, Math.max(fromUs, piece.fromUs)); i < tile.startUs.length; i++) {
           const startUs = tile.startUs[i]!;
           if (startUs >= end || columns.length >= INSPECTED_COLUMNS) break;
-          if (startUs < fromUs) continue;
+          // A coarse column that reaches in from beside belongs to the piece before.
+          if (startUs < Math.max(fromUs, piece.fromUs)) continue;
           columns.push({
             startUs,
             count: tile.count[i]!,
