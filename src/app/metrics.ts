@@ -9,13 +9,13 @@ import type { GatewayStatistics } from '#ingest/gateway.ts';
 import type { HubCounters } from '#live/counters.ts';
 import type { IdentityCounters } from '#identity/keyring.ts';
 import type { Pools } from '#store/pools.ts';
-import type { Upkeep } from '#store/upkeep.ts';
 import type { Writer } from '#store/writer.ts';
+import type { UpkeepThread } from '#app/upkeep-thread.ts';
 
 export interface Measured {
   readonly gateway: GatewayStatistics;
   readonly writer: Writer;
-  readonly upkeep: Upkeep;
+  readonly upkeep: UpkeepThread;
   readonly hub: Readonly<HubCounters>;
   readonly pools: Pools;
   readonly identity: IdentityCounters;
@@ -128,6 +128,7 @@ export function createMetrics(measured: Measured): Registry {
 
   counter('kymo_upkeep_steps_total', 'steps of background work', () => upkeep.counters.steps, 'task');
   counter('kymo_upkeep_failures_total', 'steps that failed', () => upkeep.counters.failures, 'task');
+  counter('kymo_upkeep_deaths_total', 'times that its thread died', () => upkeep.deaths);
   counter('kymo_upkeep_work_total', 'what background work did', () => upkeep.counters.tasks, 'work');
 
   gauge('kymo_viewers', 'connected viewers', () => hub.viewers);

@@ -24,17 +24,12 @@ import { createHub } from '#live/hub.ts';
 import type { WireError } from '#protocol/data-codec.ts';
 import { createCatalogue } from '#store/catalogue.ts';
 import { createClockRecorder } from '#store/clock-recorder.ts';
-import { createPartitionTask } from '#store/partitions.ts';
 import { createExportQueries } from '#store/export-queries.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createEnvelopeQueries } from '#store/envelope-queries.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
-import { createRetentionTask } from '#store/retention.ts';
-import { createRollupTask } from '#store/rollup-keeper.ts';
-import { createSealTask } from '#store/seal-task.ts';
 import { createSessionQueries, type SessionQueries } from '#store/session-queries.ts';
-import { createUpkeep, type Upkeep } from '#store/upkeep.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { createBackend } from '#app/backend.ts';
@@ -45,6 +40,7 @@ import type { Lifecycle } from '#app/lifecycle.ts';
 import { listen } from '#app/listening.ts';
 import { createMetrics } from '#app/metrics.ts';
 import { answerUpgrades } from '#app/upgrades.ts';
+import { startUpkeepThread, type UpkeepThread } from '#app/upkeep-thread.ts';
 
 /** A step of upkeep ends at its next safe place, which is far sooner than this. */
 const UPKEEP_STOP_MS = 20_000;
@@ -209,19 +205,11 @@ async function startWriter({ config, clock, log, lifecycle }: ServerOptions, poo
 }
 
 /** What the store does beside the flushes, a step at a time. */
-function startUpkeep({ clock, log, lifecycle }: ServerOptions, pools: Pools): Upkeep {
-  const upkeep = createUpkeep({
-    writerUrl: pools.writerUrl,
-    tasks: [
-      createPartitionTask(),
-      createRollupTask({ clock }),
-      createSealTask(),
-      createRetentionTask({ log }),
-    ],
-    clock,
-    log,
-  });
+function startUpkeep({ config, clock, log, lifecycle }: ServerOptions, pools: Pools): UpkeepThread {
+  const upkeep = startUpkeepThread(
+    { writerUrl: pools.writerUrl, logLevel: config['log-level'] },
+    { clock, log },
+  );
   lifecycle.add('upkeep', () => upkeep.stop(), UPKEEP_STOP_MS);
-  upkeep.start();
   return upkeep;
 }

@@ -1,0 +1,50 @@
+/**
+ * Owns the thread in which the store's background work runs (store/upkeep.ts): folding, packing and their garbage must not
+ * hold up live frames. It tells its counters once a second and ends when it is told to.
+ */
+
+import { parentPort, workerData } from 'node:worker_threads';
+
+import { assert } from '#base/assert.ts';
+import { systemClock as clock } from '#base/clock.ts';
+import { createPartitionTask } from '#store/partitions.ts';
+import { createRetentionTask } from '#store/retention.ts';
+import { createRollupTask } from '#store/rollup-keeper.ts';
+import { createSealTask } from '#store/seal-task.ts';
+import { createUpkeep, type UpkeepCounters } from '#store/upkeep.ts';
+import { createLog } from '#app/log.ts';
+
+/** What the thread is started with. */
+export interface UpkeepWorkerData {
+  /** Of the role kymo_writer. */
+  readonly writerUrl: string;
+  readonly logLevel: string;
+}
+
+export type FromUpkeepWorker = { readonly counters: UpkeepCounters };
+export type ToUpkeepWorker = 'stop';
+
+const TELL_MS = 1_000;
+
+assert(parentPort !== null, 'this file is the entry of a thread');
+const port = parentPort;
+const { writerUrl, logLevel } = workerData as UpkeepWorkerData;
+const log = createLog(logLevel);
+const upkeep = createUpkeep({
+  writerUrl,
+  tasks: [createPartitionTask(), createRollupTask({ clock }), createSealTask(), createRetentionTask({ log })],
+  clock,
+  log,
+});
+const tell = (): void => port.postMessage({ counters: upkeep.counters } satisfies FromUpkeepWorker);
+const telling = setInterval(tell, TELL_MS);
+port.on('message', (message: ToUpkeepWorker) => {
+  assert(message === 'stop', 'there is one thing to be told');
+  clearInterval(telling);
+  void upkeep.stop().finally(() => {
+    tell();
+    // Nothing is left to wait for, so the thread ends.
+    port.close();
+  });
+});
+upkeep.start();
