@@ -37,10 +37,14 @@ const upkeep = createUpkeep({
   log,
 });
 const tell = (): void => port.postMessage({ counters: upkeep.counters } satisfies FromUpkeepWorker);
-const telling = setInterval(tell, TELL_MS);
+let cancelTelling = clock.after(TELL_MS, keepTelling);
+function keepTelling(): void {
+  tell();
+  cancelTelling = clock.after(TELL_MS, keepTelling);
+}
 port.on('message', (message: ToUpkeepWorker) => {
   assert(message === 'stop', 'there is one thing to be told');
-  clearInterval(telling);
+  cancelTelling();
   void upkeep.stop().finally(() => {
     tell();
     // Nothing is left to wait for, so the thread ends.
