@@ -3,6 +3,8 @@
  * hold up live frames. It tells its counters once a second and ends when it is told to.
  */
 
+import { readlinkSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 
 import { assert } from '#base/assert.ts';
@@ -25,9 +27,12 @@ export type FromUpkeepWorker = { readonly counters: UpkeepCounters };
 export type ToUpkeepWorker = 'stop';
 
 const TELL_MS = 1_000;
+/** Gets a third of the time that a busy thread of usual priority gets. */
+const NICENESS = 5;
 
 assert(parentPort !== null, 'this file is the entry of a thread');
 const port = parentPort;
+yieldToLive();
 const { writerUrl, logLevel } = workerData as UpkeepWorkerData;
 const log = createLog(logLevel);
 const upkeep = createUpkeep({
@@ -52,3 +57,16 @@ port.on('message', (message: ToUpkeepWorker) => {
   });
 });
 upkeep.start();
+
+/**
+ * Where a thread has a priority of its own (Linux), this one gives way to the one that serves devices and viewers. Only a
+ * little: while it holds a guard's row, a flush waits for it.
+ */
+function yieldToLive(): void {
+  try {
+    const [, threadId] = readlinkSync('/proc/thread-self').split('/task/');
+    setPriority(Number(threadId), NICENESS);
+  } catch {
+    // Elsewhere, or where it is not allowed, the thread runs like the others.
+  }
+}
