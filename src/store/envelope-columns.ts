@@ -6,7 +6,7 @@
 
 import { assert } from '#base/assert.ts';
 import type { EnvelopeData } from '#contract/envelope.ts';
-import type { ReadingBlock } from '#store/reading-block.ts';
+import { foldValues, type ReadingBlock, type ValueStatistics } from '#store/reading-block.ts';
 import { floorTo } from '#store/rollup-levels.ts';
 
 export type Columns = Pick<EnvelopeData, 'startUs' | 'endUs' | 'count' | 'lateUs' | 'min' | 'max' | 'mean'>;
@@ -62,6 +62,7 @@ export function createColumnSet(range: ColumnRange, bucketUs: number): ColumnSet
   const mins = new Float64Array(values).fill(Number.NaN);
   const maxs = new Float64Array(values).fill(Number.NaN);
   const sums = new Float64Array(values);
+  const statistics: ValueStatistics = { axisCount, finites, mins, maxs, sums };
 
   function columnOf(timeUs: number): number {
     // Of very long columns, rounding could make a time near the end one of the next.
@@ -75,28 +76,6 @@ export function createColumnSet(range: ColumnRange, bucketUs: number): ColumnSet
     if (isFirst || piece.toUs > endUs[column]!) endUs[column] = piece.toUs;
     if (isFirst || piece.lag > lags[column]!) lags[column] = piece.lag;
     count[column]! += n;
-  }
-
-  /** Folds the values of readings [from, to) into a column. */
-  function foldValues(column: number, block: ReadingBlock, run: { from: number; to: number }): void {
-    for (let axis = 0; axis < axisCount; axis++) {
-      const at = column * axisCount + axis;
-      let [finite, min, max, sum] = [finites[at]!, mins[at]!, maxs[at]!, sums[at]!];
-      for (let i = run.from * axisCount + axis; i < run.to * axisCount; i += axisCount) {
-        const value = block.values[i]!;
-        // Neither NaN nor an infinity: their difference to themselves is NaN.
-        if (value - value !== 0) continue;
-        finite++;
-        // Written so that the NaN of an empty column gives way.
-        if (!(value >= min)) min = value;
-        if (!(value <= max)) max = value;
-        sum += value;
-      }
-      finites[at] = finite;
-      mins[at] = min;
-      maxs[at] = max;
-      sums[at] = sum;
-    }
   }
 
   return {
@@ -147,7 +126,7 @@ export function createColumnSet(range: ColumnRange, bucketUs: number): ColumnSet
           toUs: floorTo(lastUs, unitUs) + unitUs,
           lag,
         });
-        foldValues(column, block, { from: i, to: end });
+        foldValues(statistics, column, block, { from: i, to: end });
         i = end;
       }
     },

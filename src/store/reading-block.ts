@@ -1,6 +1,6 @@
 /**
  * Owns readings as numbers: a stored chunk unpacked into device times, lags and values, once, for roll-ups and curves.
- * What is not a finite number stays as it is; who folds it decides.
+ * What is not a finite number stays as it is, and is left out where values are folded.
  */
 
 import { assert } from '#base/assert.ts';
@@ -20,6 +20,46 @@ export interface ReadingBlock {
   readonly lags: Float64Array;
   /** At least `n * axisCount`, row by row. */
   readonly values: Float64Array;
+}
+
+/** Of finite values: entry `entry * axisCount + axis`. */
+export interface ValueStatistics {
+  readonly axisCount: number;
+  /** How many. */
+  readonly finites: Float64Array;
+  /** NaN where there are none. */
+  readonly mins: Float64Array;
+  readonly maxs: Float64Array;
+  /** In the order in which they were folded; 0 where there are none. */
+  readonly sums: Float64Array;
+}
+
+/** Folds the values of readings [from, to) of a block into an entry. Sums depend on the order of calls, bit for bit. */
+export function foldValues(
+  into: ValueStatistics,
+  entry: number,
+  block: ReadingBlock,
+  run: { readonly from: number; readonly to: number },
+): void {
+  const { axisCount, finites, mins, maxs, sums } = into;
+  for (let axis = 0; axis < axisCount; axis++) {
+    const at = entry * axisCount + axis;
+    let [finite, min, max, sum] = [finites[at]!, mins[at]!, maxs[at]!, sums[at]!];
+    for (let i = run.from * axisCount + axis; i < run.to * axisCount; i += axisCount) {
+      const value = block.values[i]!;
+      // Neither NaN nor an infinity: their difference to themselves is NaN.
+      if (value - value !== 0) continue;
+      finite++;
+      // Written so that the NaN of an empty entry gives way.
+      if (!(value >= min)) min = value;
+      if (!(value <= max)) max = value;
+      sum += value;
+    }
+    finites[at] = finite;
+    mins[at] = min;
+    maxs[at] = max;
+    sums[at] = sum;
+  }
 }
 
 type Arrays = Pick<ReadingBlock, 'times' | 'lags' | 'values'>;

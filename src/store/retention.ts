@@ -9,6 +9,7 @@
 import type pg from 'pg';
 
 import type { Log } from '#base/log.ts';
+import { underAdvisoryLock } from '#store/advisory-lock.ts';
 import {
   attachStatement,
   classTable,
@@ -88,7 +89,7 @@ export function createRetentionTask({ log, dayShift = () => 0 }: RetentionTaskOp
     everyMs: EVERY_MS,
     counters,
     step: (db, signal) =>
-      withLock(db, async (client) => {
+      underAdvisoryLock(db, RETENTION_LOCK, async (client) => {
         const today = await readToday(client, dayShift());
         const [rules, partitions] = [await readRetentionRules(client), await readPartitions(client)];
         const round: Round = { client, today, rules, partitions, counters, log };
@@ -301,29 +302,4 @@ async function readPartitions(client: pg.PoolClient): Promise<Partition[]> {
       return partition === null ? [] : [{ ...partition, ...row }];
     })
     .toSorted((a, b) => (a.day === b.day ? (a.name < b.name ? -1 : 1) : a.day < b.day ? -1 : 1));
-}
-
-/** Nothing to do while another server is at it. */
-async function withLock(
-  db: pg.Pool,
-  work: (client: pg.PoolClient) => Promise<'idle' | 'more'>,
-): Promise<'idle' | 'more'> {
-  const client = await db.connect();
-  let broken: Error | undefined;
-  try {
-    const { rows } = await client.query<{ mine: boolean }>('select pg_try_advisory_lock($1) as mine', [
-      RETENTION_LOCK,
-    ]);
-    if (rows[0]?.mine !== true) return 'idle';
-    try {
-      return await work(client);
-    } finally {
-      // The lock goes with its connection, if need be.
-      await client.query('select pg_advisory_unlock($1)', [RETENTION_LOCK]).catch((error: unknown) => {
-        broken = error instanceof Error ? error : new Error(String(error));
-      });
-    }
-  } finally {
-    client.release(broken);
-  }
 }

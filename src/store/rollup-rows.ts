@@ -6,7 +6,7 @@
 
 import { assert } from '#base/assert.ts';
 import { rangesOf, type Range, type RangeSet } from '#base/ranges.ts';
-import type { ReadingBlock } from '#store/reading-block.ts';
+import { foldValues, type ReadingBlock, type ValueStatistics } from '#store/reading-block.ts';
 import { BUCKETS_PER_ROW, type RowKey } from '#store/rollup-levels.ts';
 
 /**
@@ -18,20 +18,12 @@ const LINKED_READINGS = 2_048;
 const MAX_RANGES = 64;
 
 /** Dense: entry `slot` or `slot * axisCount + axis`, of buckets without readings too. */
-export interface RollupRow extends RowKey {
-  readonly axisCount: number;
+export interface RollupRow extends RowKey, ValueStatistics {
   /** Holds all readings of the row, and others between. */
   seqs: RangeSet;
   readonly counts: Float64Array;
   /** Largest; 0 in buckets without readings. */
   readonly lags: Float64Array;
-  /** Finite values. */
-  readonly finites: Float64Array;
-  /** NaN where no value is finite. */
-  readonly mins: Float64Array;
-  readonly maxs: Float64Array;
-  /** Of the finite values; 0 where there are none. */
-  readonly sums: Float64Array;
 }
 
 export function emptyRow({ bucketUs, startUs }: RowKey, axisCount: number): RollupRow {
@@ -59,29 +51,11 @@ export function slotOf(row: RowKey, timeUs: number): number {
 
 /** Folds readings [from, to) of a block into a bucket: later in seq than what the bucket has. */
 export function foldReadings(row: RollupRow, slot: number, block: ReadingBlock, run: Range): void {
-  const { axisCount, finites, mins, maxs, sums } = row;
   let lag = row.counts[slot] === 0 ? -Infinity : row.lags[slot]!;
   for (let i = run.from; i < run.to; i++) if (block.lags[i]! > lag) lag = block.lags[i]!;
   row.lags[slot] = lag;
   row.counts[slot]! += run.to - run.from;
-  for (let axis = 0; axis < axisCount; axis++) {
-    const at = slot * axisCount + axis;
-    let [finite, min, max, sum] = [finites[at]!, mins[at]!, maxs[at]!, sums[at]!];
-    for (let i = run.from * axisCount + axis; i < run.to * axisCount; i += axisCount) {
-      const value = block.values[i]!;
-      // Neither NaN nor an infinity: their difference to themselves is NaN.
-      if (value - value !== 0) continue;
-      finite++;
-      // Written so that the NaN of an empty bucket gives way.
-      if (!(value >= min)) min = value;
-      if (!(value <= max)) max = value;
-      sum += value;
-    }
-    finites[at] = finite;
-    mins[at] = min;
-    maxs[at] = max;
-    sums[at] = sum;
-  }
+  foldValues(row, slot, block, run);
 }
 
 /** Folds bucket `from` of a row into a bucket of another: later in time than what that has. */

@@ -6,7 +6,7 @@
 
 import type pg from 'pg';
 
-import { messageOf } from '#base/errors.ts';
+import { underAdvisoryLock } from '#store/advisory-lock.ts';
 import type { DayShift } from '#store/partitions.ts';
 import {
   nextHotPiece,
@@ -90,7 +90,7 @@ export function createSealTask(options: SealTaskOptions = {}): SealTask {
     everyMs: sealTiming.everyMs,
     counters,
     async step(db, signal) {
-      return withSealerLock(db, async (client) => {
+      return underAdvisoryLock(db, SEALER_LOCK, async (client) => {
         if (piece === null) {
           const found = await finder.next(client);
           if (found === 'idle' || found === 'more') return found;
@@ -101,31 +101,6 @@ export function createSealTask(options: SealTaskOptions = {}): SealTask {
       });
     },
   };
-}
-
-/** Nothing to do while another sealer is at work. */
-async function withSealerLock(
-  db: pg.Pool,
-  work: (client: pg.PoolClient) => Promise<'idle' | 'more'>,
-): Promise<'idle' | 'more'> {
-  const client = await db.connect();
-  let broken: Error | undefined;
-  try {
-    const { rows } = await client.query<{ mine: boolean }>('select pg_try_advisory_lock($1) as mine', [
-      SEALER_LOCK,
-    ]);
-    if (rows[0]?.mine !== true) return 'idle';
-    try {
-      return await work(client);
-    } finally {
-      await client.query('select pg_advisory_unlock($1)', [SEALER_LOCK]).catch((error: unknown) => {
-        // The lock goes with its connection.
-        broken = new Error(`the sealer's lock could not be given back: ${messageOf(error)}`);
-      });
-    }
-  } finally {
-    client.release(broken);
-  }
 }
 
 interface Finder {
