@@ -19,6 +19,7 @@ import { limits } from '#protocol/limits.ts';
 import { epochToInt8 } from '#store/epoch.ts';
 import { migrate } from '#store/migrate.ts';
 import { openPools } from '#store/pools.ts';
+import { connectWriterDatabase } from '#store/postgres-writer.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 
@@ -59,7 +60,7 @@ async function main(scope: RunScope): Promise<void> {
   await migrate(database.url);
   const pools = await openPools(database.url, () => undefined);
   const writer = createWriter({
-    connectionString: pools.writerUrl,
+    database: connectWriterDatabase({ connectionString: pools.writerUrl, log: silentLog }),
     config: { ...defaultWriterConfig, flushIntervalMs: 1, flushReadings: values.readings * 2 },
     clock: systemClock,
     random: Math.random,

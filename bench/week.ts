@@ -24,6 +24,7 @@ import { openPools } from '#store/pools.ts';
 import { createRetentionTask } from '#store/retention.ts';
 import { createSealTask } from '#store/seal-task.ts';
 import type { UpkeepTask } from '#store/upkeep.ts';
+import { connectWriterDatabase } from '#store/postgres-writer.ts';
 import { createWriter } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 
@@ -151,12 +152,11 @@ async function setUp(scope: RunScope, values: Week['values']): Promise<Week> {
   const week = { day: 0, flushes: 0 };
   const dayShift = (): number => week.day;
   const writer = createWriter({
-    connectionString: pools.writerUrl,
+    database: connectWriterDatabase({ connectionString: pools.writerUrl, log: silentLog, dayShift }),
     config: { ...defaultWriterConfig, flushIntervalMs: 1, flushReadings: values.readings * 2 },
     clock: systemClock,
     random: Math.random,
     log: silentLog,
-    dayShift,
   });
   const upkeepPool = new pg.Pool({ connectionString: pools.writerUrl, max: 2 });
   upkeepPool.on('error', () => undefined);

@@ -30,6 +30,7 @@ import { createEnvelopeQueries } from '#store/envelope-queries.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries, type SessionQueries } from '#store/session-queries.ts';
+import { connectWriterDatabase } from '#store/postgres-writer.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { createBackend } from '#app/backend.ts';
@@ -189,7 +190,7 @@ function versionOf(): string {
 
 async function startWriter({ config, clock, log, lifecycle }: ServerOptions, pools: Pools): Promise<Writer> {
   const writer = createWriter({
-    connectionString: pools.writerUrl,
+    database: connectWriterDatabase({ connectionString: pools.writerUrl, log }),
     config: {
       ...defaultWriterConfig,
       flushIntervalMs: config['flush-interval-ms'],

@@ -133,6 +133,8 @@ export interface GatewayOptions {
   readonly log: Log;
   readonly random: () => number;
   readonly config: GatewayConfig;
+  /** Calls back when the current turn of the event loop ends (setImmediate). */
+  readonly endOfTurn?: (callback: () => void) => void;
 }
 
 /** About 3 ms of writing to sockets. */
@@ -141,14 +143,14 @@ const ACKS_PER_TURN = 64;
 const parseDeviceMessage = createMessageParser<DeviceMessage>(deviceMessageSchemas, limits.controlBytes);
 
 export function createGateway(options: GatewayOptions): Gateway {
-  const { backend, store, clock, log, config } = options;
+  const { backend, store, clock, log, config, endOfTurn = afterThisTurn } = options;
   const pool = createCreditPool(config.creditPoolBytes);
   const counters = newGatewayCounters();
   const greetings = createGreetings((identity) => backend.greet(identity));
   const bufferCounters = { overwrittenFrames: 0, droppedLosses: 0 };
   /** Heartbeats must not wait longer than half of their time. */
   const tickMs = Math.min(1_000, config.heartbeatMs / 2);
-  const live = createLivePublisher(options.bus, (callback) => void setImmediate(callback));
+  const live = createLivePublisher(options.bus, endOfTurn);
   const buffers = new Map<string, StreamBuffer>();
   const observer: StreamObserver = {
     committed: (handle, progress) => live.committed(handle, progress),
@@ -182,7 +184,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   /** In lots, so that live frames pass between them: a flush may settle streams of every connection. */
   function sendAcks(): void {
     const due = ackers.splice(0, ACKS_PER_TURN);
-    if (ackers.length > 0) setImmediate(sendAcks);
+    if (ackers.length > 0) endOfTurn(sendAcks);
     for (const session of due) session.sendAck();
   }
 
@@ -385,4 +387,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       }
     },
   };
+}
+
+function afterThisTurn(callback: () => void): void {
+  setImmediate(callback);
 }

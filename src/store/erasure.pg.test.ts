@@ -9,6 +9,7 @@ import { createCatalogue } from '#store/catalogue.ts';
 import { erase, eraseSessions, type ErasureOutcome } from '#store/erasure.ts';
 import { createLegalHolds } from '#store/legal-holds.ts';
 import { openPools, runAsOrg, type Pools } from '#store/pools.ts';
+import { connectWriterDatabase } from '#store/postgres-writer.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
@@ -31,7 +32,10 @@ beforeAll(async () => {
   tenant = await createTenant(database.ownerUrl, pools, 'A');
   const note = (message: string): void => void logged.push(message);
   writer = createWriter({
-    connectionString: pools.writerUrl,
+    database: connectWriterDatabase({
+      connectionString: pools.writerUrl,
+      log: { debug: note, info: note, warn: note, error: note },
+    }),
     config: { ...defaultWriterConfig, flushIntervalMs: 5 },
     clock: systemClock,
     random: Math.random,
@@ -195,7 +199,10 @@ test('a second server that still has the stream open stores nothing more of it',
   const source = createTestSource(await open());
   await store(source, 0);
   const second = createWriter({
-    connectionString: pools.writerUrl,
+    database: connectWriterDatabase({
+      connectionString: pools.writerUrl,
+      log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
+    }),
     config: { ...defaultWriterConfig, flushIntervalMs: 5 },
     clock: systemClock,
     random: Math.random,

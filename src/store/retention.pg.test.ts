@@ -14,6 +14,7 @@ import { createRetentionTask } from '#store/retention.ts';
 import { createRollupTask } from '#store/rollup-keeper.ts';
 import { createSealTask } from '#store/seal-task.ts';
 import type { UpkeepTask } from '#store/upkeep.ts';
+import { connectWriterDatabase } from '#store/postgres-writer.ts';
 import { createWriter } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
@@ -55,12 +56,15 @@ async function open(definition = streamDefinition()): Promise<StreamHandle> {
 /** Stores readings [from, from + 10) of each source as if it were `daysAgo`; returns the slowest flush, ms. */
 async function store(sources: readonly TestSource[], from: number, daysAgo: number): Promise<number> {
   const writer = createWriter({
-    connectionString: pools.writerUrl,
+    database: connectWriterDatabase({
+      connectionString: pools.writerUrl,
+      log: silentLog,
+      dayShift: () => -daysAgo,
+    }),
     config: { ...defaultWriterConfig, flushIntervalMs: 1 },
     clock: systemClock,
     random: Math.random,
     log: silentLog,
-    dayShift: () => -daysAgo,
   });
   await makeDay(daysAgo, [...new Set(sources.map(({ handle }) => handle.retentionClass))]);
   const startedMs = performance.now();

@@ -10,6 +10,7 @@ import type { StreamDefinition } from '#protocol/messages.ts';
 import { createCatalogue, type Catalogue } from '#store/catalogue.ts';
 import { epochToInt8 } from '#store/epoch.ts';
 import { openPools, type Pools } from '#store/pools.ts';
+import { connectWriterDatabase } from '#store/postgres-writer.ts';
 import { createWriter, failureKindOf, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig, type WriterConfig } from '#store/writer-machine.ts';
 import { startAnswerProxy } from '#test/support/answer-proxy.ts';
@@ -56,7 +57,10 @@ async function writer(
   options: { config?: Partial<WriterConfig>; url?: string; withoutPartitions?: boolean } = {},
 ): Promise<Writer> {
   const made = createWriter({
-    connectionString: options.url ?? pools.writerUrl,
+    database: connectWriterDatabase({
+      connectionString: options.url ?? pools.writerUrl,
+      log: { debug: note, info: note, warn: note, error: note },
+    }),
     config: {
       ...defaultWriterConfig,
       flushIntervalMs: 5,

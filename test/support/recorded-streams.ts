@@ -10,6 +10,7 @@ import type { Frame, FrameSource, StreamHandle } from '#contract/readings.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
 import { createCatalogue } from '#store/catalogue.ts';
 import type { Pools } from '#store/pools.ts';
+import { connectWriterDatabase } from '#store/postgres-writer.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { streamDefinition, type Tenant } from '#test/support/tenants.ts';
@@ -44,7 +45,7 @@ export interface Recorder {
 export function createRecorder(pools: Pools, tenant: Tenant): Recorder {
   const catalogue = createCatalogue(pools);
   const writer = createWriter({
-    connectionString: pools.writerUrl,
+    database: connectWriterDatabase({ connectionString: pools.writerUrl, log: silentLog }),
     config: { ...defaultWriterConfig, flushIntervalMs: 1 },
     clock: systemClock,
     random: Math.random,
