@@ -58,6 +58,7 @@ const backend: IngestBackend = {
       },
       progress: { committed: emptyRanges, lost: emptyRanges },
     }),
+  incarnation: async () => '00000000-0000-7000-8000-000000000000',
   checksumOf: async () => null,
   isErased: async () => false,
   endStream: async () => undefined,
@@ -71,6 +72,7 @@ const gateway = createGateway({
       due.add(source);
       if (source.pendingReadings() >= TAKE_READINGS) takeAll();
     },
+    renew: () => undefined,
   },
   bus: createMemoryBus(),
   clock: systemClock,

@@ -12,13 +12,22 @@ export function createBackend(parts: {
   identity: Identity;
   catalogue: Catalogue;
   clocks: ClockRecorder;
+  /** Called when the database turns out to be another one than before. */
+  onRenewed: () => void;
 }): IngestBackend {
   const { identity, catalogue, clocks } = parts;
+  let known: string | null = null;
   return {
     authenticate: (key, address) => identity.authenticateDevice(key, address),
     async greet(device) {
       const greeting = await identity.nextGeneration(device.deviceId);
       return greeting === null ? null : { identity: device, ...greeting };
+    },
+    async incarnation() {
+      const found = await identity.incarnation();
+      if (known !== null && found !== known) parts.onRenewed();
+      known = found;
+      return found;
     },
     async openStream(
       device,

@@ -5,7 +5,7 @@
 
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 
-import type { GatewayStatistics } from '#ingest/gateway.ts';
+import type { GatewayStatistics } from '#ingest/gateway-output.ts';
 import type { HubCounters } from '#live/counters.ts';
 import type { IdentityCounters } from '#identity/keyring.ts';
 import type { Pools } from '#store/pools.ts';
@@ -96,6 +96,11 @@ export function createMetrics(measured: Measured): Registry {
     'kymo_superseded_total',
     'connections closed for a newer one of the same device',
     () => gateway.superseded,
+  );
+  counter(
+    'kymo_database_changes_total',
+    'times that the database was restored or a standby took over',
+    () => gateway.databaseChanges,
   );
   counter('kymo_device_errors_total', 'errors sent to devices', () => gateway.session.errors, 'code');
 

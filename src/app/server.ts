@@ -86,7 +86,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   lifecycle.add('clock observations', () => clocks.flush());
   const bus = createMemoryBus();
   const gateway = createGateway({
-    backend: createBackend({ identity, catalogue: createCatalogue(pools), clocks }),
+    backend: createBackend({
+      identity,
+      catalogue: createCatalogue(pools),
+      clocks,
+      onRenewed: () => pools.renew(),
+    }),
     store: writer,
     bus,
     clock,

@@ -80,4 +80,6 @@ export interface ReadingChecksum {
 export interface StoreSink {
   /** The source has frames or losses to be taken at the next flush. */
   due(source: FrameSource): void;
+  /** The database is another one than before: what is under way is tried again, on a new connection. */
+  renew(): void;
 }

@@ -169,3 +169,39 @@ test('devices are listed newest first, page by page, to their own organisation o
   const foreign = await accounts.listDevices(tenantB.orgId, { cursor: first!.next, limit: 3 });
   expect(foreign!.devices).toEqual([]);
 });
+
+test('the incarnation stays while the database does, and is drawn anew, once, on another timeline', async () => {
+  const first = await identity.incarnation();
+  expect(await identity.incarnation()).toBe(first);
+  expect((await identity.nextGeneration(tenantA.device.deviceId))?.incarnation).toBe(first);
+
+  // What a promoted standby finds: the row of the timeline before.
+  await owner.query('update kymo.server set timeline = timeline - 1');
+  const other = createIdentity({ authPool: pools.auth, clock });
+  const [one, two, greeting] = await Promise.all([
+    identity.incarnation(),
+    other.incarnation(),
+    identity.nextGeneration(tenantA.device.deviceId),
+  ]);
+  expect(one).not.toBe(first);
+  expect(two).toBe(one);
+  expect(greeting?.incarnation).toBe(one);
+  const { rows } = await owner.query('select incarnation, timeline from kymo.server');
+  expect(rows).toEqual([{ incarnation: one, timeline: '1' }]);
+});
+
+test('the incarnation is drawn anew when the log ends before what was seen of it', async () => {
+  const first = await identity.incarnation();
+  const { rows } = await owner.query<{ incarnation: string }>(
+    "select kymo.incarnation('FFFFFFFF/0') as incarnation",
+  );
+  expect(rows[0]!.incarnation).not.toBe(first);
+  expect(await identity.incarnation()).toBe(rows[0]!.incarnation);
+});
+
+test('a database that says nothing of its log keeps its incarnation', async () => {
+  const first = await identity.incarnation();
+  await owner.query(`create or replace function kymo.timeline() returns bigint language sql return null::bigint;
+    create or replace function kymo.log_position() returns pg_lsn language sql return null::pg_lsn`);
+  expect(await identity.incarnation()).toBe(first);
+});

@@ -14,7 +14,7 @@ import { createTickets, type Tickets } from '#identity/tickets.ts';
 export interface DeviceGreeting {
   /** Grows with every call for this device, over all processes. */
   readonly generation: number;
-  /** The database's; changes with a restore. */
+  /** The database's; another after a restore or a promotion. */
   readonly incarnation: string;
 }
 
@@ -26,6 +26,8 @@ export interface Identity extends Tickets {
   authenticateAccess(key: string, address?: string | null): Promise<AccessIdentity | null>;
   /** Null when the device was revoked meanwhile. */
   nextGeneration(deviceId: string): Promise<DeviceGreeting | null>;
+  /** The database's incarnation now. Asked again and again, also a database whose files were put back is found out. */
+  incarnation(): Promise<string>;
   /** Makes this process forget what it knows of a device or access key that was just revoked. */
   forget(id: string): void;
   readonly counters: IdentityCounters;
@@ -36,6 +38,8 @@ export function createIdentity(options: { authPool: RolePool; clock: Clock }): I
   const failed = createFailedAttempts(clock);
   const tickets = createTickets(clock);
   const counters: IdentityCounters = { lookups: 0, failures: 0, refused: 0 };
+  /** Where the database's log ended when it was last asked for its incarnation. */
+  let logPosition: string | null = null;
   const shared = { clock, failed, counters };
   const devices = createKeyring<DeviceIdentity>({
     ...shared,
@@ -75,6 +79,12 @@ export function createIdentity(options: { authPool: RolePool; clock: Clock }): I
     async nextGeneration(deviceId) {
       const [result] = await authPool.run([generationStatement(deviceId)]);
       return (result?.rows[0] as DeviceGreeting | undefined) ?? null;
+    },
+    async incarnation() {
+      const [result] = await authPool.run([incarnationStatement(logPosition)]);
+      const { incarnation, position } = result!.rows[0] as { incarnation: string; position: string | null };
+      logPosition = position;
+      return incarnation;
     },
     forget(id) {
       devices.forget(id);
@@ -118,7 +128,15 @@ function generationStatement(deviceId: string): Statement {
     name: 'next-generation',
     text: `update kymo.device set generation = generation + 1, last_seen_at = now()
       where id = $1 and revoked_at is null
-      returning generation, (select incarnation from kymo.server) as incarnation`,
+      returning generation, kymo.incarnation() as incarnation`,
     values: [deviceId],
+  };
+}
+
+function incarnationStatement(seen: string | null): Statement {
+  return {
+    name: 'incarnation',
+    text: 'select kymo.incarnation($1::pg_lsn) as incarnation, kymo.log_position()::text as position',
+    values: [seen],
   };
 }

@@ -3,6 +3,8 @@
 import type { DeviceIdentity, EpochProgress, Frame, ReadingChecksum } from '#contract/readings.ts';
 import type { CloseReason } from '#protocol/codes.ts';
 import type { DeviceMessage, ServerMessage } from '#protocol/messages.ts';
+import type { CreditPool } from '#ingest/credit.ts';
+import type { LivePublisher } from '#ingest/live-publisher.ts';
 import type { StreamBuffer } from '#ingest/stream-buffer.ts';
 
 export type Open = Extract<DeviceMessage, { type: 'open' }>;
@@ -91,4 +93,18 @@ export function newGatewayCounters(): GatewayCounters {
     skippedClocks: 0,
     errors: {},
   };
+}
+
+export interface GatewayStatistics {
+  readonly session: Readonly<GatewayCounters>;
+  readonly live: LivePublisher['counters'];
+  readonly overwrittenFrames: number;
+  readonly droppedLosses: number;
+  readonly superseded: number;
+  readonly refusedGreetings: number;
+  /** Times that the database was found to be another one, and every device was asked to begin anew. */
+  readonly databaseChanges: number;
+  readonly connections: number;
+  readonly buffers: number;
+  readonly credit: CreditPool;
 }

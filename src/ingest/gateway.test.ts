@@ -17,6 +17,10 @@ import { dataBytes, streamHandle, wireFrame } from '#test/support/frames.ts';
 import { createManualClock } from '#test/support/manual-clock.ts';
 
 const unavailable = new AppError('store-unavailable', 'inner detail', { temporary: true });
+const incarnations = {
+  first: '00000000-0000-4000-8000-000000000000',
+  second: '00000000-0000-4000-8000-000000000002',
+};
 const device: DeviceIdentity = { deviceId: 'd1', orgId: 'o1' };
 
 const gateways: Gateway[] = [];
@@ -29,6 +33,9 @@ interface FakeDatabase {
   committed: { from: number; to: number }[];
   checksum: number | null;
   isErased: boolean;
+  incarnation: string;
+  /** What greetings still say. */
+  staleIncarnation: string | null;
   /** Draws a generation. */
   greet: () => Promise<number>;
   /** Runs before each call is answered: to fail or to delay it. */
@@ -42,6 +49,8 @@ function fakeDatabase(): FakeDatabase {
     committed: [],
     checksum: null,
     isErased: false,
+    incarnation: incarnations.first,
+    staleIncarnation: null,
     greet: async () => ++fake.generation,
     before: async () => undefined,
   };
@@ -61,8 +70,12 @@ function backendOf(fake: FakeDatabase): IngestBackend {
       return {
         identity,
         generation: await fake.greet(),
-        incarnation: '00000000-0000-4000-8000-000000000000',
+        incarnation: fake.staleIncarnation ?? fake.incarnation,
       };
+    },
+    async incarnation() {
+      await fake.before('incarnation');
+      return fake.incarnation;
     },
     async openStream(_, { definition, epoch, previousStoreLost }) {
       fake.calls.push(`open ${definition.segment} ${previousStoreLost}`);
@@ -97,7 +110,7 @@ function setUp(config: Partial<GatewayConfig> = {}) {
   const note = (message: string): void => void warnings.push(message);
   const gateway = createGateway({
     backend: backendOf(fake),
-    store: { due: (source) => void due.push(source) },
+    store: { due: (source) => void due.push(source), renew: () => void fake.calls.push('renew') },
     bus: createMemoryBus(),
     clock,
     log: { debug: () => undefined, info: () => undefined, warn: note, error: note },
@@ -198,6 +211,70 @@ test('a newer connection of the device closes the older one, which hears nothing
   const third = await connect().greet();
   expect(newer.closed).toBe('superseded');
   expect(third.closed).toBe(undefined);
+});
+
+test('another incarnation is noticed while nothing happens: devices come back and hear no acknowledgement before', async () => {
+  const { clock, fake, due, gateway, warnings, connect } = setUp();
+  const one = await (await connect(device).greet()).open(1);
+  const other = await connect({ deviceId: 'd2', orgId: 'o1' }).greet();
+  one.connection.binary(dataBytes([wireFrame(1, 0, 2)]));
+  const source = due.at(-1)!;
+  source.take(1_000);
+  clock.advance(2_000);
+  await settled();
+  expect(one.closed).toBe(undefined);
+
+  const stranger = connect();
+  fake.incarnation = incarnations.second;
+  clock.advance(3_000);
+  await settled();
+  expect(one.closed).toBe('draining');
+  expect(one.last()).toEqual({ type: 'bye', afterMs: 1_000 });
+  expect(other.closed).toBe('draining');
+  expect(stranger.closed).toBe(undefined);
+  expect(fake.calls).toContain('renew');
+  expect(warnings).toHaveLength(1);
+  expect(gateway.statistics).toMatchObject({ databaseChanges: 1, connections: 1 });
+
+  const sent = one.sent.length;
+  source.settled({ committed: [{ from: 0, to: 2 }], lost: [] });
+  await settled();
+  expect(one.sent).toHaveLength(sent);
+  const again = await connect(device).greet();
+  expect(again.last()).toMatchObject({ type: 'welcome', incarnation: incarnations.second });
+  clock.advance(4_000);
+  await settled();
+  expect(again.closed).toBe(undefined);
+});
+
+test('a device that is greeted by another database than the others sends them away first', async () => {
+  const { fake, connect } = setUp();
+  const one = await connect(device).greet();
+  fake.incarnation = incarnations.second;
+  const other = await connect({ deviceId: 'd2', orgId: 'o1' }).greet();
+  expect(one.closed).toBe('draining');
+  expect(other.last()).toMatchObject({ type: 'welcome', incarnation: incarnations.second });
+});
+
+test('a greeting that comes late from the database before is not used', async () => {
+  const { fake, connect } = setUp();
+  fake.incarnation = incarnations.second;
+  fake.staleIncarnation = incarnations.first;
+  const one = await connect(device).greet();
+  expect(one.types()).toEqual([]);
+  expect(one.closed).toBe('overloaded');
+});
+
+test('while the database does not answer, nothing is thought of its incarnation', async () => {
+  const { clock, fake, gateway, connect } = setUp();
+  const one = await connect(device).greet();
+  fake.before = async (call) => {
+    if (call === 'incarnation') throw unavailable;
+  };
+  clock.advance(10_000);
+  await settled();
+  expect(one.closed).toBe(undefined);
+  expect(gateway.statistics.databaseChanges).toBe(0);
 });
 
 test('when answers of the database overtake each other, the greater generation lives', async () => {

@@ -25,25 +25,20 @@ import {
   type ServerMessage,
   type StreamDefinition,
 } from '#protocol/messages.ts';
-import {
-  createCreditLedger,
-  createCreditPool,
-  createSpotCredit,
-  type CreditPool,
-  type SpotCredit,
-} from '#ingest/credit.ts';
+import { createCreditLedger, createCreditPool, createSpotCredit, type SpotCredit } from '#ingest/credit.ts';
 import {
   newGatewayCounters,
   type DeviceConnection,
   type DeviceTransport,
-  type GatewayCounters,
   type GatewayOutput,
+  type GatewayStatistics,
   type Greeting,
   type Open,
   type OpenAnswer,
 } from '#ingest/gateway-output.ts';
 import { createGatewaySession, type GatewaySession } from '#ingest/gateway-session.ts';
 import { createGreetings } from '#ingest/greetings.ts';
+import { createIncarnationWatch } from '#ingest/incarnation-watch.ts';
 import { createLivePublisher, type LivePublisher } from '#ingest/live-publisher.ts';
 import { openingError } from '#ingest/opening-error.ts';
 import { createResumeCheck, type ResumeCheck } from '#ingest/resume-check.ts';
@@ -55,6 +50,8 @@ export interface IngestBackend {
   authenticate(key: string, address: string): Promise<DeviceIdentity | null>;
   /** Draws the next generation of the device; null when it was revoked meanwhile. */
   greet(identity: DeviceIdentity): Promise<Greeting | null>;
+  /** The database's incarnation now, as `greet` gives it. Asked every few seconds. */
+  incarnation(): Promise<string>;
   openStream(
     identity: DeviceIdentity,
     request: { definition: StreamDefinition; epoch: string; previousStoreLost: boolean },
@@ -92,18 +89,6 @@ export const defaultGatewayConfig: GatewayConfig = {
   heartbeatMs: limits.heartbeatMs,
   drainSpreadMs: 2_000,
 };
-
-export interface GatewayStatistics {
-  readonly session: Readonly<GatewayCounters>;
-  readonly live: LivePublisher['counters'];
-  readonly overwrittenFrames: number;
-  readonly droppedLosses: number;
-  readonly superseded: number;
-  readonly refusedGreetings: number;
-  readonly connections: number;
-  readonly buffers: number;
-  readonly credit: CreditPool;
-}
 
 export interface Gateway {
   /** `known` is set when the handshake proved who this is (header or ticket). */
@@ -159,6 +144,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       if (buffers.get(handle.key)?.handle === handle) buffers.delete(handle.key);
     },
   };
+  const watch = createIncarnationWatch({ ask: () => backend.incarnation(), onChange: renew, log });
   const members = new Set<Member>();
   const newest = new Map<string, Member>();
   let superseded = 0;
@@ -176,6 +162,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   function tick(): void {
     const nowMs = clock.monotonicMs();
+    watch.tick(nowMs);
     for (const member of members) member.session.tick(nowMs);
     for (const [key, buffer] of buffers) if (buffer.listener === null && buffer.isEmpty) buffers.delete(key);
     cancelTick = clock.after(tickMs, tick);
@@ -265,6 +252,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       try {
         const identity = known ?? (key === '' ? null : await backend.authenticate(key, transport.address));
         const greeting = identity === null ? null : await greetings.greet(identity);
+        if (greeting !== null && !(await watch.confirm(greeting.incarnation))) output.close('overloaded');
         if (!members.has(member)) return;
         if (greeting !== null) {
           transport.greeted();
@@ -309,9 +297,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
 
     members.add(member);
-    if (isDraining) {
-      output.close('draining');
-    }
+    if (isDraining) output.close('draining');
     return {
       text: (text) => session.control(parseDeviceMessage(text), clock.nowUs(), clock.monotonicMs()),
       binary: (bytes) => session.data(bytes, clock.nowUs(), clock.monotonicMs()),
@@ -335,6 +321,30 @@ export function createGateway(options: GatewayOptions): Gateway {
     return older !== member;
   }
 
+  /**
+   * What was told to devices may be settled no longer. All are asked to come back, each at its own time, and nothing more
+   * is acknowledged to them until they have; frames that wait here go to the new database, whose guard decides.
+   */
+  function renew(incarnation: string): void {
+    log.warn('the database was restored, or a standby took over: devices state anew what they hold', {
+      incarnation,
+      devices: members.size,
+    });
+    store.renew();
+    for (const member of members) {
+      if (member.generation === 0) continue;
+      member.transport.sendText(goodbye());
+      member.transport.close('draining');
+      member.leave();
+    }
+    for (const buffer of buffers.values()) buffer.listener?.renewed(buffer);
+  }
+
+  function goodbye(): string {
+    const afterMs = Math.round(options.random() * config.drainSpreadMs);
+    return JSON.stringify({ type: 'bye', afterMs } satisfies ServerMessage);
+  }
+
   return {
     connect,
     openBuffer,
@@ -351,6 +361,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       },
       get refusedGreetings() {
         return greetings.counters.refused;
+      },
+      get databaseChanges() {
+        return watch.counters.changes;
       },
       get superseded() {
         return superseded;
@@ -371,13 +384,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     drain() {
       isDraining = true;
-      for (const { transport } of members)
-        transport.sendText(
-          JSON.stringify({
-            type: 'bye',
-            afterMs: Math.round(options.random() * config.drainSpreadMs),
-          } satisfies ServerMessage),
-        );
+      for (const { transport } of members) transport.sendText(goodbye());
     },
     stop() {
       cancelTick();

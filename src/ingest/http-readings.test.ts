@@ -31,6 +31,7 @@ function setUp(creditPoolBytes = defaultGatewayConfig.creditPoolBytes) {
     sources,
     before: async (): Promise<void> => undefined,
     erasedSession: '',
+    incarnation: 'first',
     /** Commits everything that waits. */
     commit() {
       const frames: Frame[] = [];
@@ -48,6 +49,7 @@ function setUp(creditPoolBytes = defaultGatewayConfig.creditPoolBytes) {
     backend: {
       authenticate: unused,
       greet: unused,
+      incarnation: async () => self.incarnation,
       checksumOf: unused,
       isErased: unused,
       endStream: unused,
@@ -61,10 +63,10 @@ function setUp(creditPoolBytes = defaultGatewayConfig.creditPoolBytes) {
         return ok({ handle: streamHandle('h', definition, epoch), progress: { committed: [], lost: [] } });
       },
     },
-    store: { due: unused },
+    store: { due: unused, renew: () => undefined },
     bus: createMemoryBus(),
     clock,
-    log: { debug: unused, info: unused, warn: unused, error: unused },
+    log: { debug: unused, info: unused, warn: () => undefined, error: unused },
     random: () => 0.5,
     config: { ...defaultGatewayConfig, creditPoolBytes },
   });
@@ -358,4 +360,35 @@ test('readings that come after their session was erased begin a new one', async 
   const later = await stored(it, { ...one(), segment: 'hand' });
   expect(later.answer.session).not.toBe(answer.session);
   expect(later.frames).toHaveLength(1);
+});
+
+test('what was answered is declared when another database may lack it; what waits is not', async () => {
+  const it = setUp();
+  await stored(it, one());
+  await stored(it, one({ x: 2 }));
+  const waiting = it.submit(device, one({ x: 3 }));
+  await turns();
+  it.clock.advance(1_000);
+  await turns();
+  it.self.incarnation = 'second';
+  it.clock.advance(2_000);
+  await turns();
+  const [source] = it.sources;
+  expect(source!.takeLosses()).toEqual([{ from: 0, to: 2, reason: 'server-restored' }]);
+  it.commit();
+  expect(await waiting).toMatchObject({ firstSeq: 2 });
+});
+
+test('a stream of which nothing was answered has nothing to declare', async () => {
+  const it = setUp();
+  const waiting = it.submit(device, one());
+  await turns();
+  it.clock.advance(1_000);
+  await turns();
+  it.self.incarnation = 'second';
+  it.clock.advance(2_000);
+  await turns();
+  expect([...it.sources].flatMap((source) => source.takeLosses())).toEqual([]);
+  it.commit();
+  await waiting;
 });

@@ -37,7 +37,8 @@ interface HttpStream {
   readonly epoch: string;
   readonly buffer: StreamBuffer;
   readonly credit: SpotCredit;
-  readonly waiting: Set<{ seq: number; done: (error: AppError | null) => void }>;
+  /** Requests that wait for their commit: from their first reading to their last. */
+  readonly waiting: Set<{ from: number; seq: number; done: (error: AppError | null) => void }>;
   nextSeq: number;
   /** Out of the cache: the buffer goes with the last that waits. */
   isForgotten: boolean;
@@ -50,7 +51,7 @@ export type SubmitReadings = (
 
 export function createHttpReadings(options: {
   gateway: Gateway;
-  store: StoreSink;
+  store: Pick<StoreSink, 'due'>;
   clock: Clock;
 }): SubmitReadings {
   const { gateway, store, clock } = options;
@@ -119,7 +120,16 @@ export function createHttpReadings(options: {
         answer.error.field === undefined ? {} : { field: answer.error.field },
       );
     const { buffer } = answer.value;
-    const waiting: HttpStream['waiting'] = new Set();
+    const stream: HttpStream = {
+      session: definition.session,
+      epoch,
+      buffer,
+      credit: gateway.createSpotCredit(STREAM_BYTES),
+      waiting: new Set(),
+      nextSeq: 0,
+      isForgotten: false,
+    };
+    const { waiting } = stream;
     buffer.listener = {
       settled: (_, progress) => {
         for (const waiter of waiting) if (contains(progress.committed, waiter.seq)) waiter.done(null);
@@ -133,20 +143,19 @@ export function createHttpReadings(options: {
         streams.delete(key);
         fail('overloaded', 'the database lost this stream; send the readings again');
       },
+      renewed() {
+        // Nobody has what was answered and is missing now: it is declared, and what is stored wins over that.
+        const to = Math.min(stream.nextSeq, ...[...waiting].map(({ from }) => from));
+        if (to === 0) return;
+        buffer.declareLost({ from: 0, to, reason: 'server-restored' });
+        store.due(buffer);
+      },
     };
     const fail = (code: string, message: string): void => {
       for (const waiter of waiting)
         waiter.done(new AppError(code, message, { temporary: code === 'overloaded' }));
     };
-    return {
-      session: definition.session,
-      epoch,
-      buffer,
-      credit: gateway.createSpotCredit(STREAM_BYTES),
-      waiting,
-      nextSeq: 0,
-      isForgotten: false,
-    };
+    return stream;
   }
 
   return async (identity, request) => {
@@ -161,7 +170,7 @@ export function createHttpReadings(options: {
         temporary: true,
       });
     stream.nextSeq += count;
-    const committed = committedOf(stream, frame.firstSeq + count - 1);
+    const committed = committedOf(stream, frame);
     buffer.push(frame, credit);
     store.due(buffer);
     gateway.live.frame(buffer.handle, frame);
@@ -170,10 +179,11 @@ export function createHttpReadings(options: {
     return { session, stream: buffer.handle.definition.stream, epoch, firstSeq: frame.firstSeq, count };
   };
 
-  function committedOf(stream: HttpStream, seq: number): Promise<void> {
+  function committedOf(stream: HttpStream, { firstSeq, count }: Frame): Promise<void> {
     return new Promise((resolve, reject) => {
       const waiter = {
-        seq,
+        from: firstSeq,
+        seq: firstSeq + count - 1,
         done(error: AppError | null): void {
           cancel();
           stream.waiting.delete(waiter);

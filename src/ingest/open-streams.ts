@@ -114,6 +114,8 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
       stream.isLost = true;
       options.lostStream(buffer);
     },
+    // The connection was closed before, and heard nothing more from its buffers.
+    renewed: () => undefined,
   };
 
   function endIfSettled(stream: OpenStream): void {

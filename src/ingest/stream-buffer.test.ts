@@ -22,6 +22,7 @@ function setUp() {
       rewind: (_, fromSeq) => void heard.push(`rewind ${fromSeq}`),
       refused: (_, message) => void heard.push(`refused ${message}`),
       unknown: () => void heard.push('unknown'),
+      renewed: () => void heard.push('renewed'),
     };
   };
   listen(buffer);

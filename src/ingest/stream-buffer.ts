@@ -29,6 +29,8 @@ export interface StreamListener {
   rewind(buffer: StreamBuffer, fromSeq: number): void;
   refused(buffer: StreamBuffer, message: string): void;
   unknown(buffer: StreamBuffer): void;
+  /** The database is another one than before: what it had acknowledged may be missing. */
+  renewed(buffer: StreamBuffer): void;
 }
 
 /** What watches all streams of the process, whoever has them open. */

@@ -15,6 +15,7 @@ import {
   newChannel,
   openMessage,
   unstatedLosses,
+  type Channel,
 } from '#sdk/device-channel.ts';
 import { changeEpoch, EPOCH_INTERVAL_MS, hasDiverged, syncRuns } from '#sdk/device-epoch.ts';
 import { grant, newSender, type Run } from '#sdk/device-sender.ts';
@@ -116,10 +117,11 @@ export function openRun(state: MachineState, run: Run): void {
   send(state, openMessage(state.store, run.log, run.channel.ref));
 }
 
-/** The incarnation counts as known once the server has stated what it has of everything that is held. */
+/** The incarnation counts as known once the server has stated what it has, or will never take, of everything held. */
 function noteIncarnation(state: MachineState, connection: Connection): void {
   if (state.store.incarnation === connection.incarnation) return;
-  for (const run of connection.runsByRef.values()) if (run.channel?.state === 'opening') return;
+  for (const { channel } of connection.runsByRef.values())
+    if (channel?.state === 'opening' || isAskedAgain(channel)) return;
   state.store.setIncarnation(connection.incarnation);
 }
 
@@ -326,6 +328,10 @@ function refuse(state: MachineState, run: Run, code: string, message: string): v
     channel.retryAtMs = nowMs(state) + waitMs;
   }
   state.effects.report({ type: 'refused', log: run.log, code, message });
+}
+
+function isAskedAgain(channel: Channel | null): boolean {
+  return channel?.state === 'refused' && channel.retryAtMs < Number.POSITIVE_INFINITY;
 }
 
 /** Asks again for a stream that was refused for the time being. */

@@ -261,6 +261,26 @@ test('an end of a stream that the restored server lacks is stated again', () => 
   expect(epochOf(b.database, foot.stream, b.store.epoch).isEnded).toBe(true);
 });
 
+test('an ended stream that a restored server cannot open yet is asked about again, also on a later connection', () => {
+  let refusal: string | null = null;
+  const b = online({ refuse: () => refusal });
+  const empty = copyOf(b.database, b.clock);
+  b.push(10);
+  b.clock.advance(60);
+  b.machine.end(foot.stream);
+  expectAllStored(b);
+  b.database = empty;
+  refusal = 'store-unavailable';
+  b.cut();
+  while (b.machine.status().phase !== 'online') b.clock.advance(10);
+  b.clock.advance(100);
+  refusal = null;
+  b.cut();
+  while (b.machine.status().phase !== 'online') b.clock.advance(10);
+  expectAllStored(b);
+  expect(b.store.incarnation).toBe(empty.incarnation);
+});
+
 test('an overflowing store declares what it dropped', () => {
   const b = createBench({ store: memoryStore({ maxBytes: 4096 }) });
   b.machine.define(foot);

@@ -163,6 +163,22 @@ test('an application role that may bypass row-level security is refused', async 
   }
 });
 
+test('after a renewal no caller gets a connection that was made before', async () => {
+  const pids = async (): Promise<unknown[]> => {
+    const answers = await Promise.all(
+      Array.from({ length: 3 }, () =>
+        pools.app.run([{ text: 'select pg_backend_pid() as pid, pg_sleep(0.05)' }]),
+      ),
+    );
+    return answers.map(([result]) => (result!.rows[0] as { pid: number }).pid);
+  };
+  const before = await pids();
+  pools.renew();
+  const after = await pids();
+  expect(after).toHaveLength(3);
+  expect(after.filter((pid) => before.includes(pid))).toEqual([]);
+});
+
 test('a database that cannot be reached is a temporary failure', async () => {
   await expect(openPools('postgres://nobody:x@127.0.0.1:1/none')).rejects.toMatchObject({
     code: 'store-unavailable',

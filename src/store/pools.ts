@@ -69,6 +69,8 @@ export interface Pools {
   readonly writer: RolePool;
   /** For the chunk writer, which keeps its own connections. */
   readonly writerUrl: string;
+  /** The database is another one than before: connections made until now serve no new caller. */
+  renew(): void;
   close(): Promise<void>;
 }
 
@@ -95,11 +97,13 @@ export async function openPools(
     await close();
     throw storeError(error);
   }
+  const roles = { app: createRolePool(app), auth: createRolePool(auth), writer: createRolePool(writer) };
   return {
-    app: createRolePool(app),
-    auth: createRolePool(auth),
-    writer: createRolePool(writer),
+    ...roles,
     writerUrl: urls.kymo_writer,
+    renew() {
+      for (const pool of Object.values(roles)) pool.renew();
+    },
     close,
   };
 }
@@ -185,15 +189,26 @@ function parseInt8(text: string): number | bigint {
   return Number.isSafeInteger(value) ? value : BigInt(text);
 }
 
-function createRolePool(pool: pg.Pool): RolePool {
+function createRolePool(pool: pg.Pool): RolePool & { renew(): void } {
   let refused = 0;
+  /** Counts renewals; a connection that was made before the last one is old. */
+  let age = 0;
+  const ages = new WeakMap<pg.PoolClient, number>();
+  pool.on('connect', (client) => ages.set(client, age));
+  const connect = async (): Promise<pg.PoolClient> => {
+    for (;;) {
+      const client = await pool.connect();
+      if (ages.get(client) === age) return client;
+      client.release(true);
+    }
+  };
   const acquire = async (): Promise<pg.PoolClient> => {
     if (pool.waitingCount >= poolLimits.maxWaiting) {
       refused++;
       throw new AppError('overloaded', 'too many requests wait for the database', { temporary: true });
     }
     try {
-      return await pool.connect();
+      return await connect();
     } catch (thrown) {
       const error = storeError(thrown);
       if (error instanceof AppError && error.code === 'overloaded') refused++;
@@ -201,6 +216,7 @@ function createRolePool(pool: pg.Pool): RolePool {
     }
   };
   return {
+    renew: () => void age++,
     async run(statements, mode = 'change') {
       const client = await acquire();
       try {

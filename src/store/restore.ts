@@ -84,9 +84,9 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoreRep
   options.onVerified?.(contents);
   try {
     await makeRoles(options.ownerUrl);
-    const incarnation = await load(options, contents);
+    await load(options, contents);
     const { applied } = await migrate(options.ownerUrl);
-    return { contents, incarnation, migrated: applied };
+    return { contents, incarnation: await readIncarnation(options.ownerUrl), migrated: applied };
   } catch (error) {
     throw storeError(error);
   }
@@ -116,8 +116,23 @@ async function makeRoles(ownerUrl: string): Promise<void> {
   }
 }
 
-/** One transaction; returns the new incarnation. */
-async function load(options: RestoreOptions, contents: BackupContents): Promise<string> {
+/** The one that servers will see: on another timeline than that of the back-up it is drawn once more. */
+async function readIncarnation(ownerUrl: string): Promise<string> {
+  const client = new pg.Client({ connectionString: ownerUrl });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ incarnation: string }>(
+      'select kymo.incarnation()::text as incarnation',
+    );
+    return rows[0]!.incarnation;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** One transaction, a new incarnation among it. */
+async function load(options: RestoreOptions, contents: BackupContents): Promise<void> {
   const client = new pg.Client({ connectionString: options.ownerUrl, keepAlive: true });
   client.on('error', () => undefined);
   try {
@@ -135,16 +150,13 @@ async function load(options: RestoreOptions, contents: BackupContents): Promise<
     await copyIn(client, options, { contents, tables });
     await setSequences(client, contents.header);
     await client.query('set local role none');
-    const { rows } = await client.query<{ incarnation: string }>(
-      'update kymo.server set incarnation = gen_random_uuid() returning incarnation::text',
-    );
+    await client.query('update kymo.server set incarnation = gen_random_uuid()');
     await client.query('commit');
     // Otherwise the first plans are made without knowing how large anything is.
     for (const { name, owner } of tables) {
       await client.query(`set role ${client.escapeIdentifier(owner)}`);
       await client.query(`analyze kymo.${client.escapeIdentifier(name)}`);
     }
-    return rows[0]!.incarnation;
   } finally {
     await client.end().catch(() => undefined);
   }

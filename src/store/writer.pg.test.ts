@@ -528,6 +528,26 @@ test.each(['lock', 'copy', 'commit'])(
   },
 );
 
+test('a flush under way when the database turns out to be another one is tried again on a new connection', async () => {
+  const one = await writer({ config: { blockedAfterMs: 60_000 } });
+  const source = await openSource();
+  const { release } = await holdCommits('kymo writer');
+  offer(one, source, 100);
+  const before = await backendWhen(`query = 'commit' and wait_event_type = 'Lock'`);
+  one.renew();
+  expect(one.counters.failures.gone).toBe(1);
+  await expect.poll(() => backendWhen(`query like '%for update%'`)).not.toBe(before);
+  expect(source.heard).toEqual([]);
+  await release();
+  expect(await one.drain(10_000)).toBe(true);
+  expect(source.heard).toEqual(['settled']);
+  await expectStoredOnce(source, 100);
+  one.renew();
+  offer(one, source, 150, 100);
+  expect(await one.drain(10_000)).toBe(true);
+  await expectStoredOnce(source, 150);
+});
+
 test('a COMMIT that happened and whose answer was lost is recognised, not repeated', async () => {
   const proxy = await startAnswerProxy(pools.writerUrl);
   endings.push(() => proxy.close());

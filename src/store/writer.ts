@@ -50,6 +50,8 @@ export function createWriter(options: WriterOptions): Writer {
   let isStopped = false;
   /** Counts abandoned connections, so that work which outlives its time-out cannot bring an old one back. */
   let attempt = 0;
+  /** Gives up the step under way; does nothing between steps. */
+  let giveUpStep = (): void => undefined;
 
   /** Events in order: a source that answers `settled` by offering more must not re-enter the machine. */
   const inbox: WriterEvent[] = [];
@@ -121,10 +123,12 @@ export function createWriter(options: WriterOptions): Writer {
       cancel();
       dispatch(event);
     };
+    const giveUp = (message: string): void => finish({ type: 'failed', kind: 'gone', message });
     const cancel = clock.after(STEP_TIMEOUT_MS, () => {
       discard();
-      finish({ type: 'failed', kind: 'gone', message: 'the database did not answer in time' });
+      giveUp('the database did not answer in time');
     });
+    giveUpStep = () => giveUp('the database is another one than before');
     work().then(finish, (error: unknown) => {
       const kind = failureKindOf(error);
       log.warn('a flush failed and will be tried again', { kind, error: messageOf(error) });
@@ -191,6 +195,10 @@ export function createWriter(options: WriterOptions): Writer {
   return {
     preparePartitions: () => database.makePartitions(),
     due: (source) => dispatch({ type: 'due', source }),
+    renew() {
+      discard();
+      giveUpStep();
+    },
     counters: machine.counters,
     get isStalled() {
       return machine.isStalled;

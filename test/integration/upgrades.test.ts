@@ -23,6 +23,7 @@ import type { ServerMessage } from '#protocol/messages.ts';
 import { DEVICE_SUBPROTOCOL, LIVE_SUBPROTOCOL } from '#protocol/version.ts';
 import { streamHandle } from '#test/support/frames.ts';
 
+const INCARNATION = '00000000-0000-4000-8000-000000000000';
 const device = { deviceId: 'd1', orgId: 'o1' };
 const viewer: AccessIdentity = { orgId: 'o1', keyId: 'k1', scope: 'read' };
 const cleanUps: (() => unknown)[] = [];
@@ -47,6 +48,7 @@ async function start(options: { proxies?: string; gateway?: Partial<GatewayConfi
     authenticateDevice: async (key, address) => ((await find('device', key, address)) ? device : null),
     authenticateAccess: async (key, address) => ((await find('access', key, address)) ? viewer : null),
     nextGeneration: async () => null,
+    incarnation: async () => INCARNATION,
     forget: () => undefined,
     counters: { lookups: 0, failures: 0, refused: 0 },
   };
@@ -57,16 +59,17 @@ async function start(options: { proxies?: string; gateway?: Partial<GatewayConfi
       greet: async (known) => ({
         identity: known,
         generation: ++generation,
-        incarnation: '00000000-0000-4000-8000-000000000000',
+        incarnation: INCARNATION,
       }),
       openStream: async (_, { definition, epoch }) =>
         ok({ handle: streamHandle('x', definition, epoch), progress: { committed: [], lost: [] } }),
+      incarnation: async () => INCARNATION,
       checksumOf: async () => null,
       isErased: async () => false,
       endStream: async () => undefined,
       recordClock: () => undefined,
     },
-    store: { due: () => undefined },
+    store: { due: () => undefined, renew: () => undefined },
     bus: createMemoryBus(),
     clock: systemClock,
     log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },

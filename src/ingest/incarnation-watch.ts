@@ -1,0 +1,63 @@
+/**
+ * Owns what this process knows of the database's incarnation. Another one means that the database was restored or a
+ * standby took over, and may lack what was acknowledged: `onChange` then makes everyone begin anew. It is asked for every
+ * LOOK_MS, and at once when a device was greeted with one that is news. Bound: one question at a time.
+ */
+
+import { messageOf } from '#base/errors.ts';
+import type { Log } from '#base/log.ts';
+
+/** How long idle devices may not know of a failover; the question costs the database less than a millisecond. */
+const LOOK_MS = 2_000;
+
+export interface IncarnationWatch {
+  /** About once a second: asks when it is time. */
+  tick(nowMs: number): void;
+  /** Whether this is the incarnation now; asks when it is another than the known one. Throws what `ask` throws. */
+  confirm(incarnation: string): Promise<boolean>;
+  readonly counters: { changes: number };
+}
+
+export interface IncarnationWatchOptions {
+  ask(): Promise<string>;
+  /** Not called for the first incarnation. */
+  onChange(incarnation: string): void;
+  readonly log: Log;
+}
+
+export function createIncarnationWatch(options: IncarnationWatchOptions): IncarnationWatch {
+  const counters = { changes: 0 };
+  let known: string | null = null;
+  let underWay: Promise<void> | null = null;
+  let lookAtMs = Number.NEGATIVE_INFINITY;
+
+  async function ask(): Promise<void> {
+    const found = await options.ask();
+    if (found === known) return;
+    const isFirst = known === null;
+    known = found;
+    if (isFirst) return;
+    counters.changes++;
+    options.onChange(found);
+  }
+
+  function look(): Promise<void> {
+    underWay ??= ask().finally(() => (underWay = null));
+    return underWay;
+  }
+
+  return {
+    counters,
+    tick(nowMs) {
+      if (nowMs < lookAtMs) return;
+      lookAtMs = nowMs + LOOK_MS;
+      look().catch((error: unknown) =>
+        options.log.debug('the incarnation could not be asked for', { error: messageOf(error) }),
+      );
+    },
+    async confirm(incarnation) {
+      if (incarnation !== known) await look();
+      return incarnation === known;
+    },
+  };
+}
