@@ -396,6 +396,4 @@ export function createGateway(options: GatewayOptions): Gateway {
   };
 }
 
-function afterThisTurn(callback: () => void): void {
-  setImmediate(callback);
-}
+const afterThisTurn = (callback: () => void): void => void setImmediate(callback);
