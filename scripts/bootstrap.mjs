@@ -1,7 +1,7 @@
 /**
  * Owns the way from a fresh clone to a running command, on any Node from 20 and with no package installed:
  * Node 24, packages, web page, then the command itself on Node 24. What is fresh is skipped without a word and
- * without the network. Usage: bootstrap.mjs start | kymo ARGS | test ARGS | check | bench NAME ARGS.
+ * without the network. Usage: bootstrap.mjs start | kymo ARGS | test ARGS | check | bench NAME ARGS | fuzz ARGS.
  */
 
 import { existsSync, readdirSync } from 'node:fs';
@@ -27,6 +27,7 @@ const commands = {
     return runCheck(node, progress);
   },
   bench: runBench,
+  fuzz: (args) => runTestProgram(['test', 'fuzz', 'command.ts'], args),
 };
 
 async function runKymo(args, progress) {
@@ -69,6 +70,14 @@ async function runBench([name, ...args]) {
   await ensurePackages('all', progress);
   await ensureWebPage(node, progress);
   return runOnNode(node, [inCheckout('bench', `${name}.ts`), ...args]);
+}
+
+/** A program under test/ that people start themselves. */
+async function runTestProgram(path, args) {
+  const progress = createProgress(process.stderr);
+  const node = await ensureNode(progress);
+  await ensurePackages('all', progress);
+  return runOnNode(node, [inCheckout(...path), ...args]);
 }
 
 function runOnNode(node, args) {

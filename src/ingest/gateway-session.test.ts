@@ -725,3 +725,12 @@ test('a stream that is erased while it is open is discarded from then on; its ne
     streams: [{ ref: 2, next: 20 }, { ref: 1 }],
   });
 });
+
+test('times that a stream without a clock has no use for are paid back with the frame', () => {
+  const it = setUp().greet();
+  const buffer = it.open(1, streamHandle('s1', { clock: 'none' }));
+  it.data([wireFrame(1, 0, 5, { deltasUs: new Uint8Array(20) })]);
+  settle(buffer, 5);
+  it.session.disconnected();
+  expect(it.pool.reservedBytes).toBe(0);
+});

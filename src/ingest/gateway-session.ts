@@ -275,7 +275,7 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
     if (mark.liveOnly) counters.liveOnlyFrames++;
     else {
       if (mark.historical) counters.historicalFrames++;
-      buffer.push(stamped, payer);
+      buffer.push(stamped, payer, frameBytes(frame));
       output.due(buffer);
     }
     if (!mark.historical) output.live(buffer, stamped);

@@ -514,6 +514,15 @@ test('more open streams than there may be are refused for now', async () => {
   expect(one.last()).toMatchObject({ code: 'overloaded', ref: 2 });
 });
 
+test('more open streams than there may be are refused also when they are opened at the same moment', async () => {
+  const { gateway, connect } = setUp({ maxBuffers: 1 });
+  const one = await connect().greet();
+  await Promise.all([one.open(1), one.open(2)]);
+  expect(one.types().slice(-2)).toEqual(['opened', 'error']);
+  expect(one.last()).toMatchObject({ code: 'overloaded', ref: 2 });
+  expect(gateway.statistics.buffers).toBe(1);
+});
+
 test('a revoked device is disconnected, and others are not', async () => {
   const { gateway, connect } = setUp();
   const one = await connect().greet();

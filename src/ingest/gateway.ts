@@ -40,7 +40,7 @@ import { createGatewaySession, type GatewaySession } from '#ingest/gateway-sessi
 import { createGreetings } from '#ingest/greetings.ts';
 import { createIncarnationWatch } from '#ingest/incarnation-watch.ts';
 import { createLivePublisher, type LivePublisher } from '#ingest/live-publisher.ts';
-import { openingError } from '#ingest/opening-error.ts';
+import { openingError, tooManyStreams } from '#ingest/opening-error.ts';
 import { createResumeCheck, type ResumeCheck } from '#ingest/resume-check.ts';
 import { createStreamBuffer, type StreamBuffer, type StreamObserver } from '#ingest/stream-buffer.ts';
 
@@ -175,13 +175,12 @@ export function createGateway(options: GatewayOptions): Gateway {
     for (const session of due) session.sendAck();
   }
 
-  /** Makes the buffer only when nothing is awaited any more before it gets its listener: an idle one is removed. */
-  function bufferOf(handle: StreamHandle): StreamBuffer {
-    let buffer = buffers.get(handle.key);
-    if (buffer === undefined) {
-      buffer = createStreamBuffer(handle, bufferCounters, observer);
-      buffers.set(handle.key, buffer);
-    }
+  /** Null: too many. Made only when nothing is awaited any more before it gets its listener: an idle one is removed. */
+  function bufferOf(handle: StreamHandle): StreamBuffer | null {
+    const known = buffers.get(handle.key);
+    if (known !== undefined || buffers.size >= config.maxBuffers) return known ?? null;
+    const buffer = createStreamBuffer(handle, bufferCounters, observer);
+    buffers.set(handle.key, buffer);
     return buffer;
   }
 
@@ -192,21 +191,21 @@ export function createGateway(options: GatewayOptions): Gateway {
     check?: ResumeCheck,
   ): Promise<Result<OpenAnswer, WireError>> {
     const { definition, epoch, previousStoreLost = false } = request;
-    if (buffers.size >= config.maxBuffers)
-      return fail({ code: 'overloaded', message: 'too many open streams' });
+    if (buffers.size >= config.maxBuffers) return fail(tooManyStreams);
     const found = await backend.openStream(identity, { definition, epoch, previousStoreLost });
     if (!found.ok) return found;
     const { handle, progress } = found.value;
     const checked = (await check?.(handle, progress)) ?? ok(null);
     if (!checked.ok) return checked;
-    return ok({ buffer: bufferOf(handle), progress, newest: checked.value });
+    const buffer = bufferOf(handle);
+    return buffer === null ? fail(tooManyStreams) : ok({ buffer, progress, newest: checked.value });
   }
 
   function connect(transport: DeviceTransport, known: DeviceIdentity | null): DeviceConnection {
     const output: GatewayOutput = {
       send: (message: ServerMessage) => transport.sendText(JSON.stringify(message)),
       close(reason) {
-        transport.close(reason);
+        if (members.has(member)) transport.close(reason);
         member.leave();
       },
       authenticate: (key) => void authenticate(key),

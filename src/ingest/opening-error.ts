@@ -4,6 +4,8 @@ import { AppError, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import type { WireError } from '#protocol/data-codec.ts';
 
+export const tooManyStreams: WireError = { code: 'overloaded', message: 'too many open streams' };
+
 /** An operational failure as the device hears it: the code if it has one of ours, never an inner message. */
 export function openingError(error: unknown, log: Log): WireError {
   if (error instanceof AppError && error.temporary)

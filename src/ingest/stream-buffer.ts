@@ -50,8 +50,11 @@ export interface StreamBufferCounters {
 export interface StreamBuffer extends FrameSource {
   /** The listener, or null while no connection has the stream open. */
   listener: StreamListener | null;
-  /** Takes a received frame that should be stored. `payer` gets its credit back. */
-  push(frame: Frame, payer: CreditPayer): void;
+  /**
+   * Takes a received frame that should be stored. `payer` gets back what was paid, `bytes` (default: what the frame takes):
+   * one that came with times that its stream has no use for was paid with them.
+   */
+  push(frame: Frame, payer: CreditPayer, bytes?: number): void;
   declareLost(loss: LossDeclaration): void;
   /** True when nothing waits here and nothing is with the store. */
   readonly isEmpty: boolean;
@@ -126,8 +129,8 @@ export function createStreamBuffer(
     get isEmpty() {
       return ring.size === 0 && replay.size === 0 && losses.size === 0 && taken.length === 0;
     },
-    push(frame, payer) {
-      const entry = { frame, bytes: frameBytes(frame), payer };
+    push(frame, payer, bytes = frameBytes(frame)) {
+      const entry = { frame, bytes, payer };
       waitingReadings += frame.count;
       if (frame.historical) {
         if (replay.isFull || replayBytes + entry.bytes > bufferLimits.replayBytes) drop(entry);

@@ -98,7 +98,7 @@ function encodeFrame(frame: DataFrame, bytes: Uint8Array, view: DataView, start:
     isUnsigned(frame.periodNs, 0xffffffff),
     'a period is 32 bits of nanoseconds; longer ones need times',
   );
-  assert(isUnsigned(frame.firstSeq, limits.seqExclusive - frame.count), 'sequence numbers end at 2^53 - 1');
+  assert(isUnsigned(frame.firstSeq, lastFirstSeq(frame.count)), 'sequence numbers end at 2^53 - 2');
   assert(isTime(frame.firstUs), 'a time is an integer in range');
   view.setUint16(start, frame.ref, true);
   view.setUint16(start + 2, frame.count, true);
@@ -156,9 +156,8 @@ function decodeFrame(bytes: Uint8Array, view: DataView, start: number): Result<D
   if (flags > FRAME_FLAG_EXPLICIT_TIMES || view.getUint16(start + 6, true) !== 0)
     return error('invalid-field', 'unknown flags', '/flags');
   const firstSeq = readSafeInt(view, start + 8);
-  // Subtracted, not added: firstSeq + count beyond 2^53 would be rounded back into the range.
-  if (firstSeq === null || firstSeq < 0 || firstSeq > limits.seqExclusive - count)
-    return error('invalid-field', 'sequence numbers are 0 to 2^53 - 1', '/firstSeq');
+  if (firstSeq === null || firstSeq < 0 || firstSeq > lastFirstSeq(count))
+    return error('invalid-field', 'sequence numbers are 0 to 2^53 - 2', '/firstSeq');
   const firstUs = readSafeInt(view, start + 16);
   if (firstUs === null || !isTime(firstUs)) return error('invalid-field', 'time out of range', '/firstUs');
   const deltaBytes = flags === 0 ? 0 : count * 4;
@@ -178,6 +177,14 @@ function decodeFrame(bytes: Uint8Array, view: DataView, start: number): Result<D
     deltasUs: deltaBytes === 0 ? null : bytes.subarray(deltasAt, payloadAt),
     payload: bytes.subarray(payloadAt, payloadAt + payloadBytes),
   });
+}
+
+/**
+ * The largest first number of a frame: the number after its last is stated in acknowledgements, so it must be one too.
+ * Subtracted, not added: beyond 2^53 a sum would be rounded back into the range.
+ */
+function lastFirstSeq(count: number): number {
+  return limits.seqExclusive - 1 - count;
 }
 
 function isTime(value: number): boolean {
