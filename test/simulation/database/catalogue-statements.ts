@@ -268,6 +268,7 @@ export const catalogueStatements: readonly (readonly [string, StatementModel])[]
   ['stored-chunks', storedChunks],
   ['device-by-key', deviceByKey],
   ['next-generation', nextGeneration],
+  ['incarnation', ({ backends }) => rowsOf({ incarnation: backends.storage.incarnation })],
   ['select 1 from kymo.session where id = (select session_id from kymo.stream', lockSessionOfStream],
   ['update kymo.stream set ended_at = now()', endStream],
   ['update kymo.session s set ended_at = now() where s.id = (select session_id', endSessionOfStream],

@@ -84,6 +84,10 @@ function createModelledBackend(backends: Backends, process: Process): IngestBack
       const row = drawn?.rows[0] as { generation: number; incarnation: string } | undefined;
       return row === undefined ? null : { identity, ...row };
     },
+    async incarnation() {
+      const [asked] = await pools.auth.run([{ name: 'incarnation', text: '' }]);
+      return (asked!.rows[0] as { incarnation: string }).incarnation;
+    },
     async openStream(identity, request) {
       const opened = await catalogue.openStream(identity, request);
       return opened.ok ? ok({ handle: opened.value.handle, progress: opened.value.progress }) : opened;
