@@ -143,10 +143,13 @@ function createPostgresConnection(options: PostgresConnectionOptions): WriterCon
       await insertLosses(client, changes);
     },
     async commit() {
-      const { command } = await client.query('commit');
+      const { command, warning } = await commitWithWarning(client);
       transactionIsOpen = false;
       // PostgreSQL answers COMMIT of a failed transaction without an error.
       if (command !== 'COMMIT') throw new Error(`commit was answered with ${command}`);
+      // The wait for a synchronous standby was cancelled, by a time-out or a person: committed, and on this machine alone.
+      // Tried again, the flush finds its ranges there, and its COMMIT waits for the standby once more.
+      if (warning !== null) throw new Error(`committed without its standby: ${warning}`);
     },
     async rollback() {
       if (!transactionIsOpen) return;
@@ -165,6 +168,20 @@ function createPostgresConnection(options: PostgresConnectionOptions): WriterCon
     },
     end: () => client.end(),
   };
+}
+
+async function commitWithWarning(client: pg.Client): Promise<{ command: string; warning: string | null }> {
+  let warning: string | null = null;
+  const note = (notice: { severity?: string | undefined; message?: string | undefined }): void => {
+    if (notice.severity === 'WARNING') warning = notice.message ?? '';
+  };
+  client.on('notice', note);
+  try {
+    const { command } = await client.query('commit');
+    return { command, warning };
+  } finally {
+    client.off('notice', note);
+  }
 }
 
 /** The guard rows, locked, and the database's time: its day, not this machine's, decides which partitions exist. */

@@ -4,8 +4,7 @@
  */
 
 import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -61,6 +60,8 @@ interface World {
   readonly server: KymoProcess;
   /** By way of the address that stays. */
   readonly ownerUrl: string;
+  /** Of the primary. */
+  readonly superuserUrl: string;
   connect(name: string, store: DeviceStore): Promise<Device>;
   /** The primary stops for a moment, and this is what a standby would have of it. */
   takeImage(): Promise<void>;
@@ -83,6 +84,7 @@ async function world(): Promise<World> {
   return {
     server,
     ownerUrl,
+    superuserUrl: primary.superuserUrl,
     async connect(name, store) {
       const key = await runKymo(['device', 'add', name, '--data', stateDir, ...settings]);
       const timing = { backoff: { baseMs: 100, capMs: 1_000 } };
@@ -236,4 +238,41 @@ test('what the device does not hold any more is declared as lost with the server
     different: 0,
     missing: total - readings,
   });
+});
+
+test('a commit that its synchronous standby has not confirmed is not acknowledged, also when the wait is cancelled', async () => {
+  const w = await world();
+  const device = await w.connect('careful', memoryStore());
+  const recording = begin(device, 'left-foot');
+  push(recording, 100);
+  expect(await device.drained({ timeoutMs: 20_000 })).toBe(true);
+  const admin = new pg.Client({ connectionString: w.superuserUrl });
+  await admin.connect();
+  endings.push(() => admin.end());
+  const standby = async (name: string): Promise<void> => {
+    await admin.query(`alter system set synchronous_standby_names = '${name}'`);
+    await admin.query('select pg_reload_conf()');
+  };
+  /** How many commits of the writer wait for the standby, and ends their wait if asked to. */
+  const waiting = async (end = false): Promise<number> => {
+    const { rowCount } = await admin.query(
+      `select case when $1 then pg_cancel_backend(pid) end from pg_stat_activity
+        where application_name = 'kymo writer' and wait_event = 'SyncRep'`,
+      [end],
+    );
+    return rowCount!;
+  };
+
+  await standby('nobody');
+  push(recording, 100);
+  for (let i = 0; i < 3; i++) {
+    await expect.poll(() => waiting(), { timeout: 10_000 }).toBe(1);
+    await waiting(true);
+    await expect.poll(() => w.server.output().split('committed without its standby').length).toBe(i + 2);
+  }
+  expect((await verdict(w.ownerUrl, recording)).stored).toBe(200);
+  expect(device.status().bufferedReadings).toBe(100);
+  await standby('');
+  expect(await device.drained({ timeoutMs: 20_000 })).toBe(true);
+  expect(await verdict(w.ownerUrl, recording)).toEqual(whole(recording));
 });
