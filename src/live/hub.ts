@@ -45,6 +45,11 @@ export interface Hub<Identity> {
   drain(): Promise<void>;
 }
 
+const parseViewerMessage = createMessageParser<ViewerMessage>(
+  viewerMessageSchemas,
+  protocolLimits.controlBytes,
+);
+
 export function createHub<Identity>(options: HubOptions<Identity>): Hub<Identity> {
   const { bus, clock, random = systemRandom, endOfTurn = afterThisTurn } = options;
   const limits: HubLimits = { ...defaultHubLimits, ...options.limits };
@@ -76,7 +81,7 @@ export function createHub<Identity>(options: HubOptions<Identity>): Hub<Identity
     clock,
     limits,
     counters,
-    parse: createMessageParser<ViewerMessage>(viewerMessageSchemas, protocolLimits.controlBytes),
+    parse: parseViewerMessage,
     join: channels.join,
     leave: channels.leave,
     ready: channels.ready,

@@ -4,6 +4,7 @@
  */
 
 import { assert } from '#base/assert.ts';
+import type { DeviceStore } from '#sdk/device-store.ts';
 
 const HALF = 2 ** 20;
 
@@ -41,4 +42,25 @@ function hashOf(id: number, axis: number): number {
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return ((h ^ (h >>> 16)) >>> 8) & 0xffffff;
+}
+
+/** The readings that a store has, settled or not. */
+export function heldIds(store: DeviceStore): Set<number> {
+  const ids = new Set<number>();
+  for (const log of store.logs()) {
+    const axes = log.definition.axes.length;
+    for (let seq = 0, isDone = false; !isDone;) {
+      const frames = store.read(log, seq, 1 << 20);
+      isDone = frames.length === 0;
+      for (const { firstSeq, count, payload } of frames) {
+        for (let i = 0; i < count; i++) {
+          const id = idOf(payload, i * log.readingBytes, axes);
+          assert(id !== null, 'a store gives back what it was given');
+          ids.add(id);
+        }
+        seq = firstSeq + count;
+      }
+    }
+  }
+  return ids;
 }

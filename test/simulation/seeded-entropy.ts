@@ -20,8 +20,10 @@ export function seedEntropy(seed: number): () => void {
   };
   const { crypto } = globalThis;
   Object.defineProperty(crypto, 'getRandomValues', { value: seeded, configurable: true, writable: true });
+  let isMine = true;
   return () => {
-    if (!isSeeded) return;
+    if (!isMine) return;
+    isMine = false;
     isSeeded = false;
     Reflect.deleteProperty(crypto, 'getRandomValues');
   };

@@ -1,6 +1,10 @@
 /** Owns a simulated viewer: a page that follows one session with the real subscriber client. */
 
-import type { Process } from '#test/simulation/scheduler.ts';
+import { integerBelow, seededRandom } from '#base/random.ts';
+import { connectLive, type LiveClient } from '#sdk/live-client.ts';
+import type { ClientHandlers } from '#test/simulation/connection.ts';
+import { WORLD_STARTS_US, type DeviceNode, type NodeContext } from '#test/simulation/device-node.ts';
+import { createSimulatedClock, type Process } from '#test/simulation/scheduler.ts';
 
 export interface ViewerPlan {
   readonly name: string;
@@ -11,9 +15,9 @@ export interface ViewerPlan {
 
 export interface ViewerNode {
   readonly name: string;
+  readonly plan: ViewerPlan;
   /** The session that it asks for. */
   readonly sessionId: string;
-  readonly plan: ViewerPlan;
   /** Null: not running. */
   readonly process: Process | null;
   boot(): void;
@@ -21,3 +25,91 @@ export interface ViewerNode {
   /** It takes nothing from its socket meanwhile. */
   setSlow(isSlow: boolean): void;
 }
+
+export interface ViewerNodeOptions extends NodeContext {
+  readonly plan: ViewerPlan;
+  readonly device: DeviceNode;
+}
+
+/** A person looks again at a session that was not there. */
+const LOOK_AGAIN_MS = 500;
+
+export function createViewerNode(options: ViewerNodeOptions): ViewerNode {
+  const { scheduler, network, observer, plan, device } = options;
+  const { name, org: orgId } = plan;
+  const clock = createSimulatedClock(scheduler, WORLD_STARTS_US, () => node.process);
+  const channel = `session/${device.sessionId}/readings`;
+  let processes = 0;
+
+  function boot(): void {
+    if (node.process !== null) return;
+    const process = scheduler.process(`${name}#${++processes}`);
+    node.process = process;
+    const client: LiveClient = connectLive({
+      url: 'ws://server/v1/live',
+      clock,
+      random: seededRandom(integerBelow(scheduler.random, 2 ** 32)),
+      ticket: () => network.ask(name, process, (server) => server.issueTicket({ name, orgId })),
+      openSocket: (url) => openSocket(process, url),
+      onReadings: (_channel, message) => observer.viewerSaw(node, message),
+      onCommitted: (_channel, streams) => observer.viewerSaw(node, streams),
+      onRefused: (_channel, code) => {
+        observer.note(`${name} is refused`, { code });
+        clock.after(LOOK_AGAIN_MS, () => client.subscribe(channel));
+      },
+      onProblem: (code, message) => observer.note(`${name} has a problem`, { code, message }),
+    });
+    client.subscribe(channel);
+  }
+
+  /** As much of a browser's WebSocket as live-client.ts uses. */
+  function openSocket(process: Process, url: string): WebSocket {
+    const ticket = decodeURIComponent(new URL(url).searchParams.get('ticket') ?? '');
+    const listeners = { message: ignore, close: ignore };
+    const handlers: ClientHandlers = {
+      opened: () => undefined,
+      text: (data) => listeners.message({ data }),
+      binary: (bytes) => listeners.message({ data: new Uint8Array(bytes).buffer }),
+      closed: (code, reason) => listeners.close({ code, reason }),
+    };
+    const socket = network.connect(name, {
+      client: process,
+      handlers,
+      upgrade: (server, request) => server.upgradeViewer(request, ticket),
+    });
+    const shown = {
+      binaryType: 'blob',
+      get readyState() {
+        return socket?.isOpen === true ? 1 : 0;
+      },
+      addEventListener: (type: keyof typeof listeners, listener: Listener) => {
+        listeners[type] = listener;
+      },
+      send: (text: string) => socket?.sendText(text),
+      close: (code: number) => socket?.close(code, ''),
+    };
+    return shown as unknown as WebSocket;
+  }
+
+  const node: { -readonly [K in keyof ViewerNode]: ViewerNode[K] } = {
+    name,
+    plan,
+    sessionId: device.sessionId,
+    process: null,
+    boot,
+    kill() {
+      const { process } = node;
+      if (process === null) return;
+      process.kill();
+      network.processDied(process, true);
+      node.process = null;
+    },
+    setSlow: (isSlow) => network.setReading(name, !isSlow),
+  };
+  network.add(name);
+  return node;
+}
+
+type Listener = (event: { data?: unknown; code?: number; reason?: string }) => void;
+
+const ignore: Listener = () => undefined;
