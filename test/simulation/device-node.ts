@@ -52,6 +52,7 @@ export interface DevicePlan {
   readonly streams: readonly StreamPlan[];
   /** Default `device`. */
   readonly clock?: 'device' | 'none';
+  /** The organisation's name. */
   readonly org: string;
 }
 

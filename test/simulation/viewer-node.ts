@@ -10,6 +10,7 @@ export interface ViewerPlan {
   readonly name: string;
   /** Whose session it watches, by index. */
   readonly device: number;
+  /** The organisation's name. */
   readonly org: string;
 }
 
@@ -28,6 +29,7 @@ export interface ViewerNode {
 
 export interface ViewerNodeOptions extends NodeContext {
   readonly plan: ViewerPlan;
+  readonly orgId: string;
   readonly device: DeviceNode;
 }
 
@@ -35,8 +37,8 @@ export interface ViewerNodeOptions extends NodeContext {
 const LOOK_AGAIN_MS = 500;
 
 export function createViewerNode(options: ViewerNodeOptions): ViewerNode {
-  const { scheduler, network, observer, plan, device } = options;
-  const { name, org: orgId } = plan;
+  const { scheduler, network, observer, plan, orgId, device } = options;
+  const { name } = plan;
   const clock = createSimulatedClock(scheduler, WORLD_STARTS_US, () => node.process);
   const channel = `session/${device.sessionId}/readings`;
   let processes = 0;

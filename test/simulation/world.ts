@@ -64,10 +64,16 @@ export function createWorld(options: WorldOptions, observer: WorldObserver): Wor
         rollUpMs,
       }),
     );
+  const orgIds = new Map<string, string>();
+  const orgIdOf = (name: string): string => {
+    const id = orgIds.get(name) ?? uuidOf('a000', orgIds.size);
+    orgIds.set(name, id);
+    return id;
+  };
   let lastReading = 0;
   const devices: DeviceNode[] = [];
   for (const [index, plan] of options.devices.entries()) {
-    const identity = { deviceId: deviceIdOf(index), orgId: plan.org };
+    const identity = { deviceId: uuidOf('8000', index), orgId: orgIdOf(plan.org) };
     const key = keyOf(index);
     database.faults.addDevice(key, identity);
     devices.push(
@@ -83,7 +89,7 @@ export function createWorld(options: WorldOptions, observer: WorldObserver): Wor
     );
   }
   const viewers = options.viewers.map((plan) =>
-    createViewerNode({ ...context, plan, device: devices[plan.device]! }),
+    createViewerNode({ ...context, plan, orgId: orgIdOf(plan.org), device: devices[plan.device]! }),
   );
   for (const server of servers) server.start();
   for (const device of devices) device.boot();
@@ -91,8 +97,8 @@ export function createWorld(options: WorldOptions, observer: WorldObserver): Wor
   return { scheduler, database, network: network.faults, servers, devices, viewers };
 }
 
-function deviceIdOf(index: number): string {
-  return `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`;
+function uuidOf(group: string, index: number): string {
+  return `00000000-0000-4000-${group}-${String(index).padStart(12, '0')}`;
 }
 
 /** As src/identity/keys.ts forms them. */
