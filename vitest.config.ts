@@ -21,6 +21,7 @@ export default defineConfig({
             'test/tidy/**/*.test.ts',
             'test/simulation/**/*.test.ts',
             'test/fuzz/**/*.test.ts',
+            'test/torture/**/*.test.ts',
             'bench/**/*.test.ts',
           ],
           exclude: [serviceTests],
