@@ -1,7 +1,8 @@
 /**
  * Owns the way from a fresh clone to a running command, on any Node from 20 and with no package installed:
  * Node 24, packages, web page, then the command itself on Node 24. What is fresh is skipped without a word and
- * without the network. Usage: bootstrap.mjs start | kymo ARGS | test ARGS | check | bench NAME ARGS | fuzz ARGS | torture ARGS.
+ * without the network. Usage: bootstrap.mjs start | kymo ARGS | test ARGS | check | bench NAME ARGS | fuzz ARGS | torture ARGS
+ * | check-model ARGS.
  */
 
 import { existsSync, readdirSync } from 'node:fs';
@@ -29,6 +30,7 @@ const commands = {
   bench: runBench,
   fuzz: (args) => runTestProgram(['test', 'fuzz', 'command.ts'], args),
   torture: (args) => runTestProgram(['test', 'torture', 'command.ts'], args),
+  'check-model': runCheckModel,
 };
 
 async function runKymo(args, progress) {
@@ -45,7 +47,7 @@ async function runTestCommand(args) {
   try {
     const node = await ensureNode(progress);
     await ensurePackages('all', progress);
-    await ensureSystemTools(progress);
+    await ensureSystemTools('test', progress);
     await ensureWebPage(node, progress);
     result = await runTests(node, args, progress);
   } catch (error) {
@@ -81,6 +83,14 @@ async function runTestProgram(path, args) {
   return runOnNode(node, [inCheckout(...path), ...args]);
 }
 
+/** Needs no packages, but Spin. */
+async function runCheckModel(args) {
+  const progress = createProgress(process.stderr);
+  const node = await ensureNode(progress);
+  await ensureSystemTools('check-model', progress);
+  return runOnNode(node, [inCheckout('model', 'check-model.ts'), ...args]);
+}
+
 function runOnNode(node, args) {
   return runInForeground(node, args, { env: environmentWithNode(node) });
 }
@@ -89,7 +99,7 @@ async function main([name, ...args]) {
   const command = Object.hasOwn(commands, name ?? '') ? commands[name] : undefined;
   if (command === undefined) {
     throw new SetupError(name === undefined ? 'Which command?' : `There is no command called ${name}.`, {
-      next: `npm start, npm test, npm run check, npm run kymo -- --help, npm run bench -- NAME`,
+      next: `npm start, npm test, npm run check, npm run kymo -- --help, npm run bench -- NAME, npm run check-model`,
       exitCode: 2,
     });
   }

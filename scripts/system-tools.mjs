@@ -1,6 +1,7 @@
 /**
  * Owns the programs that tests need and npm does not carry; system-tools.json is the table. What is missing is
- * installed from Debian's packages where we may, and named otherwise. Nothing is skipped because a tool is missing.
+ * installed from Debian's packages where we may, and named otherwise. Nothing is skipped because a tool is missing, and
+ * nothing is asked for that the command at hand does not use.
  */
 
 import { accessSync, constants } from 'node:fs';
@@ -10,14 +11,15 @@ import { inCheckout, readJson } from './checkout.mjs';
 import { runQuietly } from './child-process.mjs';
 import { SetupError } from './progress.mjs';
 
-export async function ensureSystemTools(progress) {
-  const missing = missingTools();
+/** `command`: `test` or another name that stands in `neededBy`. */
+export async function ensureSystemTools(command, progress) {
+  const missing = missingTools(command);
   if (missing.length === 0) return;
   const names = missing.map((tool) => tool.title).join(', ');
-  const packages = missing.map((tool) => tool.debianPackage);
+  const packages = missing.flatMap((tool) => tool.debianPackages);
   const privilege = await installPrivilege();
   if (privilege === undefined) {
-    throw new SetupError(`The tests need ${names}, which this machine does not have.`, {
+    throw new SetupError(`npm run ${command} needs ${names}, which this machine does not have.`, {
       next: `install it (Debian and Ubuntu: sudo apt-get install ${packages.join(' ')}), then run the same command again.`,
     });
   }
@@ -25,7 +27,7 @@ export async function ensureSystemTools(progress) {
     await apt(privilege, ['update']);
     await apt(privilege, ['install', '-y', '--no-install-recommends', ...packages]);
   });
-  const still = missingTools().map((tool) => tool.title);
+  const still = missingTools(command).map((tool) => tool.title);
   if (still.length > 0) {
     throw new SetupError(`apt-get succeeded, but ${still.join(', ')} cannot be found on the PATH.`, {
       next: 'add the directory it was installed to to the PATH, then run the same command again.',
@@ -33,9 +35,9 @@ export async function ensureSystemTools(progress) {
   }
 }
 
-function missingTools() {
+function missingTools(command) {
   const tools = readJson(inCheckout('scripts', 'system-tools.json'));
-  return tools.filter((tool) => !tool.commands.some((command) => isOnPath(command)));
+  return tools.filter(({ neededBy, commands }) => neededBy.includes(command) && !commands.some(isOnPath));
 }
 
 function isOnPath(command) {
