@@ -4,6 +4,7 @@
  */
 
 import { assert } from '#base/assert.ts';
+import { AppError } from '#base/errors.ts';
 import { integerBelow, seededRandom } from '#base/random.ts';
 import { uuidv7 } from '#base/uuid.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
@@ -52,6 +53,8 @@ export interface DevicePlan {
   readonly streams: readonly StreamPlan[];
   /** Default `device`. */
   readonly clock?: 'device' | 'none';
+  /** Where the device says who it is: in the request's header (Node), the default, or in hello (browsers). */
+  readonly auth?: 'header' | 'hello';
   /** The organisation's name. */
   readonly org: string;
 }
@@ -179,8 +182,9 @@ export function createDeviceNode(options: DeviceNodeOptions, original: Original 
     try {
       node.store = openStore(process);
     } catch (thrown) {
+      if (!(thrown instanceof AppError)) throw thrown;
       // A disk without any room: the program ends with an error, and is started again.
-      observer.note(`${name}: the store cannot be opened`, { error: String(thrown) });
+      observer.note(`${name}: the store cannot be opened`, { error: thrown.message });
       process.kill();
       node.process = null;
       scheduler.after(RESTART_MS, null, () => {
@@ -195,6 +199,7 @@ export function createDeviceNode(options: DeviceNodeOptions, original: Original 
       clock,
       random: seededRandom(integerBelow(random, 2 ** 32)),
       agent: 'simulation',
+      ...(plan.auth === 'hello' ? { key: options.key } : {}),
       timing: options.timing,
       openSocket: (handlers) => openSocket(process, handlers),
       onEvent: (event) => {
@@ -225,7 +230,7 @@ export function createDeviceNode(options: DeviceNodeOptions, original: Original 
       upgrade: (server, request) =>
         server.upgradeDevice(request, {
           node,
-          key: options.key,
+          key: plan.auth === 'hello' ? null : options.key,
           address: name,
           streamKey: (ref) => keys.get(ref) ?? null,
         }),

@@ -54,7 +54,8 @@ export interface ServerNode {
 /** A device that asks for a connection. */
 export interface DevicePeer {
   readonly node: DeviceNode;
-  readonly key: string;
+  /** Null: its hello will say it. */
+  readonly key: string | null;
   readonly address: string;
   /** What is open under a reference, as far as the server has heard. */
   readonly streamKey: (ref: number) => string | null;
@@ -86,8 +87,7 @@ interface Running {
   readonly hub: Hub<ViewerIdentity> | null;
   readonly database: ServerDatabase;
   readonly tickets: Map<string, ViewerIdentity>;
-  readonly stop: () => Promise<void>;
-  isListening: boolean;
+  phase: 'starting' | 'listening' | 'draining';
 }
 
 /** What its supervisor waits before it starts a server again that could not start. */
@@ -124,7 +124,7 @@ export function createServerNode(options: ServerNodeOptions): ServerCore {
     running = own;
     own.writer.preparePartitions().then(
       () => {
-        own.isListening = true;
+        own.phase = 'listening';
         rollUpLater(own);
       },
       (thrown: unknown) => {
@@ -170,18 +170,7 @@ export function createServerNode(options: ServerNodeOptions): ServerCore {
           onFailure: (cause) => log.error('a viewer could not be served', { error: messageOf(cause) }),
         })
       : null;
-    const stop = (): Promise<void> => stopInOrder(own);
-    const own: Running = {
-      process,
-      gateway,
-      writer,
-      hub,
-      database: access,
-      tickets: new Map(),
-      stop,
-      isListening: false,
-    };
-    return own;
+    return { process, gateway, writer, hub, database: access, tickets: new Map(), phase: 'starting' };
   }
 
   /** As `authorizeChannel` in server.ts: any other organisation's session does not exist. */
@@ -228,7 +217,7 @@ export function createServerNode(options: ServerNodeOptions): ServerCore {
     );
     if (hub !== null) lifecycle.add('viewers', () => hub.drain());
     lifecycle.add('handshakes', () => {
-      own.isListening = false;
+      own.phase = 'draining';
     });
     return lifecycle.stop();
   }
@@ -243,7 +232,9 @@ export function createServerNode(options: ServerNodeOptions): ServerCore {
   /** As upgrades.ts: who asks is known before the socket opens. */
   async function upgradeDevice(request: UpgradeRequest, peer: DevicePeer): Promise<void> {
     const own = running;
-    if (own === null || !own.isListening) return request.refuse(closeCodes.overloaded, 'HTTP 503');
+    if (own?.phase === 'draining') return request.refuse(closeCodes.overloaded, 'HTTP 503');
+    if (own?.phase !== 'listening') return request.refuse(1006, 'ECONNREFUSED');
+    if (peer.key === null) return attachDevice(own, request, { peer, known: null });
     try {
       const known = await own.database.backend.authenticate(peer.key, peer.address);
       if (known === null) return request.refuse(closeCodes.unauthenticated, 'HTTP 401');
@@ -258,7 +249,7 @@ export function createServerNode(options: ServerNodeOptions): ServerCore {
   function attachDevice(
     own: Running,
     request: UpgradeRequest,
-    { peer, known }: { peer: DevicePeer; known: DeviceIdentity },
+    { peer, known }: { peer: DevicePeer; known: DeviceIdentity | null },
   ): void {
     const accepted = request.accept();
     if (accepted === null) return;
@@ -284,7 +275,7 @@ export function createServerNode(options: ServerNodeOptions): ServerCore {
     const viewer = running?.tickets.get(ticket);
     running?.tickets.delete(ticket);
     // A browser does not tell a page why a handshake failed.
-    if (running?.isListening !== true || viewer === undefined) return request.refuse(1006, '');
+    if (running?.phase !== 'listening' || viewer === undefined) return request.refuse(1006, '');
     const { hub } = running;
     const accepted = hub === null ? null : request.accept();
     if (hub === null || accepted === null) return;
@@ -324,7 +315,9 @@ export function createServerNode(options: ServerNodeOptions): ServerCore {
     drain() {
       isWanted = false;
       const own = running;
-      if (own !== null) void own.stop().then(() => end(own));
+      if (own === null) return;
+      // A process that is stopped hears the signal when it goes on.
+      scheduler.after(0, own.process, () => void stopInOrder(own).then(() => end(own)));
     },
     upgradeDevice: (request, peer) => void upgradeDevice(request, peer),
     upgradeViewer,

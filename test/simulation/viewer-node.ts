@@ -33,8 +33,8 @@ export interface ViewerNodeOptions extends NodeContext {
   readonly device: DeviceNode;
 }
 
-/** A person looks again at a session that was not there. */
-const LOOK_AGAIN_MS = 500;
+/** A person looks again at a session that was not there, and less and less often. */
+const LOOK_AGAIN_MS = { first: 500, most: 8000 } as const;
 
 export function createViewerNode(options: ViewerNodeOptions): ViewerNode {
   const { scheduler, network, observer, plan, orgId, device } = options;
@@ -47,6 +47,7 @@ export function createViewerNode(options: ViewerNodeOptions): ViewerNode {
     if (node.process !== null) return;
     const process = scheduler.process(`${name}#${++processes}`);
     node.process = process;
+    let lookAgainMs: number = LOOK_AGAIN_MS.first;
     const client: LiveClient = connectLive({
       url: 'ws://server/v1/live',
       clock,
@@ -57,7 +58,8 @@ export function createViewerNode(options: ViewerNodeOptions): ViewerNode {
       onCommitted: (_channel, streams) => observer.viewerSaw(node, streams),
       onRefused: (_channel, code) => {
         observer.note(`${name} is refused`, { code });
-        clock.after(LOOK_AGAIN_MS, () => client.subscribe(channel));
+        clock.after(lookAgainMs, () => client.subscribe(channel));
+        lookAgainMs = Math.min(LOOK_AGAIN_MS.most, lookAgainMs * 2);
       },
       onProblem: (code, message) => observer.note(`${name} has a problem`, { code, message }),
     });

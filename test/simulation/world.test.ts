@@ -13,7 +13,10 @@ const sorted = (ids: Iterable<number>): number[] => [...ids].toSorted((a, b) => 
 
 test('without faults everything is stored once and shown to those who may see it', async () => {
   const { world, pushed, shown, stored, run } = play({
-    devices: [smallDevice, { ...smallDevice, name: 'other', store: 'memory', org: 'other clinic' }],
+    devices: [
+      smallDevice,
+      { ...smallDevice, name: 'other', store: 'memory', org: 'other clinic', auth: 'hello', clock: 'none' },
+    ],
     viewers: [
       { name: 'clinician', device: 0, org: 'clinic' },
       { name: 'stranger', device: 0, org: 'other clinic' },
