@@ -26,6 +26,11 @@ export function rangesOf(ranges: Iterable<Range>): RangeSet {
   return out;
 }
 
+/** The same of pairs [from, to), as messages and files write them. */
+export function rangesOfPairs(pairs: readonly (readonly [number, number])[]): RangeSet {
+  return rangesOf(pairs.map(([from, to]) => ({ from, to })));
+}
+
 export function union(a: RangeSet, b: RangeSet): RangeSet {
   if (b.length === 0) return a;
   const last = a.at(-1);

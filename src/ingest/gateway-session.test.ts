@@ -460,7 +460,7 @@ test('a reference is taken from open to closed, and then free again', () => {
   it.say(openMessage(1));
   expect(it.codes()).toEqual(['reference-in-use']);
   const buffer = it.open(2);
-  it.say(openMessage(2));
+  it.say({ ...openMessage(3), ref: 2 });
   expect(it.codes()).toEqual(['reference-in-use', 'reference-in-use']);
   it.say({ type: 'close', ref: 2, next: 0, ended: true });
   it.session.streamEnded(buffer);
@@ -468,6 +468,43 @@ test('a reference is taken from open to closed, and then free again', () => {
   expect(it.last()).toMatchObject({ type: 'opened', ref: 2 });
   it.data([wireFrame(2, 0, 1)]);
   expect(it.counters.frames).toBe(1);
+});
+
+test('an open stream may be opened again under its reference, which asks once more and changes nothing', () => {
+  const it = setUp().greet();
+  const buffer = it.open(1);
+  it.say({ ...openMessage(1), held: [[0, 5]] });
+  expect(it.opens.at(-1)).toMatchObject({ ref: 1, held: [[0, 5]] });
+  const newest = { seq: 4, crc32: 9, timeUs: 7 };
+  it.session.opened(
+    it.opens.at(-1)!,
+    ok({ buffer, progress: { committed: [{ from: 0, to: 5 }], lost: [] }, newest }),
+  );
+  expect(it.last()).toEqual({ type: 'opened', ref: 1, settled: { next: 5, ranges: [] }, newest });
+  it.data([wireFrame(1, 5, 1)]);
+  settle(buffer, 6);
+  it.session.sendAck();
+  expect(it.last()).toMatchObject({ type: 'ack', streams: [{ ref: 1, next: 6 }] });
+  expect(it.codes()).toEqual([]);
+});
+
+test('a stream that is refused when it is opened again is open no longer', () => {
+  const it = setUp().greet();
+  const buffer = it.open(1);
+  it.say(openMessage(1));
+  it.session.opened(it.opens.at(-1)!, fail({ code: 'new-epoch-required', message: 'a copy' }));
+  expect(buffer.listener).toBe(null);
+  it.open(1);
+  expect(it.last()).toMatchObject({ type: 'opened', ref: 1 });
+});
+
+test('a stream that turns out to be erased when it is opened again is discarded', () => {
+  const it = setUp().greet();
+  const buffer = it.open(1);
+  it.say(openMessage(1));
+  it.session.opened(it.opens.at(-1)!, fail({ code: 'erased', message: 'gone' }));
+  expect(it.last()).toMatchObject({ type: 'opened', ref: 1, discarded: true });
+  expect(buffer.listener).toBe(null);
 });
 
 test('the same stream under two references is refused', () => {
@@ -733,4 +770,22 @@ test('times that a stream without a clock has no use for are paid back with the 
   settle(buffer, 5);
   it.session.disconnected();
   expect(it.pool.reservedBytes).toBe(0);
+});
+
+test('what was declared lost and is held after all is not settled for its device, until it comes or is lost here too', () => {
+  const it = setUp().greet();
+  const buffer = it.open(1);
+  it.say({ ...openMessage(1), held: [[2, 6]] });
+  const progress = { committed: [{ from: 0, to: 2 }], lost: [{ from: 2, to: 8 }] };
+  it.session.opened(it.opens.at(-1)!, ok({ buffer, progress, newest: null }));
+  expect(it.last()).toMatchObject({ type: 'opened', settled: { next: 2, ranges: [[6, 8]] } });
+  it.data([wireFrame(1, 2, 2)]);
+  buffer.take(10);
+  buffer.settled({ committed: [{ from: 0, to: 4 }], lost: [{ from: 4, to: 8 }] });
+  it.session.sendAck();
+  expect(it.last()).toMatchObject({ type: 'ack', streams: [{ next: 4, ranges: [[6, 8]] }] });
+  it.say({ type: 'tombstone', ref: 1, from: 4, to: 6, reason: 'device-store-full' });
+  buffer.settled({ committed: [{ from: 0, to: 4 }], lost: [{ from: 4, to: 8 }] });
+  it.session.sendAck();
+  expect(it.last()).toMatchObject({ type: 'ack', streams: [{ next: 8, ranges: [] }] });
 });

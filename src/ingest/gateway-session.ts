@@ -6,6 +6,7 @@
  */
 
 import { createAllowance } from '#base/allowance.ts';
+import { subtract } from '#base/ranges.ts';
 import type { Result } from '#base/result.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
 import type { CloseReason } from '#protocol/codes.ts';
@@ -211,6 +212,7 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
       refuse({ code: 'invalid-field', message: 'a range is half-open and not empty', field: '/to' }, ref);
       return;
     }
+    stream.wanted = subtract(stream.wanted, [{ from, to }]);
     stream.buffer.declareLost({ from, to, reason });
     output.due(stream.buffer);
   }

@@ -392,6 +392,28 @@ test('the newest committed reading is stated for the device to compare, unless t
   expect(one.last()).not.toHaveProperty('newest');
 });
 
+test('of what a device holds the newest that is committed is stated, whatever else is', async () => {
+  const { fake, connect } = setUp();
+  const one = await connect().greet();
+  fake.committed = [
+    { from: 0, to: 100 },
+    { from: 110, to: 150 },
+  ];
+  fake.checksum = 5;
+  await one.open(1, { held: [[90, 105]] });
+  expect(one.last()).toMatchObject({ newest: { seq: 99 }, settled: { next: 100, ranges: [[110, 150]] } });
+  // The same reference, further down; ranges in no order, overlapping and empty ones, do no harm.
+  const held: [number, number][] = [
+    [80, 95],
+    [40, 40],
+    [20, 85],
+  ];
+  await one.open(1, { held });
+  expect(one.last()).toMatchObject({ newest: { seq: 94 } });
+  await one.open(1, { held: [[100, 110]] });
+  expect(one.last()).not.toHaveProperty('newest');
+});
+
 test('a proof of what this server does not have is not looked for', async () => {
   const { fake, connect } = setUp();
   const one = await connect().greet();

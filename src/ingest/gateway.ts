@@ -269,7 +269,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       const { identity } = session;
       if (identity === null) return;
       try {
-        const check = createResumeCheck(request.newest, backend.checksumOf);
+        const check = createResumeCheck(request, backend.checksumOf);
         session.opened(request, await openBuffer(identity, request, check));
       } catch (error) {
         session.opened(request, fail(openingError(error, log)));

@@ -4,7 +4,7 @@
  * being opened; references that the server gave up are remembered, at most as many as there are (65,536).
  */
 
-import { union } from '#base/ranges.ts';
+import { emptyRanges, intersect, rangesOfPairs, subtract, union, type RangeSet } from '#base/ranges.ts';
 import type { Result } from '#base/result.ts';
 import type { EpochProgress } from '#contract/readings.ts';
 import type { WireError } from '#protocol/data-codec.ts';
@@ -24,6 +24,8 @@ export interface OpenStream {
   /** Set while it is asked why the store does not know the stream any more. */
   isLost: boolean;
   progress: EpochProgress;
+  /** Declared lost, and held by this device after all: not settled for it, since a stored reading wins. */
+  wanted: RangeSet;
   /** The device is to be asked to send again from here; null: nothing was dropped. */
   rewindFrom: number | null;
 }
@@ -39,7 +41,7 @@ export interface OpenStreams {
   closeDiscarded(ref: number): void;
   /** The stream of this buffer was erased while it is open here. */
   erased(buffer: StreamBuffer): void;
-  /** Why this cannot be opened, or null: then `opened` must follow. */
+  /** Why this cannot be opened, or null: then `opened` must follow. What is open may be opened again under its reference. */
   begin(request: Open): WireError | null;
   opened(request: Open, answer: Result<OpenAnswer, WireError>): void;
   /** The device says that nothing more follows. */
@@ -160,8 +162,11 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
       discard(stream.ref);
     },
     wasReleased: (ref) => released.has(ref),
-    begin({ ref }) {
-      if (byRef.has(ref) || opening.has(ref) || discarded.has(ref))
+    begin({ ref, definition, epoch }) {
+      const open = byRef.get(ref)?.buffer.handle;
+      // The same once more is a further question about what is stored.
+      const isSame = open?.definition.stream === definition.stream && open.epoch === epoch;
+      if ((open !== undefined && !isSame) || opening.has(ref) || discarded.has(ref))
         return {
           code: 'reference-in-use',
           message: 'close the stream under this reference first',
@@ -175,8 +180,10 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
       opening.add(ref);
       return null;
     },
-    opened({ ref }, answer) {
+    opened({ ref, held }, answer) {
       opening.delete(ref);
+      const open = byRef.get(ref);
+      if (!answer.ok && open !== undefined) release(open);
       if (!answer.ok && answer.error.code === 'erased') {
         discard(ref);
         return;
@@ -187,27 +194,21 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
       }
       const { buffer, progress, newest } = answer.value;
       const twin = byBuffer.get(buffer);
-      if (twin !== undefined) {
+      if (twin !== undefined && twin.ref !== ref) {
         const message = `this stream is open under reference ${twin.ref}`;
         options.answerError({ code: 'reference-in-use', message, field: '/ref' }, ref);
         return;
       }
-      const stream: OpenStream = {
-        ref,
-        buffer,
-        closing: null,
-        isEnding: false,
-        isLost: false,
-        progress,
-        rewindFrom: null,
-      };
+      if (twin === undefined && open !== undefined) release(open);
+      const stream = twin ?? newOpenStream(ref, buffer, progress);
+      stream.wanted = union(stream.wanted, intersect(progress.lost, rangesOfPairs(held ?? [])));
       byRef.set(ref, stream);
       byBuffer.set(buffer, stream);
       buffer.listener = listener;
       options.send({
         type: 'opened',
         ref,
-        settled: settledOf(progress),
+        settled: settledFor(stream, progress),
         ...(newest === null ? {} : { newest: newestOf(newest, buffer) }),
       });
     },
@@ -230,7 +231,10 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
     },
     takeSettled() {
       isAckAsked = false;
-      const settled = [...unacknowledged].map(({ ref, progress }) => ({ ref, ...settledOf(progress) }));
+      const settled = [...unacknowledged].map((stream) => ({
+        ref: stream.ref,
+        ...settledFor(stream, stream.progress),
+      }));
       for (const ref of unacknowledgedDiscarded) settled.push({ ref, ...ALL_SETTLED });
       unacknowledgedDiscarded.clear();
       return settled;
@@ -251,6 +255,25 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
       unacknowledgedDiscarded.clear();
     },
   };
+}
+
+function newOpenStream(ref: number, buffer: StreamBuffer, progress: EpochProgress): OpenStream {
+  return {
+    ref,
+    buffer,
+    closing: null,
+    isEnding: false,
+    isLost: false,
+    progress,
+    wanted: emptyRanges,
+    rewindFrom: null,
+  };
+}
+
+function settledFor({ wanted }: OpenStream, progress: EpochProgress): Settled {
+  return settledOf(
+    wanted.length === 0 ? progress : { committed: progress.committed, lost: subtract(progress.lost, wanted) },
+  );
 }
 
 /** Without a device clock the stored time is that of arrival, of which the device knows nothing. */

@@ -3,7 +3,7 @@
  * one that was put back, would give numbers anew that the server has under other readings.
  */
 
-import { covers } from '#base/ranges.ts';
+import { covers, intersect, rangesOfPairs } from '#base/ranges.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import type { EpochProgress, ReadingChecksum, StreamHandle } from '#contract/readings.ts';
 import type { WireError } from '#protocol/data-codec.ts';
@@ -18,10 +18,14 @@ export type ResumeCheck = (
 ) => Promise<Result<OpenAnswer['newest'], WireError>>;
 
 /**
- * Refuses a store whose newest acknowledged reading, its `proof`, is another than the stored one. Where something newer
- * is stored, the device gets it to compare: only its own store can tell whether it gave that number to another reading.
+ * Refuses a store whose newest acknowledged reading, `newest`, is another than the stored one. Of what it `held` besides, the
+ * device gets the newest that is stored, to compare: only its own store can tell whether it gave that number to another
+ * reading. Numbers part once, where the copy was made, so that what lies below one that agrees agrees as well.
  */
-export function createResumeCheck(proof: Open['newest'], checksumOf: ChecksumOf): ResumeCheck {
+export function createResumeCheck(
+  { newest: proof, held }: Pick<Open, 'newest' | 'held'>,
+  checksumOf: ChecksumOf,
+): ResumeCheck {
   return async (handle, { committed }) => {
     if (proof !== undefined && covers(committed, { from: proof.seq, to: proof.seq + 1 })) {
       const stored = await checksumOf(handle, proof.seq);
@@ -32,7 +36,8 @@ export function createResumeCheck(proof: Open['newest'], checksumOf: ChecksumOf)
           field: '/newest/crc32',
         });
     }
-    const seq = (committed.at(-1)?.to ?? 0) - 1;
+    const compared = held === undefined ? committed : intersect(committed, rangesOfPairs(held));
+    const seq = (compared.at(-1)?.to ?? 0) - 1;
     const newest = seq < 0 || seq === proof?.seq ? null : await checksumOf(handle, seq);
     return ok(newest === null ? null : { seq, ...newest });
   };

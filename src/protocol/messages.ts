@@ -81,6 +81,8 @@ const deviceMessages = {
       newest: Type.Optional(
         Type.Object({ seq: Seq, crc32: Type.Integer({ minimum: 0, maximum: 0xffffffff }) }, strict),
       ),
+      /** Readings that the device holds and does not know to be settled: the newest of them that is committed is compared. */
+      held: Type.Optional(Ranges),
       /** This epoch replaces one whose store was lost: that one is closed with a tail of unknown length. */
       previousStoreLost: Type.Optional(Type.Boolean()),
     },
@@ -172,8 +174,8 @@ const serverMessages = {
        */
       discarded: Type.Optional(Type.Boolean()),
       /**
-       * The server's newest committed reading, unless `newest` of the device has proven it: what a device finds to be
-       * another than its own was numbered by another life of its store.
+       * The newest committed reading of those in `held`, or of all where that was not given, unless `newest` of the device
+       * has proven it: what a device finds to be another than its own was numbered by another life of its store.
        */
       newest: Type.Optional(
         Type.Object(

@@ -7,6 +7,7 @@
 import { crc32 } from '#protocol/crc32.ts';
 import { firstMissing, intersect, subtract, union, type RangeSet } from '#base/ranges.ts';
 import type { DeviceMessage } from '#protocol/messages.ts';
+import { heldStatement, type Search } from '#sdk/device-comparison.ts';
 import { cutFrame } from '#sdk/device-frame.ts';
 import type { DeviceLog, DeviceStore, Loss, StoredFrame } from '#sdk/device-store.ts';
 
@@ -28,6 +29,8 @@ export interface Channel {
   refusals: number;
   /** When it last began again at the oldest gap. */
   rewoundAtMs: number;
+  /** While it is looked for where the server's readings begin to be another's. */
+  search: Search | null;
 }
 
 export function newChannel(ref: number): Channel {
@@ -41,17 +44,25 @@ export function newChannel(ref: number): Channel {
     retryAtMs: Number.POSITIVE_INFINITY,
     refusals: 0,
     rewoundAtMs: Number.NEGATIVE_INFINITY,
+    search: null,
   };
 }
 
-export function openMessage(store: DeviceStore, log: DeviceLog, ref: number): DeviceMessage {
+/** `below`: only what is held below is to be compared. */
+export function openMessage(
+  store: DeviceStore,
+  log: DeviceLog,
+  { ref, below = log.nextSeq }: { ref: number; below?: number },
+): DeviceMessage {
   const newest = newestAcknowledged(store, log);
+  const held = heldStatement(store, log, below);
   return {
     type: 'open',
     ref,
     epoch: log.epoch,
     definition: log.definition,
     ...(newest === null ? {} : { newest }),
+    ...(held.length === 0 ? {} : { held }),
     ...(log.previousStoreLost ? { previousStoreLost: true } : {}),
   };
 }
@@ -64,20 +75,6 @@ function newestAcknowledged(store: DeviceStore, log: DeviceLog): { seq: number; 
   const frame = seq < 0 ? undefined : store.read(log, seq, 0)[0];
   if (frame === undefined || frame.firstSeq > seq) return null;
   return { seq, crc32: crc32(cutFrame(frame, seq, seq + 1).payload) };
-}
-
-/** True when `newest` of the server has a number that this store gave to another reading. */
-export function isAnothers(
-  store: DeviceStore,
-  log: DeviceLog,
-  newest: { readonly seq: number; readonly timeUs?: number; readonly crc32: number },
-): boolean {
-  const frame = newest.seq < log.nextSeq ? store.read(log, newest.seq, 0)[0] : undefined;
-  // What is no longer held cannot be compared: it was acknowledged, or is declared lost.
-  if (frame === undefined || newest.seq < frame.firstSeq) return false;
-  const own = cutFrame(frame, newest.seq, newest.seq + 1);
-  const hasOtherTime = newest.timeUs !== undefined && newest.timeUs !== own.firstUs;
-  return hasOtherTime || crc32(own.payload) !== newest.crc32;
 }
 
 /** Notes that [from, to) was sent to be stored. */

@@ -4,12 +4,12 @@
  */
 
 import { createAllowance } from '#base/allowance.ts';
-import { firstMissing, rangesOf, sizeOf, subtract, union, type RangeSet } from '#base/ranges.ts';
+import { firstMissing, rangesOfPairs, sizeOf, subtract, union, type RangeSet } from '#base/ranges.ts';
 import { errorCodes } from '#protocol/codes.ts';
 import type { ServerMessage, WireRange } from '#protocol/messages.ts';
 import { backoffMs } from '#sdk/device-backoff.ts';
+import { compare } from '#sdk/device-comparison.ts';
 import {
-  isAnothers,
   markRegressed,
   markRewound,
   newChannel,
@@ -114,7 +114,7 @@ export function openRun(state: MachineState, run: Run): void {
   run.channel = newChannel(connection.nextRef);
   connection.nextRef = (connection.nextRef + 1) % 65_536;
   connection.runsByRef.set(run.channel.ref, run);
-  send(state, openMessage(state.store, run.log, run.channel.ref));
+  send(state, openMessage(state.store, run.log, run.channel));
 }
 
 /** The incarnation counts as known once the server has stated what it has, or will never take, of everything held. */
@@ -127,7 +127,7 @@ function noteIncarnation(state: MachineState, connection: Connection): void {
 
 function settledSet(next: number, ranges: readonly WireRange[]): RangeSet {
   if (ranges.length === 0) return next === 0 ? [] : [{ from: 0, to: next }];
-  return rangesOf([{ from: 0, to: next }, ...ranges.map(([from, to]) => ({ from, to }))]);
+  return rangesOfPairs([[0, next], ...ranges]);
 }
 
 function opened(state: MachineState, connection: Connection, message: Message<'opened'>): void {
@@ -135,11 +135,14 @@ function opened(state: MachineState, connection: Connection, message: Message<'o
   if (run === undefined || run.channel === null) return;
   connection.progressMs = nowMs(state);
   if (message.discarded === true) return discard(state, connection, run);
+  const { newest, settled } = message;
+  const { ref } = run.channel;
+  const found = compare(state.store, run.log, { channel: run.channel, newest });
+  if (found.type === 'ask')
+    return send(state, openMessage(state.store, run.log, { ref, below: found.below }));
   run.channel.state = 'open';
   run.channel.retryAtMs = Number.POSITIVE_INFINITY;
-  const { newest, settled } = message;
-  const isShared = newest !== undefined && isAnothers(state.store, run.log, newest);
-  if (!isShared || renumber(state, run, acknowledgedTo(state, run), ANOTHERS))
+  if (found.type === 'own' || renumber(state, run, placeFor(state, found.fromSeq), ANOTHERS))
     settle(state, run, { settled: settledSet(settled.next, settled.ranges), isWhole: true });
   noteIncarnation(state, connection);
   state.effects.report({ type: 'settled' });
@@ -149,9 +152,9 @@ function opened(state: MachineState, connection: Connection, message: Message<'o
 const NEVER_SENT = 'the server has numbers that this store never sent';
 const ANOTHERS = 'the server has another reading under a number of this store';
 
-/** Below, the numbers are this store's own: it had been told so. Without a place for another log, everything moves. */
-function acknowledgedTo(state: MachineState, { log }: Run): number {
-  return state.store.logs().length < storeLimits.logs ? firstMissing(log.settled) : 0;
+/** Below `fromSeq` the numbers are this store's own. Without a place for another log, everything moves. */
+function placeFor(state: MachineState, fromSeq: number): number {
+  return state.store.logs().length < storeLimits.logs ? fromSeq : 0;
 }
 
 /** Goes on in a new epoch with what is not settled from `fromSeq` on. False when nothing of this one is left. */
@@ -340,7 +343,7 @@ export function retryRefused(state: MachineState, run: Run): void {
   if (channel?.state !== 'refused' || channel.retryAtMs > nowMs(state)) return;
   const { ref, refusals } = channel;
   run.channel = { ...newChannel(ref), refusals };
-  send(state, openMessage(state.store, run.log, run.channel.ref));
+  send(state, openMessage(state.store, run.log, run.channel));
 }
 
 /** Readings that were given a number and are not settled, over all logs. */

@@ -416,8 +416,11 @@ test('numbers that this store never sent are left to the copy that did', () => {
   expect(all.toSorted()).toEqual([...original.pushed, ...copy.pushed].toSorted());
 });
 
-/** A store of which an old copy was put back: its numbers from 20 to 49 the server has from the other life. */
-function oldCopy() {
+/**
+ * A store of which an old copy was put back: of the first 20 numbers it knows that they are settled, `shared` more it has
+ * like the server, and those up to 50 the server has from the other life.
+ */
+function oldCopy(shared = 0) {
   const clock = createTestClock();
   const original = online({ clock });
   const copy = online({
@@ -429,8 +432,10 @@ function oldCopy() {
   clock.advance(60);
   for (const b of [original, copy]) b.server!.commit();
   clock.advance(60);
+  for (const b of [original, copy]) b.push(shared);
+  clock.advance(60);
   copy.kill();
-  original.push(30);
+  original.push(30 - shared);
   clock.advance(60);
   original.server!.commit();
   clock.advance(60);
@@ -439,13 +444,18 @@ function oldCopy() {
 }
 
 test.each([
-  ['readings of its own', 1000],
-  ['the same values at other times', 20],
-])('an old copy that recorded %s offline and was restarted loses none of them', (_, firstValue) => {
-  const { clock, original, store } = oldCopy();
+  ['readings of its own', { firstValue: 1000, count: 60, shared: 0 }],
+  ['the same values at other times', { firstValue: 20, count: 60, shared: 0 }],
+  ['less than the other life', { firstValue: 1000, count: 12, shared: 0 }],
+  ['one reading', { firstValue: 1000, count: 1, shared: 0 }],
+  ['more than the other life after unacknowledged readings', { firstValue: 1000, count: 60, shared: 7 }],
+  ['less than the other life after unacknowledged readings', { firstValue: 1000, count: 3, shared: 18 }],
+])('an old copy that recorded %s offline and was restarted loses none of them', (_, copied) => {
+  const { firstValue, count, shared } = copied;
+  const { clock, original, store } = oldCopy(shared);
   const offline = createBench({ clock, database: original.database, store, firstValue });
   offline.machine.define(foot);
-  offline.push(60);
+  offline.push(count);
   clock.advance(100);
   offline.kill();
   const again = createBench({ clock, database: original.database, store, firstValue: 5000 });

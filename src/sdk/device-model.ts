@@ -6,7 +6,16 @@
 
 import { assert } from '#base/assert.ts';
 import type { Clock } from '#base/clock.ts';
-import { covers, firstMissing, rangesOf, subtract, union, type RangeSet } from '#base/ranges.ts';
+import {
+  covers,
+  firstMissing,
+  intersect,
+  rangesOf,
+  rangesOfPairs,
+  subtract,
+  union,
+  type RangeSet,
+} from '#base/ranges.ts';
 import { uuidv7 } from '#base/uuid.ts';
 import { crc32 } from '#protocol/crc32.ts';
 import { decodeData, frameBytes, readingTimeUs, type DataFrame } from '#protocol/data-codec.ts';
@@ -29,9 +38,7 @@ export function createTestClock(startUs = 1_700_000_000_000_000): TestClock {
     after: (delayMs, callback) => {
       const entry = { atMs: nowMs + delayMs, callback };
       due.push(entry);
-      return () => {
-        due = due.filter((other) => other !== entry);
-      };
+      return () => void (due = due.filter((other) => other !== entry));
     },
     advance: (ms) => {
       const endMs = nowMs + ms;
@@ -44,9 +51,7 @@ export function createTestClock(startUs = 1_700_000_000_000_000): TestClock {
       }
       nowMs = endMs;
     },
-    setWall: (us) => {
-      wallUs = us - nowMs * 1000;
-    },
+    setWall: (us) => void (wallUs = us - nowMs * 1000),
   };
 }
 
@@ -117,7 +122,7 @@ export interface ModelOptions {
   /** Server time minus device time, microseconds. */
   readonly offsetUs?: number;
   /** Answers an `open` with this error code instead. */
-  readonly refuse?: (open: Extract<DeviceMessage, { type: 'open' }>) => string | null;
+  readonly refuse?: (open: Open) => string | null;
 }
 
 /** The server's end of one connection. */
@@ -140,6 +145,8 @@ export interface ModelConnection {
   send(message: ServerMessage): void;
 }
 
+type Open = Extract<DeviceMessage, { type: 'open' }>;
+
 interface OpenStream {
   readonly ref: number;
   readonly stream: string;
@@ -147,6 +154,8 @@ interface OpenStream {
   pending: { firstSeq: number; contents: string[] }[];
   losses: { from: number; to: number; reason: string }[];
   close: { next: number; ended: boolean } | null;
+  /** Declared lost, and held by the device after all. */
+  wanted: RangeSet;
 }
 
 interface ModelState {
@@ -227,7 +236,7 @@ function take(state: ModelState, message: DeviceMessage): void {
     case 'open':
       return opened(state, message);
     case 'tombstone':
-      return void streamOf(state, message.ref).losses.push(message);
+      return declared(streamOf(state, message.ref), message);
     case 'close':
       if (state.discarded.delete(message.ref)) return send({ type: 'closed', ref: message.ref });
       streamOf(state, message.ref).close = message;
@@ -242,15 +251,20 @@ function take(state: ModelState, message: DeviceMessage): void {
   }
 }
 
+function declared(stream: OpenStream, loss: Extract<DeviceMessage, { type: 'tombstone' }>): void {
+  stream.wanted = subtract(stream.wanted, [loss]);
+  stream.losses.push(loss);
+}
+
 function streamOf(state: ModelState, ref: number): OpenStream {
   const found = state.open.get(ref);
   assert(found !== undefined, `reference ${ref} is open`);
   return found;
 }
 
-function opened(state: ModelState, message: Extract<DeviceMessage, { type: 'open' }>): void {
+function opened(state: ModelState, message: Open): void {
   const { database, send, refuse } = state.options;
-  const { ref, epoch, definition, newest } = message;
+  const { ref, epoch, definition, newest, held } = message;
   if (database.erased.has(definition.stream)) {
     state.discarded.add(ref);
     return send({ type: 'opened', ref, settled: { next: 2 ** 53 - 1, ranges: [] }, discarded: true });
@@ -260,19 +274,31 @@ function opened(state: ModelState, message: Extract<DeviceMessage, { type: 'open
   const code =
     refuse?.(message) ?? (kept !== undefined && crcOf(kept) !== newest!.crc32 ? 'new-epoch-required' : null);
   if (code !== null) return send({ type: 'error', code, message: code, ref });
-  assert(!state.open.has(ref), 'a reference names one stream');
+  const stream = streamFor(state, message);
   stored.replacedOther ||= message.previousStoreLost ?? false;
-  state.open.set(ref, { ref, stream: definition.stream, epoch, pending: [], losses: [], close: null });
-  const seq = (stored.committed.at(-1)?.to ?? 0) - 1;
+  state.open.set(ref, stream);
+  stream.wanted = union(stream.wanted, intersect(stored.lost, rangesOfPairs(held ?? [])));
+  const compared = held === undefined ? stored.committed : intersect(stored.committed, rangesOfPairs(held));
+  const seq = (compared.at(-1)?.to ?? 0) - 1;
   const reading = seq < 0 || seq === newest?.seq ? undefined : stored.readings.get(seq);
   send({
     type: 'opened',
     ref,
-    settled: statement(stored),
+    settled: statement(stored, stream.wanted),
     ...(reading === undefined
       ? {}
       : { newest: { seq, timeUs: Number(reading.split(' ')[0]), crc32: crcOf(reading) } }),
   });
+}
+
+/** The same may be opened again under its reference. */
+function streamFor(state: ModelState, { ref, definition: { stream }, epoch }: Open): OpenStream {
+  const known = state.open.get(ref);
+  assert(
+    known === undefined || (known.stream === stream && known.epoch === epoch),
+    'a reference names one stream',
+  );
+  return known ?? { ref, stream, epoch, pending: [], losses: [], close: null, wanted: [] };
 }
 
 /** The model keeps a reading as `time crc bytes`. */
@@ -280,8 +306,8 @@ function crcOf(content: string): number {
   return Number(content.split(' ')[1]);
 }
 
-function statement(epoch: ModelEpoch): { next: number; ranges: [number, number][] } {
-  const settled = union(epoch.committed, epoch.lost);
+function statement(epoch: ModelEpoch, wanted: RangeSet): { next: number; ranges: [number, number][] } {
+  const settled = union(epoch.committed, subtract(epoch.lost, wanted));
   const next = firstMissing(settled);
   return {
     next,
@@ -334,7 +360,7 @@ function commit(state: ModelState, isTaken: () => boolean): void {
     }
     stream.pending = left;
     stream.losses = [];
-    streams.push({ ref: stream.ref, ...statement(stored) });
+    streams.push({ ref: stream.ref, ...statement(stored, stream.wanted) });
     if (stream.close === null || left.length > 0) continue;
     const whole = { from: 0, to: stream.close.next };
     assert(
