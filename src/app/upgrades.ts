@@ -126,6 +126,8 @@ function refuse(socket: Duplex, status: 401 | 403 | 404 | 429 | 500 | 503): void
       : status === 429 || status === 503
         ? 'Retry-After: 1\r\n'
         : '';
+  // Nobody reads this socket any more, so it would not hear that its peer closes, and stay for ever.
+  socket.once('finish', () => socket.destroy());
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${extra}Connection: close\r\nContent-Length: 0\r\n\r\n`,
   );

@@ -14,6 +14,7 @@ import { runInNewContext } from 'node:vm';
 import { messageOf } from '#base/errors.ts';
 import { problemOf, runCampaign, type CampaignReport, type Failure } from '#test/fuzz/campaign.ts';
 import { keptCases } from '#test/fuzz/corpus.ts';
+import { runSiege } from '#test/fuzz/sockets/siege-run.ts';
 import { caseToJson, readCase } from '#test/fuzz/step.ts';
 import { targetNamed, targets } from '#test/fuzz/targets.ts';
 import type { Target } from '#test/fuzz/target.ts';
@@ -28,6 +29,10 @@ Gives hostile input to the parts of Kymo that read what others send, and checks 
                  answer or moment, and a case is a sequence of them
   --target T     only this one:
 ${targets.map(({ name, about }) => `                   ${name.padEnd(10)} ${about}`).join('\n')}
+                   sockets    clients of every bad kind against a real server process, while an honest device
+                              streams; needs what npm test needs, and runs only when it is named
+  --half-open N  sockets: connections that stay half open (default 1000; the limit of open files is the
+                 most, for server and client each)
   --seed S       begin with this seed; the same seed does the same again (default: a fresh one)
   --input FILE   run the case of this file alone (test/fuzz/corpus has those that once failed)
   --situations   list which situations were reached how often
@@ -42,6 +47,7 @@ async function main(args: readonly string[]): Promise<number> {
       target: { type: 'string' },
       seed: { type: 'string' },
       input: { type: 'string' },
+      'half-open': { type: 'string', default: '1000' },
       situations: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -53,6 +59,8 @@ async function main(args: readonly string[]): Promise<number> {
   if (values.input !== undefined) return replay(values.input);
   const inputs = countOf('--inputs', values.inputs);
   const seed = values.seed === undefined ? randomInt(2 ** 31) : countOf('--seed', values.seed);
+  if (values.target === 'sockets')
+    return siege({ seed, inputs, halfOpen: countOf('--half-open', values['half-open']) });
   const chosen = values.target === undefined ? targets : [named(values.target)];
   console.log(`seed ${seed}: ${inputs} inputs for ${chosen.map(({ name }) => name).join(', ')}`);
   let failures = 0;
@@ -97,6 +105,22 @@ async function run(target: Target, inputs: number, seed: number): Promise<Campai
   );
   if (report.refusals.size > 0) console.log(table(report.refusals));
   return report;
+}
+
+async function siege(options: { seed: number; inputs: number; halfOpen: number }): Promise<number> {
+  console.log(`seed ${options.seed}: ${options.inputs} inputs for a real server`);
+  const outcome = await runSiege({ ...options, tell: (line) => console.log(`  ${line}`) });
+  const { report, before, after } = outcome;
+  console.log(
+    `sockets: ${report.inputs} inputs over ${report.connections} connections, ${outcome.halfOpen} half open at once; ` +
+      `server heap ${before.heapMib} to ${after.heapMib} MiB, resident ${before.rssMib} to ${after.rssMib} MiB, ` +
+      `descriptors ${before.descriptors} to ${after.descriptors}; errors heard ${report.errors}, counted ` +
+      `${outcome.countedErrors}; honest device: ${outcome.reconnects} reconnects, all acknowledged: ${outcome.isDrained}`,
+  );
+  console.log(table(report.answers));
+  for (const problem of report.problems) console.log(`FAILED ${problem}`);
+  const isFine = report.problems.size === 0 && outcome.isDrained && outcome.exitCode === 0;
+  return isFine ? 0 : 1;
 }
 
 /** What is live after a full collection. */

@@ -97,7 +97,7 @@ async function start(options: { proxies?: string; gateway?: Partial<GatewayConfi
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   });
-  return { port, state, asked, attached, tickets, gateway, refuseAll };
+  return { port, server, state, asked, attached, tickets, gateway, refuseAll };
 }
 
 type Started = Awaited<ReturnType<typeof start>>;
@@ -215,6 +215,24 @@ test('an address that is none, and a handshake that is none, are refused and har
     'HTTP/1.1 400 Bad Request',
   );
   expect((await open(it, '/v1/device')).status).toBe(101);
+});
+
+// Nobody read the socket any more, so its end was never heard: each such handshake cost a descriptor for ever.
+test('a refused handshake is let go of, also when its client stays, or goes on talking and then leaves', async () => {
+  const it = await start();
+  const connections = (): Promise<number> =>
+    new Promise((resolve) => it.server.getConnections((_, count) => resolve(count)));
+  const request = 'GET /v1/live HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+  for (const isLeaving of [false, true]) {
+    const socket = connectTcp({ port: it.port, host: '127.0.0.1', allowHalfOpen: true });
+    cleanUps.push(() => socket.destroy());
+    socket.on('error', () => undefined);
+    socket.write(request);
+    await once(socket, 'data');
+    socket.write('more');
+    if (isLeaving) socket.end();
+  }
+  await expect.poll(connections).toBe(0);
 });
 
 test('a database that is away is answered with "later", not with "unknown"', async () => {

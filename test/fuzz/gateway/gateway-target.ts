@@ -75,10 +75,15 @@ function dataStep(who: number, chance: Chance): Step {
   return { do: 'data', who, bytes: encodeRaw(message) };
 }
 
+/** The text of a valid message of a device, with numbers at the edges of what is valid. */
+export function generateText(chance: Chance): string {
+  return JSON.stringify(anyMessage(chance));
+}
+
 function textStep(who: number, chance: Chance): Step {
   if (chance.is(0.003)) return { do: 'text', who, text: bomb(chance) };
-  const step = say(who, anyMessage(chance));
-  return chance.is(0.25) ? { ...step, text: varyText(step.text!, chance) } : step;
+  const text = generateText(chance);
+  return { do: 'text', who, text: chance.is(0.25) ? varyText(text, chance) : text };
 }
 
 function say(who: number, said: DeviceMessage): Step & { text: string } {
@@ -99,7 +104,6 @@ function open(ref: number, stream: number, chance: Chance): DeviceMessage {
   };
 }
 
-/** A valid message, with numbers at the edges of what is valid. */
 function anyMessage(chance: Chance): DeviceMessage {
   const ref = chance.is(0.95) ? chance.below(REFS) : chance.below(65_536);
   const seq = (): number => {
