@@ -305,6 +305,18 @@ test('a store opens on a full disk, and its readings can be sent', () => {
   expect(openModel(disk, { boot: 'boot:c' }).epoch).not.toBe(first.epoch);
 });
 
+test('a store that finds no room to open, or to close, gives its lock back all the same', () => {
+  const disk = createDiskModel();
+  disk.capacityBytes = 150;
+  expect(() => fileStore('/store', { disk })).toThrow(expect.objectContaining({ code: 'overloaded' }));
+  disk.capacityBytes = Number.POSITIVE_INFINITY;
+  const store = fileStore('/store', { disk });
+  disk.capacityBytes = 0;
+  store.close();
+  disk.capacityBytes = Number.POSITIVE_INFINITY;
+  fileStore('/store', { disk }).close();
+});
+
 test('a frame whose bytes changed after it was written is a loss when it is read', () => {
   const disk = createDiskModel();
   const store = openModel(disk);
