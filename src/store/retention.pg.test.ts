@@ -8,11 +8,12 @@ import type { StreamHandle } from '#contract/readings.ts';
 import { createCatalogue } from '#store/catalogue.ts';
 import { erase } from '#store/erasure.ts';
 import { createLegalHolds } from '#store/legal-holds.ts';
-import { ensurePartitions, makePartitions } from '#store/partitions.ts';
+import { classTable, ensurePartitions, makePartitions, partitionName } from '#store/partitions.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createRetentionTask } from '#store/retention.ts';
 import { createRollupTask } from '#store/rollup-keeper.ts';
 import { createSealTask } from '#store/seal-task.ts';
+import { unsealSession } from '#store/unsealing.ts';
 import type { UpkeepTask } from '#store/upkeep.ts';
 import { connectWriterDatabase } from '#store/postgres-writer.ts';
 import { createWriter } from '#store/writer.ts';
@@ -364,6 +365,48 @@ test('sealed readings are dropped by the day of their commit; the hot day that s
   // Late readings of a past day are filed under the day of their own commit.
   await store([young], 10, 0);
   expect(await storedSeqs(young)).toEqual([10]);
+});
+
+test('a day that unsealing made for readings to come back is not dropped before they are there', async () => {
+  const source = await storeNew(4);
+  await runAll(createSealTask());
+  await runAll(task());
+  expect(await agesOf()).toEqual([]);
+  // What unsealing does first, and then the retention task of a server beside it.
+  await tables.query('insert into kymo.seal_hold (stream_id, org_id) values ($1, $2)', [
+    source.handle.definition.stream,
+    source.handle.orgId,
+  ]);
+  await makeDay(4, [source.handle.retentionClass]);
+  await runAll(task());
+  expect(await agesOf()).toEqual([4]);
+  await unsealSession(tables, source.handle.definition.session);
+  expect(await storedSeqs(source)).not.toEqual([]);
+  await runAll(task());
+  expect(await storedSeqs(source)).not.toEqual([]);
+});
+
+test('unsealing waits for a day that retention had taken out already, and writes into it when it is back', async () => {
+  const source = await storeNew(4);
+  await runAll(createSealTask());
+  await runAll(task());
+  await makeDay(4, [source.handle.retentionClass]);
+  const name = partitionName({
+    table: 'chunk',
+    retentionClass: source.handle.retentionClass,
+    day: new Date(Date.now() - 4 * 86_400_000).toISOString().slice(0, 10),
+  });
+  await tables.query(`comment on table kymo.${name} is 'kymo: retention drops this'`);
+  await tables.query(
+    `alter table kymo.${classTable('chunk', source.handle.retentionClass)} detach partition kymo.${name}`,
+  );
+  const unsealing = unsealSession(tables, source.handle.definition.session);
+  const isHeld = async () => (await tables.query('select from kymo.seal_hold')).rowCount;
+  await expect.poll(isHeld).toBe(1);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await runAll(task());
+  expect(await unsealing).toMatchObject({ streams: 1, blocks: 1 });
+  expect(await storedSeqs(source)).not.toEqual([]);
 });
 
 test('two servers at once drop every day once', async () => {

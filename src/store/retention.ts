@@ -145,7 +145,7 @@ async function thinOne(round: Round): Promise<Found> {
 /** Days of the past in which nothing is left: hot ones once all is sealed, sealed ones once there is no hot one. */
 async function dropEmpty(round: Round): Promise<Found> {
   for (const partition of attached(round))
-    if (mayBeEmpty(round, partition) && (await isEmpty(round.client, partition)))
+    if (mayBeEmpty(round, partition) && (await isUnused(round, partition)))
       return detach(round, partition, 'concurrently');
   return 'none';
 }
@@ -189,7 +189,7 @@ async function finish(round: Round, partition: Partition): Promise<Found> {
   return underHolds<Found>(client, async () => {
     const { name, day, retentionClass } = partition;
     const isOver = isExpired(partition, today, rules) && !(await hasHeld(client, partition));
-    if (isOver || (mayBeEmpty(round, partition) && (await isEmpty(client, partition)))) {
+    if (isOver || (mayBeEmpty(round, partition) && (await isUnused(round, partition)))) {
       await client.query(`drop table kymo.${name}`);
       counters[isOver ? 'droppedPartitions' : 'emptyPartitions']++;
       log.info('a day of readings was dropped', { day, retentionClass, reason: isOver ? 'over' : 'empty' });
@@ -272,9 +272,18 @@ async function hasHeld(client: pg.PoolClient, { name }: Partition): Promise<bool
   return rows[0]!.held;
 }
 
-async function isEmpty(client: pg.PoolClient, { name }: Partition): Promise<boolean> {
-  const { rows } = await client.query<{ some: boolean }>(`select exists (select from kymo.${name}) as some`);
-  return !rows[0]!.some;
+/** Nothing is in it, and nothing is about to come back: sealed readings of the day whose stream is held are unsealed. */
+async function isUnused({ client, partitions }: Round, partition: Partition): Promise<boolean> {
+  const sealed = partitionName({ ...partition, table: 'sealed_chunk' });
+  const mayComeBack = partition.table === 'chunk' && partitions.some(({ name }) => name === sealed);
+  const comesBack = mayComeBack
+    ? `exists (select from kymo.seal_hold h where exists (
+         select from kymo.${sealed} s where s.stream_id = h.stream_id))`
+    : 'false';
+  const { rows } = await client.query<{ used: boolean }>(
+    `select exists (select from kymo.${partition.name}) or ${comesBack} as used`,
+  );
+  return !rows[0]!.used;
 }
 
 async function readToday(client: pg.PoolClient, shift: number): Promise<string> {

@@ -14,6 +14,9 @@ import { ensurePartition, nextHotPiece, noteSealed, sealNext, underGuard } from 
 /** What the writer makes of a flush of a fast stream (flush-plan.ts). */
 const HOT_READINGS = 500;
 const SEGMENT_BYTES = 24;
+/** Dropping a day takes retention some steps, of which each waits for readers for seconds at most. */
+const DAY_ATTEMPTS = 60;
+const DAY_WAIT_S = 0.5;
 
 export interface SealingProgress {
   readonly readings: number;
@@ -215,8 +218,32 @@ const INSERT_HOT_SQL = `
 async function unsealRow(client: pg.ClientBase, row: SealedRow): Promise<boolean> {
   const [plain] = unpackChunks([row]);
   const chunks = cutChunk({ ...plain!, firstSeq: Number(row.first_seq) });
+  const day = { retentionClass: row.retention_class, day: row.day };
+  for (let attempt = 1; ; attempt++) {
+    await ensurePartition(client, 'chunk', day);
+    try {
+      return await writeBack(client, row, chunks);
+    } catch (error) {
+      if (!lacksPartition(error)) throw error;
+      if (attempt === DAY_ATTEMPTS)
+        throw new AppError('conflict', `the day ${row.day} is being dropped: try again`, {
+          temporary: true,
+          cause: error,
+        });
+      // Retention took the empty day out just before it saw that this stream is held, and now puts it back or drops it.
+      await client.query('select pg_sleep($1)', [DAY_WAIT_S]);
+    }
+  }
+}
+
+/** check_violation without a constraint name: the day has no partition, or none that is attached. */
+function lacksPartition(error: unknown): boolean {
+  const { code, constraint } = error as { code?: unknown; constraint?: unknown };
+  return code === '23514' && constraint === undefined;
+}
+
+function writeBack(client: pg.ClientBase, row: SealedRow, chunks: readonly HotChunk[]): Promise<boolean> {
   const where = [row.stream_id, row.epoch, row.day, row.retention_class];
-  await ensurePartition(client, 'chunk', { retentionClass: row.retention_class, day: row.day });
   return underGuard(client, { streamId: row.stream_id, epoch: row.epoch }, async () => {
     const deleted = await client.query(DELETE_SEALED_SQL, [...where, row.first_seq, row.n]);
     if (deleted.rowCount !== 1) return false;
