@@ -213,6 +213,27 @@ test('a newer connection of the device closes the older one, which hears nothing
   expect(third.closed).toBe(undefined);
 });
 
+test('epochs of one stream are opened in the order in which the device asks, and other streams do not wait', async () => {
+  const { fake, connect } = setUp();
+  const one = await connect(device).greet();
+  const answers: (() => void)[] = [];
+  fake.before = (call) =>
+    call === 'open' ? new Promise((resolve) => void answers.push(resolve)) : Promise.resolve();
+  const { definition } = streamHandle('s1');
+  await one.open(1, { definition, epoch: '1111111111111111' });
+  // The older epoch is closed by this one only when the database has heard of it before.
+  await one.open(2, { definition, epoch: '2222222222222222', previousStoreLost: true });
+  await one.open(3);
+  const opens = (): string[] => fake.calls.filter((call) => call.startsWith('open'));
+  expect(opens()).toEqual(['open s1 false', 'open s3 false']);
+  answers.shift()!();
+  await settled();
+  expect(opens()).toEqual(['open s1 false', 'open s3 false', 'open s1 true']);
+  for (const answer of answers) answer();
+  await settled();
+  expect(one.sent.flatMap((message) => (message.type === 'opened' ? [message.ref] : []))).toEqual([1, 3, 2]);
+});
+
 test('another incarnation is noticed while nothing happens: devices come back and hear no acknowledgement before', async () => {
   const { clock, fake, due, gateway, warnings, connect } = setUp();
   const one = await (await connect(device).greet()).open(1);

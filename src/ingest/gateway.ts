@@ -41,6 +41,7 @@ import { createGreetings } from '#ingest/greetings.ts';
 import { createIncarnationWatch } from '#ingest/incarnation-watch.ts';
 import { createLivePublisher, type LivePublisher } from '#ingest/live-publisher.ts';
 import { openingError, tooManyStreams } from '#ingest/opening-error.ts';
+import { createOpeningOrder } from '#ingest/opening-order.ts';
 import { createResumeCheck, type ResumeCheck } from '#ingest/resume-check.ts';
 import { createStreamBuffer, type StreamBuffer, type StreamObserver } from '#ingest/stream-buffer.ts';
 
@@ -202,6 +203,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   }
 
   function connect(transport: DeviceTransport, known: DeviceIdentity | null): DeviceConnection {
+    const inOrder = createOpeningOrder();
     const output: GatewayOutput = {
       send: (message: ServerMessage) => transport.sendText(JSON.stringify(message)),
       close(reason) {
@@ -209,7 +211,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         member.leave();
       },
       authenticate: (key) => void authenticate(key),
-      openStream: (request) => void open(request),
+      openStream: (request) => inOrder(request.definition.stream, () => open(request)),
       endStream: (buffer, request) => void end(buffer, request.ended),
       lostStream: (buffer) => void lose(buffer),
       recordClock(observation) {
