@@ -3,12 +3,23 @@
  * lost; a disk that merely refuses to read costs a later attempt, and no reading.
  */
 
-import { messageOf } from '#base/errors.ts';
+import { AppError, messageOf } from '#base/errors.ts';
 import { subtract } from '#base/ranges.ts';
 import type { Loss, StoredFrame } from '#sdk/device-store.ts';
 import type { FileLog } from '#sdk/file-store-load.ts';
 import { closeSegment, findFrame, readFrame, type Segment } from '#sdk/file-store-segment.ts';
 import { declareLost, type FileState } from '#sdk/file-store-write.ts';
+
+/** The first frame at or after `fromSeq`; for who would take its absence for a loss. Throws AppError `overloaded`. */
+export function readSurely(state: FileState, log: FileLog, fromSeq: number): StoredFrame | undefined {
+  const out: StoredFrame[] = [];
+  try {
+    readInto(out, state, log, { fromSeq, maxPayloadBytes: 0 });
+  } catch (cause) {
+    throw new AppError('overloaded', 'the store cannot be read now', { temporary: true, cause });
+  }
+  return out[0];
+}
 
 /** What DeviceStore.read promises. */
 export function read(

@@ -387,6 +387,29 @@ test('a new epoch is on the medium before anything is sent under it', () => {
   expect(disk.synced.get(path!)).toBe(disk.files.get(path!)!.length);
 });
 
+test('a disk that cannot be read while a new epoch is begun costs a later attempt, and no reading', () => {
+  const disk = createDiskModel();
+  const open = disk.open;
+  let isRefusing = false;
+  disk.open = (path) => {
+    const file = open(path);
+    const refuse = (): Uint8Array => {
+      throw Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' });
+    };
+    return { ...file, read: (offset, length) => (isRefusing ? refuse() : file.read(offset, length)) };
+  };
+  const store = openModel(disk);
+  const old = store.define(foot);
+  for (let i = 0; i < 4; i++) store.append(old, content(10));
+  isRefusing = true;
+  expect(() => store.startEpoch(old, 5)).toThrow('cannot be read now');
+  expect(store.logs()).toMatchObject([{ phase: 'recording', nextSeq: 40, losses: [] }]);
+  isRefusing = false;
+  const next = store.startEpoch(old, 5);
+  expect(next).toMatchObject({ nextSeq: 35, losses: [] });
+  expect(store.held(next)).toEqual([{ from: 0, to: 35 }]);
+});
+
 test('a death during the copy to a new epoch leaves the old one as it was', () => {
   for (let writes = 0; ; writes++) {
     const disk = createDiskModel();

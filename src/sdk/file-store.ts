@@ -43,7 +43,7 @@ import {
   type Loaded,
 } from '#sdk/file-store-load.ts';
 import { lockStore } from '#sdk/file-store-lock.ts';
-import { read } from '#sdk/file-store-read.ts';
+import { read, readSurely } from '#sdk/file-store-read.ts';
 import { encodeFrameRecord, encodeJson, recordKinds } from '#sdk/file-store-record.ts';
 import { closeSegment, forgetFrames, indexFrame } from '#sdk/file-store-segment.ts';
 import {
@@ -299,7 +299,8 @@ function startEpoch(state: FileState, old: FileLog, fromSeq: number): FileLog {
     moveReadings({
       from: old,
       fromSeq,
-      read: (seq) => read(state, old, seq, 0)[0],
+      // Elsewhere a disk that hesitates costs a later attempt; here what is not read would be left behind for good.
+      read: (seq) => readSurely(state, old, seq),
       to: next,
       append: (content) => {
         if (append(state, next, content) === null)
