@@ -31,6 +31,8 @@ export interface Channel {
   rewoundAtMs: number;
   /** While it is looked for where the server's readings begin to be another's. */
   search: Search | null;
+  /** The oldest number that is not settled, and since when it is that one. */
+  oldest: { readonly seq: number; readonly sinceMs: number };
 }
 
 export function newChannel(ref: number): Channel {
@@ -45,6 +47,7 @@ export function newChannel(ref: number): Channel {
     refusals: 0,
     rewoundAtMs: Number.NEGATIVE_INFINITY,
     search: null,
+    oldest: { seq: -1, sinceMs: 0 },
   };
 }
 
@@ -107,6 +110,25 @@ export function markRewound(channel: Channel, fromSeq: number): void {
   channel.sentAbove =
     channel.replaySeq > fromSeq ? [] : intersect(channel.sentAbove, [{ from: 0, to: fromSeq }]);
   channel.replaySeq = Math.min(channel.replaySeq, fromSeq);
+}
+
+/**
+ * Sends and states again what should be long settled: the server let go of it and did not say so, or the disk did not
+ * give it back when it was its turn. Other streams, and newer readings of this one, may be acknowledged all the while.
+ */
+export function beginAgainWhenStuck(
+  log: DeviceLog,
+  channel: Channel,
+  { nowMs, stallMs }: { nowMs: number; stallMs: number },
+): boolean {
+  const seq = firstMissing(log.settled);
+  if (channel.state !== 'open' || seq >= Math.min(channel.replaySeq, log.nextSeq)) return false;
+  if (seq !== channel.oldest.seq) channel.oldest = { seq, sinceMs: nowMs };
+  if (nowMs - channel.oldest.sinceMs <= stallMs) return false;
+  channel.oldest = { seq, sinceMs: nowMs };
+  channel.stated = [];
+  markRewound(channel, seq);
+  return true;
 }
 
 /** Notes that the settled set shrank to `next`: what was sent but was settled before must be sent again. */

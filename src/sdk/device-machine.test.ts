@@ -573,6 +573,60 @@ test('a server that never acknowledges is left, and the readings are sent again'
   expectAllStored(b);
 });
 
+test('what the disk did not give back when it was sent is sent later, while newer readings are acknowledged', () => {
+  const b = createBench();
+  b.machine.define(foot);
+  b.machine.append(foot.stream, {
+    count: 20,
+    firstUs: 1,
+    periodNs: 5_000_000,
+    deltasUs: null,
+    payload: new Uint8Array(160),
+  });
+  b.clock.advance(2000);
+  const { read } = b.store;
+  b.store.read = () => [];
+  b.machine.start();
+  b.clock.advance(100);
+  b.store.read = read;
+  const stored = (): number => readingsOf(b.database, foot.stream).length;
+  for (let i = 0; i < 29; i++) {
+    b.push(1);
+    b.clock.advance(1000);
+    b.server!.commit();
+  }
+  expect(stored()).toBe(29);
+  for (let i = 0; i < 4; i++) {
+    b.clock.advance(1000);
+    b.server!.commit();
+  }
+  expect(stored()).toBe(49);
+  expect(b.connects.length).toBe(1);
+});
+
+test('a loss that the server let go of is stated again on the same connection', () => {
+  const b = online();
+  b.push(5);
+  b.clock.advance(60);
+  const server = b.server!;
+  const { text } = server;
+  server.text = (json) => void (json.includes('tombstone') || text(json));
+  b.machine.skip(foot.stream, 3, 'sensor-fault');
+  b.clock.advance(2000);
+  server.text = text;
+  for (let i = 0; i < 29; i++) {
+    b.push(1);
+    b.clock.advance(1000);
+    b.server!.commit();
+  }
+  expect(b.machine.isDrained()).toBe(false);
+  b.clock.advance(4000);
+  b.server!.commit();
+  b.clock.advance(100);
+  expect(b.machine.isDrained()).toBe(true);
+  expect(b.connects.length).toBe(1);
+});
+
 test('a malformed server message leads to another attempt, an unknown type to nothing', () => {
   const b = online();
   b.machine.message(JSON.stringify({ type: 'weather', rain: true }));

@@ -3,10 +3,10 @@
  * refused streams, and the judgement that the server is silent or no longer acknowledges.
  */
 
-import { isWaiting } from '#sdk/device-channel.ts';
+import { beginAgainWhenStuck, isWaiting } from '#sdk/device-channel.ts';
 import { CHECK_MS, retryRefused, stateLosses } from '#sdk/device-dialogue.ts';
 import { durableLeft } from '#sdk/device-sender.ts';
-import { send, type Connection, type MachineState } from '#sdk/device-state.ts';
+import { flushWithin, send, type Connection, type MachineState } from '#sdk/device-state.ts';
 
 /** Probes that were never answered are forgotten beyond this many. */
 const PROBES_IN_FLIGHT = 16;
@@ -24,17 +24,20 @@ export function upkeep(state: MachineState, connection: Connection, nowMs: numbe
   connection.checkAtMs = nowMs + Math.min(CHECK_MS, connection.heartbeatMs);
   if (nowMs - state.receivedMs > SILENT_HEARTBEATS * connection.heartbeatMs)
     return 'the server was silent for three heartbeats';
+  const { timing } = state;
+  const isStarved = connection.sender.isStarved || durableLeft(connection.sender) <= 0;
+  const stallMs = isStarved ? timing.starvedStallMs : timing.stallMs;
   let waits = false;
   for (const run of state.runList) {
+    const { log, channel } = run;
+    if (channel !== null && beginAgainWhenStuck(log, channel, { nowMs, stallMs }))
+      flushWithin(state, timing.flushMs);
     stateLosses(state, run);
     retryRefused(state, run);
-    if (run.channel !== null && isWaiting(run.log, run.channel)) waits = true;
+    if (run.channel !== null && isWaiting(log, run.channel)) waits = true;
   }
   if (!waits) connection.progressMs = nowMs;
-  const { stallMs, starvedStallMs } = state.timing;
-  const isStarved = connection.sender.isStarved || durableLeft(connection.sender) <= 0;
-  const isStalled = nowMs - connection.progressMs > (isStarved ? starvedStallMs : stallMs);
-  return isStalled ? 'nothing was acknowledged for too long' : null;
+  return nowMs - connection.progressMs > stallMs ? 'nothing was acknowledged for too long' : null;
 }
 
 function probe(state: MachineState, connection: Connection, nowMs: number): void {
