@@ -11,6 +11,7 @@ const MAX_HELD_BYTES = 256 * 1024;
 export type SilentDirection = 'up' | 'down' | 'both';
 
 export interface BadLink {
+  readonly host: string;
   readonly port: number;
   /** Leads connections from now on to another port. */
   setTarget(port: number): void;
@@ -26,7 +27,7 @@ export interface BadLink {
   setStanding(isStanding: boolean): void;
   /** From now on bytes in the direction vanish on every connection that is open or opened; those stay so after `heal`. */
   silence(direction: SilentDirection): void;
-  /** New connections are good again. */
+  /** As good as new, but for connections that fell silent. */
   heal(): void;
   close(): Promise<void>;
 }
@@ -87,6 +88,7 @@ export async function openBadLink(options: {
     for (const pair of state.pairs) pair.destroy();
   };
   return {
+    host: options.host,
     port: (server.address() as AddressInfo).port,
     setTarget: (port) => void (state.target = port),
     cut,
@@ -101,7 +103,10 @@ export async function openBadLink(options: {
       state.silent = direction;
       for (const pair of state.pairs) silence(pair, direction);
     },
-    heal: () => void (state.silent = null),
+    heal() {
+      Object.assign(state, { silent: null, isRefusing: false, isStanding: false, delayMs: 0, rate: null });
+      wake();
+    },
     async close() {
       cut();
       await new Promise((resolve) => server.close(resolve));

@@ -4,6 +4,7 @@
  */
 
 import { integerBelow, type Random } from '#base/random.ts';
+import type { DeviceNamespace } from '#test/torture/device-namespace.ts';
 import type { FleetDevice, FleetProcess } from '#test/torture/fleet.ts';
 import type { PrivateDisk } from '#test/torture/private-disk.ts';
 import type { TorturedDatabase } from '#test/torture/tortured-database.ts';
@@ -14,6 +15,8 @@ export interface TorturedWorld {
   readonly servers: readonly TorturedServer[];
   readonly fleet: readonly FleetProcess[];
   readonly devices: readonly FleetDevice[];
+  /** The namespace of the last device process; a text says why there is none. */
+  readonly namespace: DeviceNamespace | { readonly absent: string };
   /** The disk of one device's store; null where none is permitted. */
   readonly deviceDisk: { readonly device: FleetDevice; readonly disk: PrivateDisk } | null;
   /** Brings the database and every server up, whoever took them down. */
@@ -38,8 +41,8 @@ export interface FaultKind {
   readonly isMain: boolean;
   /** Milliseconds from strike to heal. */
   readonly hold: readonly [number, number];
-  /** May come while another fault is at work: it takes no server and no database away. */
-  readonly isLight: boolean;
+  /** It takes the database away, and so never comes together with another one that does. */
+  readonly takesDatabase: boolean;
   /** Why it cannot be here; null when it can. */
   absent(world: TorturedWorld): string | null;
   strike(world: TorturedWorld, random: Random): Promise<Strike>;

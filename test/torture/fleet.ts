@@ -67,19 +67,36 @@ export interface FleetOptions extends FleetHandlers {
   readonly servers: number;
   /** Where a device's store lies, when not in the run's folder. */
   readonly storePlaces: ReadonlyMap<number, string>;
+  /** Words before the command of the last process. */
+  readonly lastPrefix: readonly string[];
 }
 
 export function createFleet(options: FleetOptions): readonly FleetProcess[] {
+  const groups = groupsOf(options.keys.length, options.servers);
+  return groups.map((numbers, index) =>
+    createProcess(options, {
+      numbers,
+      index,
+      prefix: index === groups.length - 1 ? options.lastPrefix : [],
+    }),
+  );
+}
+
+/** The devices of each process. */
+export function groupsOf(devices: number, servers: number): readonly (readonly number[])[] {
   const groups: number[][] = [[]];
-  for (let device = 0; device < options.keys.length; device++) {
-    if (device < options.servers) groups[0]!.push(device);
+  for (let device = 0; device < devices; device++) {
+    if (device < servers) groups[0]!.push(device);
     else if (groups.length > 1 && groups.at(-1)!.length < DEVICES_A_PROCESS) groups.at(-1)!.push(device);
     else groups.push([device]);
   }
-  return groups.map((numbers, index) => createProcess(options, numbers, index));
+  return groups;
 }
 
-function createProcess(options: FleetOptions, numbers: readonly number[], index: number): FleetProcess {
+function createProcess(
+  options: FleetOptions,
+  { numbers, index, prefix }: { numbers: readonly number[]; index: number; prefix: readonly string[] },
+): FleetProcess {
   const clockFile = join(options.directory, `devices-${index}.clock`);
   const setClock = (skewMs: number): void => {
     writeFileSync(`${clockFile}.new`, String(skewMs));
@@ -126,9 +143,10 @@ function createProcess(options: FleetOptions, numbers: readonly number[], index:
   }
 
   async function startOnce(): Promise<boolean> {
+    const words = [...prefix, process.execPath, '--import', clockPreload, processFile];
     const started = startLineProcess({
-      command: process.execPath,
-      args: ['--import', clockPreload, processFile],
+      command: words[0]!,
+      args: words.slice(1),
       cwd: options.directory,
       env: { KYMO_TORTURE_CLOCK: clockFile },
       logFile: join(options.logDirectory, `devices-${index}.log`),
@@ -201,7 +219,7 @@ function planOf(options: FleetOptions, devices: readonly FleetDevice[], life: nu
     streamSeconds,
     devices: devices.map(({ device, session, link, storeDirectory }) => ({
       device,
-      url: `http://127.0.0.1:${link.port}`,
+      url: `http://${link.host}:${link.port}`,
       key: keys[device]!,
       session,
       storeDirectory,

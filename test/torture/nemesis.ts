@@ -1,7 +1,6 @@
 /**
  * Owns the attack: faults drawn from the seed, one after the other, each healed, recovered from and followed by quiet.
- * Main kinds come first, then all, each as often as the others. A light fault may accompany another; servers and database
- * are never taken away by two at once. Bound: a device that is not acknowledged RECOVERY_MS after the heal is a failure.
+ * Main kinds come first, then all, each as often as the others. One may accompany another of a different group. Bound: a device that is not acknowledged RECOVERY_MS after the heal is a failure.
  */
 
 import { integerBelow, seededRandom, type Random } from '#base/random.ts';
@@ -45,8 +44,8 @@ export async function attack(options: NemesisOptions): Promise<void> {
       isFirst = false;
       continue;
     }
-    const light = kinds.filter(({ isLight, group }) => isLight && group !== kind.group);
-    const companion = random.next() < COMPANION_SHARE && pace === 1 ? pick(random, light) : undefined;
+    const others = kinds.filter((other) => mayMeet(kind, other));
+    const companion = random.next() < COMPANION_SHARE && pace === 1 ? pick(random, others) : undefined;
     // Each with chance of its own: what happens first must not change what the other draws.
     const own = (): NemesisOptions => ({ ...options, random: seededRandom(integerBelow(random, 2 ** 31)) });
     await Promise.all([
@@ -55,6 +54,11 @@ export async function attack(options: NemesisOptions): Promise<void> {
     ]);
     await pause(between(random, QUIET_MS) * pace);
   }
+}
+
+/** Two at once may take a server and the database away, but neither of them twice. */
+function mayMeet(kind: FaultKind, other: FaultKind): boolean {
+  return kind.group !== other.group && !(kind.takesDatabase && other.takesDatabase);
 }
 
 async function strike(options: NemesisOptions, kind: FaultKind, isCompanion: boolean): Promise<void> {

@@ -73,7 +73,7 @@ const serverFaults: FaultKind[] = [
     group: 'server',
     isMain: true,
     hold: [300, 3_000],
-    isLight: false,
+    takesDatabase: false,
     absent: here,
     strike: (world, random) => strikeServer(world, random, killed),
   },
@@ -82,7 +82,7 @@ const serverFaults: FaultKind[] = [
     group: 'server',
     isMain: false,
     hold: [0, 0],
-    isLight: false,
+    takesDatabase: false,
     absent: here,
     strike: (world, random) => strikeAndReroute(world, random, killed),
   },
@@ -91,7 +91,7 @@ const serverFaults: FaultKind[] = [
     group: 'server',
     isMain: true,
     hold: [1_000, 6_000],
-    isLight: false,
+    takesDatabase: false,
     absent: here,
     strike: (world, random) => strikeServer(world, random, stopped),
   },
@@ -101,7 +101,7 @@ const serverFaults: FaultKind[] = [
     group: 'server',
     isMain: false,
     hold: [0, 0],
-    isLight: false,
+    takesDatabase: false,
     absent: here,
     strike: (world, random) => strikeAndReroute(world, random, stopped),
   },
@@ -110,7 +110,7 @@ const serverFaults: FaultKind[] = [
     group: 'server',
     isMain: false,
     hold: [300, 2_000],
-    isLight: false,
+    takesDatabase: false,
     absent: here,
     strike: (world, random) => strikeServer(world, random, drained),
   },
@@ -122,7 +122,7 @@ const deviceFaults: FaultKind[] = [
     group: 'device',
     isMain: true,
     hold: [200, 3_000],
-    isLight: true,
+    takesDatabase: false,
     absent: here,
     async strike(world, random) {
       const prey = pick(
@@ -138,7 +138,7 @@ const deviceFaults: FaultKind[] = [
     group: 'device',
     isMain: false,
     hold: [1_000, 6_000],
-    isLight: true,
+    takesDatabase: false,
     absent: here,
     strike(world, random) {
       const prey = pick(
@@ -158,7 +158,7 @@ function databaseEnded(name: string, how: 'SIGINT' | 'SIGQUIT' | 'SIGKILL', isMa
     group: 'database',
     isMain,
     hold: [200, 3_000],
-    isLight: false,
+    takesDatabase: true,
     absent: here,
     async strike(world) {
       await world.database.end(how);
@@ -173,7 +173,7 @@ function backendEnded(name: string, how: 'SIGTERM' | 'SIGKILL', isMain: boolean)
     group: 'database',
     isMain,
     hold: [0, 0],
-    isLight: false,
+    takesDatabase: true,
     absent: here,
     async strike(world, random) {
       const wasThere = await world.database.signalBackend(how, (count) => integerBelow(random, count));
@@ -197,7 +197,7 @@ const databaseFaults: FaultKind[] = [
     group: 'database',
     isMain: false,
     hold: [1_000, 6_000],
-    isLight: false,
+    takesDatabase: true,
     absent: here,
     strike(world) {
       world.database.freeze(true);

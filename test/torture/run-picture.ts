@@ -3,6 +3,7 @@
  * long devices waited for an acknowledgement, and how old live readings were. Plain SVG, light, no script.
  */
 
+import type { FaultRecord } from '#test/torture/recorder.ts';
 import type { Figures } from '#test/torture/run-report.ts';
 import type { TortureOutcome } from '#test/torture/torture-run.ts';
 
@@ -13,6 +14,8 @@ const ROW = 18;
 const PANEL = 132;
 const GAP = 40;
 const TOP = 72;
+/** Width of a letter of a bar's name, on the wide side. */
+const LETTER = 5.6;
 
 const groups = ['server', 'database', 'device', 'network', 'disk', 'clock'] as const;
 
@@ -38,18 +41,12 @@ export function drawRun(outcome: TortureOutcome, figures: Figures): string {
   const panelsTop = TOP + groups.length * ROW + GAP;
   const panels = panelsOf(outcome, panelsTop);
   const bottom = panelsTop + panels.length * (PANEL + GAP) - GAP;
-  const bars = faults.map((fault) => {
-    const row = groups.indexOf(fault.group);
-    const from = x(fault.struckS);
-    const width = Math.max(3, x(fault.healedS) - from);
-    const kind = fault.failure === null ? 'fault' : 'failure';
-    const says = `${fault.kind}: ${fault.target}, first acknowledgement ${fault.firstAckMs ?? 'never'} ms after its end`;
-    const band =
-      fault.group === 'server' || fault.group === 'database'
-        ? `<rect class="band" x="${n(from)}" y="${panelsTop}" width="${n(width)}" height="${bottom - panelsTop}"/>`
-        : '';
-    return `${band}<rect class="${kind}" x="${n(from)}" y="${TOP + row * ROW + 4}" width="${n(width)}" height="${ROW - 8}"><title>${text(says)}</title></rect>`;
-  });
+  const bands = faults
+    .filter(({ group }) => group === 'server' || group === 'database')
+    .map(
+      ({ struckS, healedS }) =>
+        `<rect class="band" x="${n(x(struckS))}" y="${panelsTop}" width="${n(Math.max(1, x(healedS) - x(struckS)))}" height="${bottom - panelsTop}"/>`,
+    );
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${bottom + 56}" font-family="system-ui, sans-serif" font-size="12">`,
     STYLE,
@@ -60,26 +57,52 @@ export function drawRun(outcome: TortureOutcome, figures: Figures): string {
       const y = TOP + row * ROW;
       return `<text class="quiet" x="24" y="${y + 13}">${group}</text><line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y + ROW / 2}" y2="${y + ROW / 2}"/>`;
     }),
-    ...bars,
+    ...timeTicks(startS, endS).map(
+      (atS) =>
+        `<line class="grid" x1="${n(x(atS))}" x2="${n(x(atS))}" y1="${TOP}" y2="${bottom}"/><text class="quiet" text-anchor="middle" x="${n(x(atS))}" y="${bottom + 18}">${clockText(atS)}</text>`,
+    ),
+    ...bands,
+    ...groups.map((group, row) =>
+      drawRow(
+        faults.filter((fault) => fault.group === group),
+        TOP + row * ROW,
+        x,
+      ),
+    ),
     ...panels.map((panel) =>
       drawPanel(
         panel,
         points.map(({ atS }) => x(atS)),
       ),
     ),
-    ...timeTicks(startS, endS).map(
-      (atS) =>
-        `<line class="grid" x1="${n(x(atS))}" x2="${n(x(atS))}" y1="${TOP}" y2="${bottom}"/><text class="quiet" text-anchor="middle" x="${n(x(atS))}" y="${bottom + 18}">${clockText(atS)}</text>`,
-    ),
     `<text class="quiet" text-anchor="end" x="${WIDTH - RIGHT}" y="${bottom + 40}">minutes:seconds since the run began</text>`,
     '</svg>\n',
   ].join('\n');
 }
 
+/** Bars of one group, each with its name where the next one leaves room. */
+function drawRow(faults: readonly FaultRecord[], top: number, x: (atS: number) => number): string {
+  const sorted = faults.toSorted((a, b) => a.struckS - b.struckS);
+  return sorted
+    .map((fault, i) => {
+      const from = x(fault.struckS);
+      const width = Math.max(3, x(fault.healedS) - from);
+      const room = (sorted[i + 1] === undefined ? WIDTH - RIGHT : x(sorted[i + 1]!.struckS)) - from - width;
+      const { kind, target, firstAckMs, failure } = fault;
+      const says = `${kind}: ${target}, first acknowledgement ${firstAckMs ?? 'never'} ms after its end`;
+      const label =
+        room < kind.length * LETTER + 12
+          ? ''
+          : `<text class="name" x="${n(from + width + 5)}" y="${top + ROW / 2 + 4}">${text(kind)}</text>`;
+      return `<rect class="${failure === null ? 'fault' : 'failure'}" x="${n(from)}" y="${top + 4}" width="${n(width)}" height="${ROW - 8}"><title>${text(says)}</title></rect>${label}`;
+    })
+    .join('\n');
+}
+
 const STYLE = `<style>
   .ground { fill: #ffffff } .title { font-size: 16px; font-weight: 600; fill: #16191d } text { fill: #16191d }
   .quiet { fill: #5b636d } .grid { stroke: #e3e6ea; stroke-width: 1 } .band { fill: #16191d; opacity: 0.07 }
-  .fault { fill: #b26a00 } .failure { fill: #c62828 }
+  .name { fill: #5b636d; font-size: 10px } .fault { fill: #b26a00 } .failure { fill: #c62828 }
   .all { stroke: #8a929c } .calm { stroke: #16191d } path { fill: none; stroke-width: 1.4; stroke-linejoin: round }
   .dashed { stroke: #5b636d; stroke-dasharray: 4 3 } .area { stroke: none; fill: #8a929c; opacity: 0.35 }
 </style>`;
@@ -106,13 +129,17 @@ function panelsOf({ recorder: { points } }: TortureOutcome, top: number): Panel[
       top: at(1),
       series: [
         { name: 'any device', style: 'all', values: points.map((p) => p.waitMs) },
-        { name: 'devices no fault aims at', style: 'calm', values: points.map((p) => p.calmWaitMs) },
+        {
+          name: 'devices hit only through server or database',
+          style: 'calm',
+          values: points.map((p) => p.calmWaitMs),
+        },
       ],
       scale: logarithmic,
       ticks: milliseconds,
     },
     {
-      title: 'Age of live readings, sessions no fault aims at',
+      title: 'Age of live readings, sessions hit only through server or database',
       top: at(2),
       series: [
         { name: 'p99', style: 'calm', values: points.map((p) => p.liveP99Ms) },
@@ -130,7 +157,7 @@ function drawPanel({ title, top, series, scale, ticks }: Panel, xs: readonly num
     .filter(({ name }) => name !== '')
     .map(
       ({ name, style }, i) =>
-        `<path class="${style}" d="M${LEFT + 420 + i * 220} ${top - 11}h24"/><text class="quiet" x="${LEFT + 450 + i * 220}" y="${top - 7}">${text(name)}</text>`,
+        `<path class="${style}" d="M${LEFT + 480 + i * 160} ${top - 11}h24"/><text class="quiet" x="${LEFT + 510 + i * 160}" y="${top - 7}">${text(name)}</text>`,
     );
   return [
     `<text x="${LEFT}" y="${top - 7}">${text(title)}</text>`,

@@ -35,7 +35,7 @@ export function figuresOf(
     attackSeconds: rounded(attackS[1] - attackS[0], 1),
     machine: outcome.machine,
     database: outcome.databaseMedium,
-    network: 'a proxy of ours in user space, one a device',
+    network: outcome.networkMedium,
     notPossibleHere: outcome.absent,
     verdict,
     drainSeconds: rounded(outcome.drainS, 1),

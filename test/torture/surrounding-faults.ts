@@ -2,6 +2,7 @@
 
 import type { Random } from '#base/random.ts';
 import type { BadLink, SilentDirection } from '#test/torture/bad-link.ts';
+import type { DeviceNamespace } from '#test/torture/device-namespace.ts';
 import {
   between,
   nameOf,
@@ -36,7 +37,7 @@ const networkFaults: FaultKind[] = [
     group: 'network',
     isMain: true,
     hold: [200, 4_000],
-    isLight: true,
+    takesDatabase: false,
     absent: here,
     strike: (world, random) =>
       strikeLinks(world, random, {
@@ -52,7 +53,7 @@ const networkFaults: FaultKind[] = [
     group: 'network',
     isMain: true,
     hold: [1_000, 5_000],
-    isLight: true,
+    takesDatabase: false,
     absent: here,
     strike(world, random) {
       const direction = pick<SilentDirection>(random, ['up', 'down', 'both']);
@@ -68,7 +69,7 @@ const networkFaults: FaultKind[] = [
     group: 'network',
     isMain: false,
     hold: [3_000, 8_000],
-    isLight: true,
+    takesDatabase: false,
     absent: here,
     strike(world, random) {
       const delayMs = Math.round(between(random, [50, 800]));
@@ -84,7 +85,7 @@ const networkFaults: FaultKind[] = [
     group: 'network',
     isMain: false,
     hold: [1_000, 6_000],
-    isLight: true,
+    takesDatabase: false,
     absent: here,
     strike: (world, random) =>
       strikeLinks(world, random, {
@@ -97,7 +98,7 @@ const networkFaults: FaultKind[] = [
     group: 'network',
     isMain: false,
     hold: [3_000, 8_000],
-    isLight: true,
+    takesDatabase: false,
     absent: here,
     strike(world, random) {
       // A device of four streams makes some 22 kB/s.
@@ -111,13 +112,54 @@ const networkFaults: FaultKind[] = [
   },
 ];
 
+/** The kernel's own link of the device process that has a namespace. */
+function linkFault(
+  name: string,
+  isMain: boolean,
+  fault: { begin: (link: DeviceNamespace, random: Random) => string; end: (link: DeviceNamespace) => void },
+): FaultKind {
+  return {
+    name,
+    group: 'network',
+    isMain,
+    hold: [1_000, 6_000],
+    takesDatabase: false,
+    absent: ({ namespace }) => ('absent' in namespace ? namespace.absent : null),
+    strike({ namespace, fleet }, random) {
+      if ('absent' in namespace) throw new Error('asked for where there is none');
+      const affected = fleet.at(-1)!.devices;
+      const says = fault.begin(namespace, random);
+      const heal = async (): Promise<void> => fault.end(namespace);
+      return Promise.resolve({ target: `${nameOf(affected)}${says}`, affected, heal });
+    },
+  };
+}
+
+const linkFaults: FaultKind[] = [
+  linkFault('kernel link down', true, {
+    begin(link) {
+      link.setDown(true);
+      return '';
+    },
+    end: (link) => link.setDown(false),
+  }),
+  linkFault('kernel link slow', false, {
+    begin(link, random) {
+      const rate = Math.round(between(random, [8_000, 40_000]));
+      link.setRate(rate);
+      return `, ${Math.round(rate / 1000)} kB/s`;
+    },
+    end: (link) => link.setRate(null),
+  }),
+];
+
 const diskFaults: FaultKind[] = [
   {
     name: 'database disk full',
     group: 'disk',
     isMain: true,
     hold: [1_000, 5_000],
-    isLight: false,
+    takesDatabase: true,
     absent: (world) => (world.database.disk === null ? world.database.medium : null),
     strike(world) {
       world.database.disk!.fill();
@@ -132,11 +174,32 @@ const diskFaults: FaultKind[] = [
     },
   },
   {
+    // Its log has no room: PostgreSQL panics, and cannot start until there is some.
+    name: 'database log disk full',
+    group: 'disk',
+    isMain: false,
+    hold: [1_000, 4_000],
+    takesDatabase: true,
+    absent: (world) => (world.database.disk === null ? world.database.medium : null),
+    async strike(world) {
+      world.database.disk!.fill();
+      await world.database.useUpLog();
+      return {
+        target: 'database',
+        affected: world.devices,
+        async heal() {
+          world.database.disk!.free();
+          await world.revive();
+        },
+      };
+    },
+  },
+  {
     name: 'device disk full',
     group: 'disk',
     isMain: true,
     hold: [1_000, 5_000],
-    isLight: true,
+    takesDatabase: false,
     absent: (world) => (world.deviceDisk === null ? 'no disk of its own is permitted' : null),
     strike(world) {
       const { device, disk } = world.deviceDisk!;
@@ -156,7 +219,7 @@ const clockFaults: FaultKind[] = [
     group: 'clock',
     isMain: true,
     hold: [1_500, 5_000],
-    isLight: true,
+    takesDatabase: false,
     absent: here,
     strike(world, random) {
       const prey = pick(
@@ -175,7 +238,7 @@ const clockFaults: FaultKind[] = [
     group: 'clock',
     isMain: false,
     hold: [1_500, 5_000],
-    isLight: true,
+    takesDatabase: false,
     absent: here,
     strike(world, random) {
       const server = pick(random, world.servers);
@@ -188,4 +251,9 @@ const clockFaults: FaultKind[] = [
   },
 ];
 
-export const surroundingFaults: readonly FaultKind[] = [...networkFaults, ...diskFaults, ...clockFaults];
+export const surroundingFaults: readonly FaultKind[] = [
+  ...networkFaults,
+  ...linkFaults,
+  ...diskFaults,
+  ...clockFaults,
+];

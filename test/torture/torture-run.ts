@@ -6,7 +6,6 @@
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import { seededRandom } from '#base/random.ts';
 import {
@@ -19,8 +18,8 @@ import { createFleetAccounts } from '#simulator/fleet-accounts.ts';
 import { freePort } from '#test/support/kymo-process.ts';
 import { openBadLink, type BadLink } from '#test/torture/bad-link.ts';
 import type { FaultKind, TorturedWorld } from '#test/torture/fault.ts';
-import { createFleet, type FleetDevice, type FleetProcess } from '#test/torture/fleet.ts';
-import { startLineProcess, type LineProcess } from '#test/torture/line-process.ts';
+import { openDeviceNamespace } from '#test/torture/device-namespace.ts';
+import { createFleet, groupsOf, type FleetDevice, type FleetProcess } from '#test/torture/fleet.ts';
 import { attack } from '#test/torture/nemesis.ts';
 import { mountPrivateDisk, type PrivateDisk } from '#test/torture/private-disk.ts';
 import { processFaults } from '#test/torture/process-faults.ts';
@@ -31,14 +30,13 @@ import { checkEverything } from '#test/torture/stored-rows.ts';
 import { surroundingFaults } from '#test/torture/surrounding-faults.ts';
 import { startTorturedDatabase, type TorturedDatabase } from '#test/torture/tortured-database.ts';
 import { createTorturedServer, type TorturedServer } from '#test/torture/tortured-server.ts';
-import type { ViewerMessage, WatchPlan, WatchSample } from '#test/torture/viewer-messages.ts';
+import type { WatchSample } from '#test/torture/viewer-messages.ts';
+import { startViewers } from '#test/torture/viewers.ts';
 
-const viewerFile = fileURLToPath(new URL('viewer-process.ts', import.meta.url));
 const POINT_MS = 500;
 /** Before the first fault, to know how it is without. */
 const CALM_S = 4;
 const DRAIN_MS = 120_000;
-const SUBSCRIBED_MS = 30_000;
 /** The store of a device of some streams grows by less than this between two acknowledgements and a full disk. */
 const DEVICE_DISK_MIB = 96;
 /** Runs shorter than this have shorter holds and pauses, so that every main kind fits in. */
@@ -61,6 +59,7 @@ export interface TortureOutcome {
   readonly isGood: boolean;
   readonly machine: Machine;
   readonly databaseMedium: string;
+  readonly networkMedium: string;
   readonly recorder: Recorder;
   readonly attackS: readonly [number, number];
   readonly baseline: Undisturbed | null;
@@ -85,6 +84,7 @@ interface Parts {
   readonly servers: readonly TorturedServer[];
   readonly links: readonly BadLink[];
   readonly deviceDisk: PrivateDisk | null;
+  readonly namespace: TorturedWorld['namespace'];
   readonly clockBaseUs: number;
   readonly nowUs: () => number;
   readonly nowS: () => number;
@@ -150,10 +150,13 @@ async function bringUp(
     await server.start();
   }
   const linkRandom = seededRandom(settings.seed);
+  const namespace = openDeviceNamespace(guard);
+  const inNamespace = 'absent' in namespace ? [] : groupsOf(settings.devices, settings.servers).at(-1)!;
   const links: BadLink[] = [];
   for (let device = 0; device < settings.devices; device++) {
     const target = servers[device % servers.length]!.port;
-    const link = await openBadLink({ target, host: '127.0.0.1', random: linkRandom.next });
+    const host = 'absent' in namespace || !inNamespace.includes(device) ? '127.0.0.1' : namespace.host;
+    const link = await openBadLink({ target, host, random: linkRandom.next });
     links.push(link);
     closers.push(() => link.close());
   }
@@ -172,6 +175,7 @@ async function bringUp(
     database,
     servers,
     links,
+    namespace,
     deviceDisk: 'absent' in deviceDisk ? null : deviceDisk,
     clockBaseUs,
     nowUs,
@@ -192,7 +196,7 @@ async function torture(parts: Parts): Promise<TortureOutcome> {
   mkdirSync(journalDirectory);
   const fleet = await startFleet(parts, journalDirectory);
   const world = worldOf(parts, fleet);
-  await startViewers(parts, world);
+  await watchSessions(parts, world);
   const points = setInterval(() => point(parts, world), POINT_MS);
   parts.closers.push(async () => clearInterval(points));
   await pause(CALM_S * 1000);
@@ -239,6 +243,11 @@ async function torture(parts: Parts): Promise<TortureOutcome> {
     isGood,
     machine: describeMachine(),
     databaseMedium: database.medium,
+    networkMedium: `a proxy of ours in user space, one a device; ${
+      'absent' in world.namespace
+        ? `no namespace of its own for a device process: ${world.namespace.absent}`
+        : 'and a network namespace with a link of its own for one device process (ip link, tc tbf)'
+    }`,
     recorder,
     attackS,
     baseline,
@@ -254,7 +263,7 @@ async function torture(parts: Parts): Promise<TortureOutcome> {
 }
 
 async function startFleet(parts: Parts, journalDirectory: string): Promise<readonly FleetProcess[]> {
-  const { settings, servers, links, guard, recorder, counts, troubles } = parts;
+  const { settings, servers, links, guard, recorder, counts } = parts;
   const names = links.map((_, device) => `torture-${device}`);
   const server = servers[0]!;
   const url = `http://127.0.0.1:${server.port}`;
@@ -276,6 +285,7 @@ async function startFleet(parts: Parts, journalDirectory: string): Promise<reado
     links,
     servers: servers.length,
     storePlaces,
+    lastPrefix: 'absent' in parts.namespace ? [] : parts.namespace.prefix,
     onSample(device, sample) {
       const before = acknowledged.get(device) ?? 0;
       // A new life counts from zero.
@@ -286,7 +296,7 @@ async function startFleet(parts: Parts, journalDirectory: string): Promise<reado
     onAcknowledged(device) {
       for (const told of parts.listeners.get(device.device) ?? []) told();
     },
-    onTrouble: (text) => troubles.set(text, (troubles.get(text) ?? 0) + 1),
+    onTrouble: (text) => note(parts, text),
   });
   settings.say(`starting ${fleet.length} device processes`);
   parts.closers.push(() => Promise.all(fleet.map((process) => process.kill())));
@@ -295,7 +305,7 @@ async function startFleet(parts: Parts, journalDirectory: string): Promise<reado
 }
 
 function worldOf(
-  { database, servers, deviceDisk, listeners }: Parts,
+  { database, servers, deviceDisk, namespace, listeners }: Parts,
   fleet: readonly FleetProcess[],
 ): TorturedWorld {
   const devices = fleet.flatMap((process) => process.devices).toSorted((a, b) => a.device - b.device);
@@ -305,6 +315,7 @@ function worldOf(
     servers,
     fleet,
     devices,
+    namespace,
     deviceDisk: deviceDisk === null ? null : { device: devices[servers.length]!, disk: deviceDisk },
     async revive() {
       await database.start();
@@ -323,42 +334,33 @@ function listen({ listeners }: Parts, { device }: FleetDevice, told: () => void)
   return stop;
 }
 
-async function startViewers(parts: Parts, { devices }: TorturedWorld): Promise<void> {
-  const { settings, servers, guard, recorder, live, troubles } = parts;
+async function watchSessions(parts: Parts, { devices }: TorturedWorld): Promise<void> {
+  const { settings, servers, guard, recorder, live } = parts;
   // A session is there once its first stream was opened, and so once something of it was acknowledged.
   await Promise.all(devices.map((device) => new Promise<void>((resolve) => listen(parts, device, resolve))));
-  const subscribed = Promise.withResolvers<void>();
-  const viewer: LineProcess = startLineProcess({
-    command: process.execPath,
-    args: [viewerFile],
-    cwd: guard.directory,
-    logFile: join(settings.logDirectory, 'viewers.log'),
-    onLine(line) {
-      const message = JSON.parse(line) as ViewerMessage;
-      if (message.type === 'subscribed') subscribed.resolve();
-      else if (message.type === 'trouble') troubles.set(message.text, (troubles.get(message.text) ?? 0) + 1);
-      else
-        for (const sample of message.sessions) {
-          live.set(sample.device, sample);
-          if (devices[sample.device]!.isCalm) recorder.latencies(sample.device, sample.latencies);
-        }
+  const viewers = await startViewers(
+    {
+      type: 'plan',
+      clockBaseUs: parts.clockBaseUs,
+      seed: settings.seed,
+      accessKey: servers[0]!.accessKey,
+      sessions: devices.map(({ device, session, home }) => ({ device, session, port: servers[home]!.port })),
     },
-  });
-  parts.closers.push(async () => viewer.signal('SIGKILL'));
-  const plan: WatchPlan = {
-    type: 'plan',
-    clockBaseUs: parts.clockBaseUs,
-    seed: settings.seed,
-    accessKey: servers[0]!.accessKey,
-    sessions: devices.map(({ device, session, home }) => ({ device, session, port: servers[home]!.port })),
-  };
-  viewer.send(plan);
-  const timer = setTimeout(
-    () => subscribed.reject(new Error('the viewers do not see their sessions')),
-    SUBSCRIBED_MS,
+    {
+      workDirectory: guard.directory,
+      logDirectory: settings.logDirectory,
+      onSample(sample) {
+        live.set(sample.device, sample);
+        if (devices[sample.device]!.isCalm) recorder.latencies(sample.device, sample.latencies);
+      },
+      onTrouble: (text) => note(parts, text),
+    },
   );
-  await subscribed.promise;
-  clearTimeout(timer);
+  parts.closers.push(() => viewers.stop());
+}
+
+function note({ troubles }: Parts, text: string): void {
+  troubles.set(text, (troubles.get(text) ?? 0) + 1);
 }
 
 function point({ recorder, counts, nowUs }: Parts, { devices }: TorturedWorld): void {
@@ -384,6 +386,7 @@ async function drain({ servers, settings }: Parts, world: TorturedWorld): Promis
     process.signal('SIGCONT');
     if (!process.isRunning) await process.start();
   }
+  if (!('absent' in world.namespace)) world.namespace.setDown(false);
   for (const { link, home } of world.devices) {
     link.setTarget(servers[home]!.port);
     link.heal();

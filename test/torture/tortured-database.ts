@@ -20,6 +20,8 @@ const DISK_MIB = 3 * 1024;
 /** An embedded log of 2 GB would fill such a disk by itself; a checkpoint every 128 MB also writes under load. */
 const SETTINGS = { max_wal_size: '256MB', min_wal_size: '64MB' };
 const ANSWER_MS = 60_000;
+/** Twice what it keeps for later at most: 256 MB in files of 16. */
+const MAX_LOG_FILES = 32;
 
 export interface TorturedDatabase {
   readonly ownerUrl: string;
@@ -35,6 +37,8 @@ export interface TorturedDatabase {
   freeze(isFrozen: boolean): void;
   /** Signals a backend that a server writes with; false when there was none. */
   signalBackend(name: 'SIGTERM' | 'SIGKILL', pick: (count: number) => number): Promise<boolean>;
+  /** Makes it begin new files of its log until it has no room for one: then it panics. */
+  useUpLog(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -95,6 +99,16 @@ export async function startTorturedDatabase(
       if (pid === undefined) return false;
       signal(pid, name);
       return true;
+    },
+    async useUpLog() {
+      const step = "select pg_logical_emit_message(false, 'torture', 'fill'), pg_switch_wal()";
+      for (let file = 0; file < MAX_LOG_FILES; file++) {
+        try {
+          await ask(embedded.superuserUrl, step);
+        } catch {
+          return;
+        }
+      }
     },
     stop: () => embedded.stop(),
   };

@@ -18,7 +18,7 @@ export interface TorturedServer {
   readonly isRunning: boolean;
   /** The key of the installation, once it was ready. */
   readonly accessKey: string;
-  /** Resolves when it has printed its address, tried again until it does. */
+  /** Resolves when it has printed its address, tried again until it does; at once when it has. */
   start(): Promise<void>;
   signal(name: NodeJS.Signals): void;
   /** SIGTERM, and SIGKILL for one that takes too long; resolves when it is gone. */
@@ -44,6 +44,7 @@ export function createTorturedServer(options: TorturedServerOptions): TorturedSe
   let child: LineProcess | null = null;
   let accessKey = '';
   let isReady = false;
+  let starting: Promise<void> | null = null;
   const setClock = (skewMs: number): void => {
     writeFileSync(`${clockFile}.new`, String(skewMs));
     renameSync(`${clockFile}.new`, clockFile);
@@ -85,6 +86,14 @@ export function createTorturedServer(options: TorturedServerOptions): TorturedSe
     });
   }
 
+  async function startUntilReady(): Promise<void> {
+    const giveUpAtMs = performance.now() + READY_MS;
+    while (!isReady && !(await startOnce())) {
+      if (performance.now() > giveUpAtMs) throw new Error(`server ${index} does not start: see its log`);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+
   return {
     index,
     port,
@@ -94,13 +103,7 @@ export function createTorturedServer(options: TorturedServerOptions): TorturedSe
     get accessKey() {
       return accessKey;
     },
-    async start() {
-      const giveUpAtMs = performance.now() + READY_MS;
-      while (!(await startOnce())) {
-        if (performance.now() > giveUpAtMs) throw new Error(`server ${index} does not start: see its log`);
-        await new Promise((resolve) => setTimeout(resolve, 200));
-      }
-    },
+    start: () => (starting ??= startUntilReady().finally(() => (starting = null))),
     signal: (name) => child?.signal(name),
     async end(name) {
       const ending = child;
