@@ -118,6 +118,13 @@ test('a delayed link takes its time twice, and a throttled one the time of its b
   const throttledMs = performance.now();
   await talker.says('x'.repeat(20_000));
   expect(performance.now() - throttledMs).toBeGreaterThan(190);
+  // A second's worth is held; a link that is good again passes it at once.
+  talker.socket.write('y'.repeat(100_000));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  link.heal();
+  const healedMs = performance.now();
+  await talker.says('z');
+  expect(performance.now() - healedMs).toBeLessThan(500);
 });
 
 test('a process loaded with the preload has the wall clock of its file, and the monotonic clock of the machine', async () => {

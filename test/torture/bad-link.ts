@@ -35,6 +35,8 @@ export interface BadLink {
 interface Direction {
   isSilent: boolean;
   wake(): void;
+  /** What was to leave later leaves now. */
+  hurry(): void;
 }
 
 interface Pair {
@@ -84,6 +86,13 @@ export async function openBadLink(options: {
       down.wake();
     }
   };
+  // A link that is good again must not go on as slowly with what it still holds.
+  const hurry = (): void => {
+    for (const { up, down } of state.pairs) {
+      up.hurry();
+      down.hurry();
+    }
+  };
   const cut = (): void => {
     for (const pair of state.pairs) pair.destroy();
   };
@@ -93,8 +102,14 @@ export async function openBadLink(options: {
     setTarget: (port) => void (state.target = port),
     cut,
     setRefusing: (isRefusing) => void (state.isRefusing = isRefusing),
-    setDelay: (delayMs) => void (state.delayMs = delayMs),
-    setRate: (rate) => void (state.rate = rate),
+    setDelay(delayMs) {
+      state.delayMs = delayMs;
+      hurry();
+    },
+    setRate(rate) {
+      state.rate = rate;
+      hurry();
+    },
     setStanding(isStanding) {
       state.isStanding = isStanding;
       wake();
@@ -105,7 +120,7 @@ export async function openBadLink(options: {
     },
     heal() {
       Object.assign(state, { silent: null, isRefusing: false, isStanding: false, delayMs: 0, rate: null });
-      wake();
+      hurry();
     },
     async close() {
       cut();
@@ -146,11 +161,11 @@ function join(state: LinkState, near: Socket): void {
 
 function carry(state: LinkState, from: Socket, to: Socket): Direction {
   // In order of arrival, each with the time at which it leaves; null is the end.
-  const queue: { readonly atMs: number; readonly bytes: Buffer | null }[] = [];
+  const queue: { atMs: number; readonly bytes: Buffer | null }[] = [];
   let heldBytes = 0;
   let freeAtMs = 0;
   let timer: NodeJS.Timeout | null = null;
-  const direction: Direction = { isSilent: false, wake: pass };
+  const direction: Direction = { isSilent: false, wake: pass, hurry };
 
   function pass(): void {
     timer = null;
@@ -168,6 +183,13 @@ function carry(state: LinkState, from: Socket, to: Socket): Direction {
       else if (to.writable) to.write(next.bytes);
     }
     if (heldBytes + to.writableLength < MAX_HELD_BYTES) from.resume();
+  }
+
+  function hurry(): void {
+    freeAtMs = performance.now();
+    for (const piece of queue) piece.atMs = Math.min(piece.atMs, freeAtMs);
+    if (timer !== null) clearTimeout(timer);
+    pass();
   }
 
   function take(bytes: Buffer | null): void {
