@@ -18,6 +18,13 @@ test('what means "no server" is unavailable, what means "busy" is overloaded; bo
   });
 });
 
+// A torture run found it: streams that were opened while the database's disk was full were answered as an unexpected
+// failure, once a stream in the log, and REST said 500 for what passes when there is room again.
+test('a database without room is overloaded, not a bug', () => {
+  for (const code of ['53100', '53200'])
+    expect(storeError(withCode(code))).toMatchObject({ code: 'overloaded', temporary: true });
+});
+
 test('anything else is a bug and stays what it is', () => {
   const syntax = withCode('42601');
   expect(storeError(syntax)).toBe(syntax);

@@ -1,7 +1,7 @@
 /**
  * Owns what a failure of PostgreSQL or of the way to it means to a caller: `store-unavailable` (cannot be reached, is
- * starting or stopping), `overloaded` (no free connection or no answer in the time a caller may wait), or a bug, which
- * is passed on as it is. Both codes are temporary: the same request may succeed later.
+ * starting or stopping), `overloaded` (no free connection, no room, or no answer in the time a caller may wait), or a
+ * bug, which is passed on as it is. Both codes are temporary: the same request may succeed later.
  */
 
 import { AppError, messageOf } from '#base/errors.ts';
@@ -19,6 +19,11 @@ const unavailableCodes: ReadonlySet<string> = new Set([
   'ETIMEDOUT',
   'EHOSTUNREACH',
   'ENOTFOUND',
+]);
+
+const fullCodes: ReadonlySet<string> = new Set([
+  '53100', // disk_full
+  '53200', // out_of_memory
 ]);
 
 const overloadedCodes: ReadonlySet<string> = new Set([
@@ -42,6 +47,8 @@ export function storeError(thrown: unknown): unknown {
   const text = typeof code === 'string' ? code : '';
   if (thrown.message === saturatedMessage || overloadedCodes.has(text))
     return new AppError('overloaded', 'the database is busy', { temporary: true, cause: thrown });
+  if (fullCodes.has(text))
+    return new AppError('overloaded', 'the database has no room', { temporary: true, cause: thrown });
   if (unavailableCodes.has(text) || text.startsWith('08') || unavailableMessages.test(messageOf(thrown)))
     return new AppError('store-unavailable', 'the database cannot be reached', {
       temporary: true,

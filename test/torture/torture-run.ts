@@ -109,7 +109,8 @@ export async function runTorture(settings: TortureSettings, signal: AbortSignal)
   try {
     return await Promise.race([running, aborted]);
   } finally {
-    for (const close of closers.toReversed())
+    // Nothing of an interrupted run is kept, so nothing in it has to end well.
+    for (const close of signal.aborted ? closers.slice(0, 1) : closers.toReversed())
       await close().catch((error: unknown) => settings.say(String(error)));
   }
 }

@@ -110,7 +110,10 @@ export async function startTorturedDatabase(
         }
       }
     },
-    stop: () => embedded.stop(),
+    stop() {
+      everyProcess('SIGCONT');
+      return embedded.stop();
+    },
   };
 }
 

@@ -110,6 +110,7 @@ export function createTorturedServer(options: TorturedServerOptions): TorturedSe
       if (ending === null) return;
       isReady = false;
       ending.signal(name);
+      ending.signal('SIGCONT');
       const timer = setTimeout(() => ending.signal('SIGKILL'), 20_000);
       await ending.ended;
       clearTimeout(timer);
