@@ -107,4 +107,4 @@ test('a small fleet survives every main kind of fault, and damage done afterward
   const struck = new Set(recorder.faults.map(({ kind }) => kind));
   expect(possible.filter(({ isMain, name }) => isMain && !struck.has(name))).toEqual([]);
   expect(drawRun(outcome, figuresOf(outcome, settings))).toContain('</svg>');
-});
+}, 300_000);
