@@ -57,11 +57,14 @@ const LOSS_SQL = `
   insert into kymo.loss (org_id, stream_id, epoch, from_seq, to_seq, reason)
   select * from unnest($1::uuid[], $2::uuid[], $3::int8[], $4::int8[], $5::int8[], $6::text[])`;
 
-/** Only backends of this role, never one that is already committing: that one needs nothing from its client. */
+/**
+ * Only backends of this role that wait for their client, and never one that is already committing. One that works is slow,
+ * not stuck: two servers that ended each other's slow flushes of one stream would go on doing so, and none would commit.
+ */
 const TERMINATE_SQL = `
   select a.pid, pg_terminate_backend(a.pid) as ended
     from unnest(pg_blocking_pids($1)) b(pid) join pg_stat_activity a on a.pid = b.pid
-   where a.usename = current_user and a.query !~* '^\\s*commit'`;
+   where a.usename = current_user and a.wait_event_type = 'Client' and a.query !~* '^\\s*commit'`;
 
 interface LockedRow {
   stream_id: string;

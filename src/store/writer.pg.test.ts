@@ -461,6 +461,21 @@ test('a writer that waits for a stuck one of its role ends it', async () => {
   expect(logged).toContain('ended a stuck writer that held guard rows');
 });
 
+test('a writer that works for long is left alone', async () => {
+  const one = await writer();
+  const source = await openSource();
+  const slow = await holder();
+  await lockGuardOf(slow, source);
+  const working = slow.query('select pg_sleep(2.5)');
+  offer(one, source, 100);
+  // Longer than the second after which a blocker is looked at.
+  expect(await one.drain(2_200)).toBe(false);
+  await working;
+  await slow.query('rollback');
+  expect(await one.drain(10_000)).toBe(true);
+  await expectStoredOnce(source, 100);
+});
+
 test('a blocker of another role is left alone and waited for', async () => {
   const one = await writer();
   const source = await openSource();

@@ -260,7 +260,11 @@ function terminateBlockers(backends: Backends, backend: Backend): { pid: number;
   const { transaction } = backend;
   if (transaction === null) return [];
   const blockers = new Set(
-    backends.locks.blockersOf(transaction).map((blocker) => (blocker as Transaction).backend),
+    backends.locks
+      .blockersOf(transaction)
+      // One that waits for a lock itself does not wait for its client.
+      .filter((blocker) => backends.locks.blockersOf(blocker).length === 0)
+      .map((blocker) => (blocker as Transaction).backend),
   );
   const ended: { pid: number; ended: boolean }[] = [];
   for (const blocker of blockers) {
