@@ -127,7 +127,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     onDeviceRevoked: (deviceId) => gateway.disconnect(deviceId),
     demoKey: isLoopbackHost(config.host) ? options.demoKey : null,
     checkReadiness: async () => ({
-      store: writer.isStalled ? 'the database does not take readings' : await ping(pools),
+      store: writer.stallReason ?? (await ping(pools)),
     }),
     metrics: createMetrics({
       gateway: gateway.statistics,

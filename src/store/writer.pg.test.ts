@@ -563,6 +563,36 @@ test('a flush under way when the database turns out to be another one is tried a
   await expectStoredOnce(source, 150);
 });
 
+test.each([
+  ['53100', /the disk of the database is full: make room/],
+  ['25006', /read-only/],
+  ['58030', 'the database does not take readings'],
+])(
+  'a database that refuses everything with %s is said to, and all is stored once it takes it again',
+  async (code, reason) => {
+    const one = await writer();
+    const source = await openSource();
+    expect(one.stallReason).toBe(null);
+    await tables.query(`
+    create function kymo.refuse() returns trigger language plpgsql as $$
+      begin raise exception 'no' using errcode = '${code}'; end $$;
+    create trigger refuse before update on kymo.stream_epoch execute function kymo.refuse()`);
+    try {
+      offer(one, source, 100);
+      await expect.poll(() => one.counters.failures.gone).toBeGreaterThan(2);
+      expect(one.stallReason).toMatch(reason);
+      expect(source.heard).toEqual([]);
+    } finally {
+      await tables.query('drop function kymo.refuse cascade');
+    }
+    expect(await one.drain(10_000)).toBe(true);
+    expect(one.stallReason).toBe(null);
+    expect(source.heard).toEqual(['settled']);
+    expect(one.counters.refusedStreams).toBe(0);
+    await expectStoredOnce(source, 100);
+  },
+);
+
 test('a COMMIT that happened and whose answer was lost is recognised, not repeated', async () => {
   const proxy = await startAnswerProxy(pools.writerUrl);
   endings.push(() => proxy.close());

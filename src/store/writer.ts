@@ -25,6 +25,8 @@ const ROLLBACK_TIMEOUT_MS = 5_000;
 export interface Writer extends StoreSink {
   readonly counters: Readonly<WriterCounters>;
   readonly isStalled: boolean;
+  /** Why nothing is stored, for people; null while the database takes readings. */
+  readonly stallReason: string | null;
   /** Makes the partitions of the days to come. Once before the first flush, then about hourly. */
   preparePartitions(): Promise<void>;
   /** Writes everything that waits; resolves when it is committed or after `timeoutMs` (then false). */
@@ -52,6 +54,8 @@ export function createWriter(options: WriterOptions): Writer {
   let attempt = 0;
   /** Gives up the step under way; does nothing between steps. */
   let giveUpStep = (): void => undefined;
+  /** Of the last step that failed. */
+  let failure: unknown = null;
 
   /** Events in order: a source that answers `settled` by offering more must not re-enter the machine. */
   const inbox: WriterEvent[] = [];
@@ -123,7 +127,10 @@ export function createWriter(options: WriterOptions): Writer {
       cancel();
       dispatch(event);
     };
-    const giveUp = (message: string): void => finish({ type: 'failed', kind: 'gone', message });
+    const giveUp = (message: string): void => {
+      if (!isOver) failure = null;
+      finish({ type: 'failed', kind: 'gone', message });
+    };
     const cancel = clock.after(STEP_TIMEOUT_MS, () => {
       discard();
       giveUp('the database did not answer in time');
@@ -131,7 +138,12 @@ export function createWriter(options: WriterOptions): Writer {
     giveUpStep = () => giveUp('the database is another one than before');
     work().then(finish, (error: unknown) => {
       const kind = failureKindOf(error);
-      log.warn('a flush failed and will be tried again', { kind, error: messageOf(error) });
+      failure = error;
+      log.warn('a flush failed and will be tried again', {
+        kind,
+        error: messageOf(error),
+        ...(codeOf(error) === DISK_FULL ? { reason: stallReasonOf(error) } : {}),
+      });
       finish({ type: 'failed', kind, message: messageOf(error) });
     });
   }
@@ -203,6 +215,9 @@ export function createWriter(options: WriterOptions): Writer {
     get isStalled() {
       return machine.isStalled;
     },
+    get stallReason() {
+      return machine.isStalled ? stallReasonOf(failure) : null;
+    },
     async drain(timeoutMs) {
       if (machine.isIdle) return true;
       let cancel = (): void => undefined;
@@ -230,9 +245,28 @@ function connectionLost(): Error {
   return Object.assign(new Error('connection lost'), { code: '08006' });
 }
 
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown } | null)?.code;
+}
+
+/** disk_full. */
+const DISK_FULL = '53100';
+
+function stallReasonOf(error: unknown): string {
+  switch (codeOf(error)) {
+    case DISK_FULL:
+      return 'the disk of the database is full: make room there; devices keep their readings, and all goes on by itself';
+    // read_only_sql_transaction.
+    case '25006':
+      return 'the database is read-only, as a standby is';
+    default:
+      return 'the database does not take readings';
+  }
+}
+
 /** SQLSTATE to what the machine has to do about it (PostgreSQL documentation, appendix A). */
 export function failureKindOf(error: unknown): FailureKind {
-  const code: unknown = (error as { code?: unknown } | null)?.code;
+  const code = codeOf(error);
   if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code)) return 'gone';
   // lock_not_available, deadlock_detected, serialization_failure, and our own idle time-out.
   if (code === '55P03' || code === '40P01' || code === '40001') return 'blocked';

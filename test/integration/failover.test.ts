@@ -65,6 +65,8 @@ interface World {
   connect(name: string, store: DeviceStore): Promise<Device>;
   /** The primary stops for a moment, and this is what a standby would have of it. */
   takeImage(): Promise<void>;
+  /** The primary dies in the middle of what it does, and is started again. */
+  killPrimary(): Promise<void>;
   /** The primary dies, and the image takes over. */
   failOver(how: 'promoted' | 'files put back'): Promise<void>;
 }
@@ -95,6 +97,11 @@ async function world(): Promise<World> {
     async takeImage() {
       await primary.stop();
       await promisify(execFile)('cp', ['-a', layoutOf(primaryDir).cluster, place.cluster]);
+      await primary.ensureRunning();
+    },
+    async killPrimary() {
+      process.kill(primary.postmasterPid()!, 'SIGKILL');
+      await expect.poll(() => primary.postmasterPid(), { timeout: 10_000 }).toBe(undefined);
       await primary.ensureRunning();
     },
     async failOver(how) {
@@ -238,6 +245,28 @@ test('what the device does not hold any more is declared as lost with the server
     different: 0,
     missing: total - readings,
   });
+});
+
+test('a database that is killed again and again recovers what it had, and no device is asked anew', async () => {
+  const w = await world();
+  const device = await w.connect('steady', memoryStore());
+  const recording = begin(device, 'left-foot');
+  const before = await serverRow(w.ownerUrl);
+  for (let kill = 0; kill < 4; kill++) {
+    const endMs = performance.now() + 2_500;
+    while (performance.now() < endMs) {
+      push(recording, 50);
+      // Opening streams commits without waiting for the disk: what a crash may take back.
+      if (Math.random() < 0.2) begin(device, `extra-${kill}`).stream.end();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    await w.killPrimary();
+  }
+  expect(await device.drained({ timeoutMs: 20_000 })).toBe(true);
+  expect(await verdict(w.ownerUrl, recording)).toEqual(whole(recording));
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  expect(w.server.output()).not.toContain('a standby took over');
+  expect(await serverRow(w.ownerUrl)).toEqual(before);
 });
 
 test('a commit that its synchronous standby has not confirmed is not acknowledged, also when the wait is cancelled', async () => {

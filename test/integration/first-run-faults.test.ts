@@ -221,6 +221,21 @@ test.skipIf(!isRoot)(
     await expect
       .poll(async () => (await fetch(`${origin}/readyz`)).status, { timeout: 60_000, interval: 200 })
       .toBe(503);
+    // Nothing is granted for storing, and the newest readings are shown nevertheless.
+    const shown = async (): Promise<number> => {
+      const text = await (await fetch(`${origin}/metrics`)).text();
+      return Number(/^kymo_live_only_frames_total (\d+)/m.exec(text)?.[1] ?? 0);
+    };
+    const before = await shown();
+    await expect
+      .poll(
+        async () => {
+          device.push(10);
+          return await shown();
+        },
+        { timeout: 20_000, interval: 100 },
+      )
+      .toBeGreaterThan(before + 10);
     expect(await device.device.drained({ timeoutMs: 500 })).toBe(false);
 
     free();
@@ -229,6 +244,9 @@ test.skipIf(!isRoot)(
     expect(await answers(origin)).toBe(true);
     await expectAllOnce(dataDir, device);
     expect(await server.stop()).toBe(0);
+    // However often it crashed meanwhile, the database lost nothing, and no device was asked for what it had.
+    const { out, err } = await server.ended;
+    expect(out + err).not.toContain('a standby took over');
   },
 );
 
@@ -254,13 +272,20 @@ test.skipIf(!isRoot)(
 );
 
 test.skipIf(!isRoot)(
-  'a device whose disk is full goes on, says so, and stores again when there is room',
+  'a device whose disk is full goes on, says so, stores again when there is room, and declares what it could not keep',
   async () => {
+    const dataDir = await place();
+    const port = await freePort();
+    const first = kymo(dataDir, port);
+    await first.address();
+    const key = await runKymo(['device', 'add', 'recorder', '--data', dataDir]);
+    expect(await first.stop()).toBe(0);
     const disk = smallDisk(4);
     const events: string[] = [];
     const device = await openDevice({
-      url: `http://127.0.0.1:${await freePort()}`,
-      key: `kd_${'x'.repeat(43)}`,
+      url: `http://127.0.0.1:${port}`,
+      key,
+      timing: { backoff: { baseMs: 50, capMs: 500 } },
       store: fileStore(path.join(disk, 'store'), { maxBytes: 64 * 1024 * 1024 }),
       onEvent: (event) => events.push(event.type),
     });
@@ -268,8 +293,13 @@ test.skipIf(!isRoot)(
     const axes = [{ name: 'x', unit: '1' }];
     const stream = device.stream({ segment: 'pelvis', sensor: 'imu', axes, rateHz: 1000 });
     const isFull = (): boolean => events.includes('store-full-disk');
+    let pushed = 0;
+    const push = (count: number): void => {
+      stream.push(Float32Array.from({ length: count }, (_, i) => pushed + i));
+      pushed += count;
+    };
     for (let i = 0; i < 2_000 && !isFull(); i++) {
-      stream.push(new Float32Array(2_000));
+      push(2_000);
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     expect(isFull()).toBe(true);
@@ -277,11 +307,32 @@ test.skipIf(!isRoot)(
     await expect
       .poll(
         () => {
-          stream.push(new Float32Array(100));
+          push(100);
           return events.includes('store-disk-ok');
         },
         { timeout: 10_000 },
       )
       .toBe(true);
+
+    await kymo(dataDir, port).address();
+    expect(await device.drained({ timeoutMs: 60_000 })).toBe(true);
+    const database = await startEmbeddedDatabase({ dataDir });
+    endings.push(() => database.stop());
+    const stored = await readStored(database.ownerUrl, stream.definition.stream);
+    const lost = stored.losses.reduce((sum, { from, to }) => sum + to - from, 0);
+    expect(lost).toBeGreaterThan(0);
+    expect(new Set(stored.losses.map(({ reason }) => reason))).toEqual(new Set(['device-store-full']));
+    expect(
+      compare(
+        stored,
+        Float32Array.from({ length: pushed }, (_, i) => i),
+        1,
+      ),
+    ).toEqual({
+      stored: pushed - lost,
+      missing: lost,
+      doubled: 0,
+      different: 0,
+    });
   },
 );
