@@ -12,7 +12,9 @@ export interface AnswerProxy {
   readonly url: string;
   /** The next answer to this statement (a simple query) is lost. */
   loseAnswerTo(statement: string): void;
-  /** How many were lost. */
+  /** The connection breaks instead of this statement, when it comes next. */
+  breakBefore(statement: string): void;
+  /** How many answers were lost. */
   readonly lost: number;
   close(): Promise<void>;
 }
@@ -24,6 +26,7 @@ export async function startAnswerProxy(url: string): Promise<AnswerProxy> {
   };
   const target = host.startsWith('/') ? { path: `${host}/.s.PGSQL.${port}` } : { host, port };
   let awaited: Buffer | null = null;
+  let feared: Buffer | null = null;
   let lost = 0;
   const sockets = new Set<Socket>();
   const server = createServer((near) => {
@@ -42,6 +45,11 @@ export async function startAnswerProxy(url: string): Promise<AnswerProxy> {
       });
     }
     near.on('data', (bytes: Buffer) => {
+      if (feared !== null && bytes.includes(feared)) {
+        feared = null;
+        end();
+        return;
+      }
       if (awaited !== null && bytes.includes(awaited)) {
         awaited = null;
         isLosing = true;
@@ -63,7 +71,10 @@ export async function startAnswerProxy(url: string): Promise<AnswerProxy> {
   return {
     url: `postgres://${username}:${password}@127.0.0.1:${(server.address() as AddressInfo).port}${pathname}`,
     loseAnswerTo(statement) {
-      awaited = Buffer.concat([Buffer.from(statement), Buffer.from([0])]);
+      awaited = asQuery(statement);
+    },
+    breakBefore(statement) {
+      feared = asQuery(statement);
     },
     get lost() {
       return lost;
@@ -73,4 +84,9 @@ export async function startAnswerProxy(url: string): Promise<AnswerProxy> {
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** The end of a message of the simple protocol (PostgreSQL documentation, "Message Formats", Query). */
+function asQuery(statement: string): Buffer {
+  return Buffer.concat([Buffer.from(statement), Buffer.from([0])]);
 }

@@ -12,7 +12,7 @@ import type {
   StoredChunk,
 } from '#test/simulation/database/database-types.ts';
 import { createLocks, type LockMode, type LockOwner, type Locks } from '#test/simulation/database/locks.ts';
-import type { Change, Storage, Table } from '#test/simulation/database/storage.ts';
+import type { Change, RowKind, Storage, Table } from '#test/simulation/database/storage.ts';
 import type { Process, Scheduler } from '#test/simulation/scheduler.ts';
 
 /** deadlock_timeout, as PostgreSQL has it by default. */
@@ -40,6 +40,8 @@ export interface Backend {
 
 export interface Transaction extends LockOwner {
   readonly backend: Backend;
+  /** Its number, by which others wait for its end. */
+  readonly xid: number;
   /** now(). */
   readonly startedMs: number;
   readonly isAborted: boolean;
@@ -119,6 +121,7 @@ export function createBackends(
   let [minMs, maxMs] = parts.latencyMs;
   let frozenUntilMs = 0;
   let pids = 1;
+  let xids = 1;
 
   function atServer(delayMs: number, action: () => void): void {
     scheduler.after(delayMs, null, () => {
@@ -310,6 +313,7 @@ export function createBackends(
       // PostgreSQL warns of a BEGIN within a transaction, and goes on with that.
       state.transaction ??= {
         backend: state,
+        xid: xids++,
         startedMs: scheduler.nowMs,
         isAborted: false,
         durability: state.settings.durability,
@@ -369,12 +373,12 @@ export function createBackends(
 /** Notes what the transaction will do to one record when it commits. */
 export function change<T>(
   transaction: Transaction,
-  table: Table<T>,
-  key: string,
+  place: { readonly table: Table<T>; readonly key: string; readonly row?: RowKind | null },
   apply: Change<T>['apply'],
 ): void {
   assert(!transaction.isAborted, 'an aborted transaction changes nothing');
-  (transaction.changes as Change<T>[]).push({ table, key, apply });
+  const { table, key, row = 'record' } = place;
+  (transaction.changes as Change<T>[]).push({ table, key, row, apply });
 }
 
 /** A record as the transaction sees it: what is committed now, with its own changes. */

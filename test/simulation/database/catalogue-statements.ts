@@ -31,11 +31,7 @@ const openSession: StatementModel = async (context, values) => {
   const [session, orgId, label, isSynthetic, stream] = values as [string, string, string, boolean, string];
   if (isErased(context, orgId, session, stream)) return none;
   const row: SessionRecord = { orgId, label, isSynthetic, isEnded: false };
-  await insertRow(
-    context,
-    { table: context.backends.storage.sessions, key: session, lock: `session/${session}` },
-    row,
-  );
+  await insertRow(context, { table: context.backends.storage.sessions, key: session }, () => row);
   return none;
 };
 
@@ -49,11 +45,10 @@ const openStream: StatementModel = async (context, values) => {
   if (isErased(context, orgId, session, stream)) return none;
   const definition = definitionOf(values, found);
   const row = { definition, orgId, deviceId, sessionId: session, isEnded: false };
-  if (!(await insertRow(context, { table: streams, key: stream, lock: `stream/${stream}` }, row)))
-    return none;
+  if (!(await insertRow(context, { table: streams, key: stream }, () => row))) return none;
   if (found.isEnded) {
     await lockRow(context, `session/${session}`, 'change');
-    change(transaction, sessions, session, (now) => now && { ...now, isEnded: false });
+    change(transaction, { table: sessions, key: session }, (now) => now && { ...now, isEnded: false });
   }
   // The foreign key holds the session's row, and looks whether it is still there.
   await lockRow(context, `session/${session}`, 'share');
@@ -131,17 +126,12 @@ const openEpoch: StatementModel = async (context, values) => {
     if (record.streamId === streamId && record.hasGuard) before.push(record);
   const erased = isErased(context, orgId, session, streamId);
   let found = before.find((record) => record.epoch === epoch);
-  if (found === undefined && before.length < maxEpochs && !erased) {
-    const row = openedEpoch(
-      { streamId, epoch, orgId },
-      { rowId: rowIds++, openedAtMs: transaction.startedMs, left: epochs.get(key) },
-    );
-    await lockRow(context, `new-epoch/${key}`, 'update');
-    if (epochs.get(key)?.hasGuard !== true) {
-      if (backends.isDiskFull) throw diskFull();
-      change(transaction, epochs, key, () => row);
-      found = row;
-    }
+  if (before.length < maxEpochs && !erased) {
+    const place = { table: epochs, key, row: 'guard', has: ({ hasGuard }: EpochRecord) => hasGuard } as const;
+    const name = { streamId, epoch, orgId };
+    const id = { rowId: rowIds++, openedAtMs: transaction.startedMs };
+    if (await insertRow(context, place, (left) => openedEpoch(name, { ...id, left })))
+      found = openedEpoch(name, { ...id, left: undefined });
   }
   if (found !== undefined && previousStoreLost) await closeOlder(context, { before, opened: found });
   if (found === undefined && !erased) return none;
@@ -168,7 +158,7 @@ async function closeOlder(
     await lockRow(context, `guard/${key}`, 'update');
     const now = epochs.get(key);
     if (now?.hasGuard !== true || now.rowId !== rowId || now.tailLost) continue;
-    change(transaction, epochs, key, (row) => row && { ...row, tailLost: true });
+    change(transaction, { table: epochs, key, row: 'guard' }, (row) => row && { ...row, tailLost: true });
   }
 }
 
@@ -215,7 +205,11 @@ const nextGeneration: StatementModel = async (context, values) => {
   if (!devices.has(id)) return none;
   await lockRow(context, `device/${id}`, 'change');
   if (backends.isDiskFull) throw diskFull();
-  change(transaction, devices, id, (now) => now && { ...now, generation: now.generation + 1 });
+  change(
+    transaction,
+    { table: devices, key: id },
+    (now) => now && { ...now, generation: now.generation + 1 },
+  );
   const device = see(transaction, devices, id);
   return rowsOf({ generation: device?.generation, incarnation: backends.storage.incarnation });
 };
@@ -233,8 +227,7 @@ const endStream: StatementModel = async (context, values) => {
   if (context.backends.isDiskFull) throw diskFull();
   change(
     context.transaction,
-    context.backends.storage.streams,
-    id,
+    { table: context.backends.storage.streams, key: id },
     (now) => now && { ...now, isEnded: true },
   );
   return none;
@@ -255,7 +248,7 @@ function ownStream(context: StatementContext, [id, deviceId]: readonly unknown[]
 export function endSession(context: StatementContext, sessionId: string): void {
   if (streamsOfSession(context, sessionId).some(([, { isEnded }]) => !isEnded)) return;
   const { sessions } = context.backends.storage;
-  change(context.transaction, sessions, sessionId, (now) => now && { ...now, isEnded: true });
+  change(context.transaction, { table: sessions, key: sessionId }, (now) => now && { ...now, isEnded: true });
 }
 
 export const catalogueStatements: readonly (readonly [string, StatementModel])[] = [

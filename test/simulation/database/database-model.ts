@@ -5,6 +5,7 @@
  * test/integration/database-model.test.ts.
  */
 
+import { integerBelow } from '#base/random.ts';
 import { ok } from '#base/result.ts';
 import type { IngestBackend } from '#ingest/gateway.ts';
 import { createCatalogue } from '#store/catalogue.ts';
@@ -114,6 +115,11 @@ function createFaults(
     for (const backend of backends.all()) backends.end(backend, null);
   }
 
+  /** Some of the commits that nobody waited for; returns how many. */
+  function loseUncertain(): number {
+    return storage.drop(integerBelow(scheduler.random, storage.uncertain(scheduler.nowMs) + 1));
+  }
+
   /** All connections die, and another server answers in a while. */
   function replace(): void {
     const [minMs, maxMs] = promotionMs;
@@ -130,7 +136,7 @@ function createFaults(
     crash(downMs) {
       counters.crashes++;
       endAll(downMs);
-      counters.lostCommits += storage.crash(scheduler.nowMs, scheduler.random.next());
+      counters.lostCommits += loseUncertain();
     },
     nextCommit(fate) {
       writerFaults.nextCommit = fate;
@@ -160,9 +166,7 @@ function createFaults(
     failover(losesMs) {
       replace();
       // Who waits for nobody's disk waits for no standby either.
-      counters.lostCommits +=
-        storage.crash(scheduler.nowMs, scheduler.random.next()) +
-        (losesMs > 0 ? storage.rewind(scheduler.nowMs - losesMs) : 0);
+      counters.lostCommits += loseUncertain() + (losesMs > 0 ? storage.rewind(scheduler.nowMs - losesMs) : 0);
     },
     async erase(id) {
       for (;;) {

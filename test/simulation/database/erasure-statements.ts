@@ -1,8 +1,9 @@
 /** Owns the statements of store/erasure.ts over the modelled tables. Nothing is ever held by law here. */
 
-import { change, diskFull, see } from '#test/simulation/database/backends.ts';
+import { change, see } from '#test/simulation/database/backends.ts';
 import { endSession } from '#test/simulation/database/catalogue-statements.ts';
 import {
+  insertRow,
   lockRow,
   none,
   rowsOf,
@@ -11,7 +12,7 @@ import {
   type StatementContext,
   type StatementModel,
 } from '#test/simulation/database/statement-model.ts';
-import type { EpochRecord } from '#test/simulation/database/storage.ts';
+import type { EpochRecord, RowKind } from '#test/simulation/database/storage.ts';
 
 const advisoryLock =
   (mode: 'share' | 'update'): StatementModel =>
@@ -36,13 +37,12 @@ const lockSession =
     return none;
   };
 
-const markErased: StatementModel = (context, values) => {
+const markErased: StatementModel = async (context, values) => {
   const { backends, transaction } = context;
   const [id, kind] = values as [string, string];
   if (sessionOf(context, id, kind) === null || transaction.orgId === null) return none;
-  if (backends.isDiskFull) throw diskFull();
   const { orgId } = transaction;
-  change(transaction, backends.storage.erased, id, () => ({ orgId }));
+  await insertRow(context, { table: backends.storage.erased, key: id }, () => ({ orgId }));
   return none;
 };
 
@@ -62,7 +62,8 @@ const eraseGuard: StatementModel = async (context, values) => {
   for (const { streamId, epoch, rowId } of rows.toSorted((a, b) => (a.order < b.order ? -1 : 1))) {
     const key = `${streamId}/${epoch}`;
     await lockRow(context, `guard/${key}`, 'update');
-    if (context.backends.storage.epochs.get(key)?.rowId === rowId) shrink(context, key, withoutGuard);
+    if (context.backends.storage.epochs.get(key)?.rowId === rowId)
+      shrink(context, { key, row: 'guard' }, withoutGuard);
   }
   return none;
 };
@@ -94,6 +95,12 @@ const writersTables: readonly (readonly [
   ],
 ];
 
+/** Rows that another transaction may be making at the same time. */
+const rowsOfTables: Readonly<Record<string, RowKind>> = {
+  stream_epoch: 'guard',
+  rollup_progress: 'progress',
+};
+
 const eraseRows = writersTables.map(([table, has, without]): readonly [string, StatementModel] => [
   `delete from kymo.${table} where ctid`,
   async (context, values) => {
@@ -102,7 +109,7 @@ const eraseRows = writersTables.map(([table, has, without]): readonly [string, S
       const key = `${streamId}/${epoch}`;
       if (table === 'stream_epoch') await lockRow(context, `guard/${key}`, 'update');
       if (table === 'rollup_progress') await lockRow(context, `progress/${key}`, 'update');
-      shrink(context, key, without);
+      shrink(context, { key, row: rowsOfTables[table] ?? null }, without);
       rowCount++;
     }
     return { rows: [], rowCount };
@@ -116,13 +123,13 @@ function epochsOf({ backends }: StatementContext, streams: readonly string[]): E
 /** Takes something from an epoch, and the epoch itself once nothing is left of it. */
 function shrink(
   { backends, transaction }: StatementContext,
-  key: string,
+  { key, row }: { key: string; row: RowKind | null },
   without: (row: EpochRecord) => EpochRecord,
 ): void {
-  change(transaction, backends.storage.epochs, key, (now) => {
+  change(transaction, { table: backends.storage.epochs, key, row }, (now) => {
     if (now === undefined) return undefined;
-    const row = without(now);
-    return writersTables.some(([, has]) => has(row)) ? row : undefined;
+    const rest = without(now);
+    return writersTables.some(([, has]) => has(rest)) ? rest : undefined;
   });
 }
 
@@ -130,7 +137,7 @@ const removeStream: StatementModel = async (context, values) => {
   const id = values[0] as string;
   if (visibleStream(context, id) === undefined) return none;
   await lockRow(context, `stream/${id}`, 'update');
-  change(context.transaction, context.backends.storage.streams, id, () => undefined);
+  change(context.transaction, { table: context.backends.storage.streams, key: id }, () => undefined);
   return none;
 };
 
@@ -149,9 +156,9 @@ const removeSession: StatementModel = async (context, values) => {
   await lockRow(context, `session/${session}`, 'update');
   for (const [id] of streamsOfSession(context, session)) {
     await lockRow(context, `stream/${id}`, 'update');
-    change(transaction, backends.storage.streams, id, () => undefined);
+    change(transaction, { table: backends.storage.streams, key: id }, () => undefined);
   }
-  change(transaction, backends.storage.sessions, session, () => undefined);
+  change(transaction, { table: backends.storage.sessions, key: session }, () => undefined);
   return none;
 };
 

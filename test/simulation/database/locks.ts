@@ -43,7 +43,7 @@ interface Lock {
 }
 
 /** Row locks are waited for by one at a time, who stands before all others that come (README.tuplock). */
-const isRow = (key: string): boolean => !key.startsWith('advisory/');
+const isRow = (key: string): boolean => !key.startsWith('advisory/') && !key.startsWith('xid/');
 
 export function createLocks(): Locks {
   const locks = new Map<string, Lock>();

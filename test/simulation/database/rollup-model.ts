@@ -19,12 +19,12 @@ import {
 } from '#test/simulation/database/backends.ts';
 import { openChannel, type Channel } from '#test/simulation/database/channel.ts';
 import { readChunks } from '#test/simulation/database/chunk-records.ts';
-import { lockRow, type StatementContext } from '#test/simulation/database/statement-model.ts';
-import type { EpochRecord } from '#test/simulation/database/storage.ts';
+import { insertRow, lockRow, type StatementContext } from '#test/simulation/database/statement-model.ts';
+import type { EpochRecord, RowKind } from '#test/simulation/database/storage.ts';
 import type { Process } from '#test/simulation/scheduler.ts';
 
 /** As store/rollup-keeper.ts sets them. */
-const settings: BackendSettings = {
+export const keeperSettings: BackendSettings = {
   role: 'kymo_writer',
   lockMs: 2_000,
   statementMs: Infinity,
@@ -37,7 +37,7 @@ const bounds: RollBounds = { readings: 500, rows: 16 };
 
 /** One pass over all epochs that are dirty when it begins. */
 export async function rollUpAll(backends: Backends, process: Process): Promise<void> {
-  const channel = await openChannel(backends, process, settings);
+  const channel = await openChannel(backends, process, keeperSettings);
   try {
     const tables = createModelledTables(backends, channel);
     const names = await channel.request(() => dirtyEpochs(backends));
@@ -50,7 +50,7 @@ export async function rollUpAll(backends: Backends, process: Process): Promise<v
   }
 }
 
-function dirtyEpochs({ storage }: Backends): EpochName[] {
+export function dirtyEpochs({ storage }: Backends): EpochName[] {
   const dirty = [...storage.epochs.values()].filter(({ hasGuard, isDirty }) => hasGuard && isDirty);
   return dirty.map(({ streamId, epoch }) => ({ streamId, epoch }));
 }
@@ -67,11 +67,11 @@ export function createModelledTables(backends: Backends, channel: Channel): Roll
     });
   const putWith = (
     { transaction }: StatementContext,
-    name: EpochName,
+    place: { key: string; row: RowKind | null },
     apply: (row: EpochRecord) => EpochRecord,
   ): void => {
     if (backends.isDiskFull) throw diskFull();
-    change(transaction, epochs, keyOf(name), (row) => row && apply(row));
+    change(transaction, { table: epochs, ...place }, (row) => row && apply(row));
   };
   return {
     async begin() {
@@ -96,13 +96,16 @@ export function createModelledTables(backends: Backends, channel: Channel): Roll
       }),
     store: (name, _orgId, rows) =>
       send((context) =>
-        putWith(context, name, (row) => {
+        putWith(context, { key: keyOf(name), row: null }, (row) => {
           const rollups = new Map(row.rollups);
           for (const rollup of rows) rollups.set(rowName(rollup), rollup);
           return { ...row, rollups };
         }),
       ),
-    advance: (name, rolled) => send((context) => putWith(context, name, (row) => ({ ...row, rolled }))),
+    advance: (name, rolled) =>
+      send((context) =>
+        putWith(context, { key: keyOf(name), row: 'progress' }, (row) => ({ ...row, rolled })),
+      ),
     clear: (name, rolled) =>
       send(async (context) => {
         const before = epochs.get(keyOf(name));
@@ -110,7 +113,10 @@ export function createModelledTables(backends: Backends, channel: Channel): Roll
         await lockRow(context, `guard/${keyOf(name)}`, 'change');
         const now = epochs.get(keyOf(name));
         if (now?.hasGuard !== true || now.rowId !== before.rowId) return false;
-        putWith(context, name, (row) => ({ ...row, isDirty: differ(row.committed, rolled) }));
+        putWith(context, { key: keyOf(name), row: 'guard' }, (row) => ({
+          ...row,
+          isDirty: differ(row.committed, rolled),
+        }));
         return true;
       }),
     async commit() {
@@ -125,15 +131,12 @@ export function createModelledTables(backends: Backends, channel: Channel): Roll
 const keyOf = ({ streamId, epoch }: EpochName): string => `${streamId}/${epoch}`;
 
 async function openProgress(context: StatementContext, name: EpochName): Promise<void> {
-  const { transaction, backends } = context;
-  const { epochs } = backends.storage;
+  const { epochs } = context.backends.storage;
   const key = keyOf(name);
   const before = epochs.get(key);
-  if (before?.hasGuard !== true || before.hasProgress) return;
-  await lockRow(context, `new-progress/${key}`, 'update');
-  if (epochs.get(key)?.hasProgress !== false) return;
-  if (backends.isDiskFull) throw diskFull();
-  change(transaction, epochs, key, (row) => row && { ...row, hasProgress: true });
+  if (before?.hasGuard !== true) return;
+  const place = { table: epochs, key, row: 'progress', has: (one: EpochRecord) => one.hasProgress } as const;
+  await insertRow(context, place, (row) => row && { ...row, hasProgress: true });
 }
 
 function lockProgress(context: StatementContext, name: EpochName): LockedProgress | null {

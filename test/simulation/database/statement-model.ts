@@ -2,13 +2,13 @@
 
 import {
   change,
-  databaseError,
+  diskFull,
   see,
   type Backends,
   type Transaction,
 } from '#test/simulation/database/backends.ts';
 import type { LockMode } from '#test/simulation/database/locks.ts';
-import type { StreamRecord, Table } from '#test/simulation/database/storage.ts';
+import type { RowKind, StreamRecord, Table } from '#test/simulation/database/storage.ts';
 
 export interface StatementResult {
   readonly rows: readonly unknown[];
@@ -42,22 +42,46 @@ export async function lockRow(
   if (waiting !== null) await waiting;
 }
 
-/**
- * INSERT ... ON CONFLICT DO NOTHING: true when it made the row. Waits for another transaction that is making the same one.
- */
+/** A row by its primary key. */
+export interface RowPlace<T> {
+  readonly table: Table<T>;
+  readonly key: string;
+  readonly row?: RowKind;
+  /** Whether the record has this row. */
+  readonly has?: (record: T) => boolean;
+}
+
+/** INSERT ... ON CONFLICT DO NOTHING: true when it made the row. Throws like any statement that waits. */
 export async function insertRow<T>(
   context: StatementContext,
-  place: { readonly table: Table<T>; readonly key: string; readonly lock: string },
-  row: T,
+  place: RowPlace<T>,
+  make: (now: T | undefined) => T | undefined,
 ): Promise<boolean> {
   const { backends, transaction } = context;
-  const { table, key, lock } = place;
-  if (see(transaction, table, key) !== undefined) return false;
-  await lockRow(context, `new-${lock}`, 'update');
-  if (see(transaction, table, key) !== undefined) return false;
-  if (backends.isDiskFull) throw databaseError('53100', 'could not extend file: no space left on device');
-  change(transaction, table, key, () => row);
+  const { table, key, has = () => true } = place;
+  // Also a row that is there already, and that another transaction is changing, is waited for: it might be deleted.
+  for (let other = whoChanges(context, place); other !== null; other = whoChanges(context, place)) {
+    const xid = `xid/${other.xid}`;
+    backends.locks.tryAcquire(other, xid, 'update');
+    await lockRow(context, xid, 'share');
+  }
+  const now = see(transaction, table, key);
+  if (now !== undefined && has(now)) return false;
+  if (backends.isDiskFull) throw diskFull();
+  change(transaction, place, make);
   return true;
+}
+
+function whoChanges<T>(
+  { backends, transaction }: StatementContext,
+  { table, key, row = 'record' }: RowPlace<T>,
+): Transaction | null {
+  for (const { transaction: other } of backends.all()) {
+    if (other === null || other === transaction) continue;
+    for (const one of other.changes)
+      if ((one.table as unknown) === table && one.key === key && one.row === row) return other;
+  }
+  return null;
 }
 
 /** A stream as the organisation of the transaction sees it. */

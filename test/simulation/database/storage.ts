@@ -61,8 +61,13 @@ export type Table<T> = Map<string, T>;
 export interface Change<T = unknown> {
   readonly table: Table<T>;
   readonly key: string;
+  /** Which row of the record, where it holds rows of several tables; null: one that nobody else would make. */
+  readonly row: RowKind | null;
   readonly apply: (now: T | undefined) => T | undefined;
 }
+
+/** The guard row of an epoch, the keeper's row of progress, or the record as a whole. */
+export type RowKind = 'guard' | 'progress' | 'record';
 
 interface Undo {
   readonly table: Table<unknown>;
@@ -85,9 +90,11 @@ export interface Storage {
   /** Drawn anew with every restore and promotion. */
   incarnation: string;
   commit(changes: readonly Change[], how: { nowMs: number; isDurable: boolean }): void;
-  /** Drops some of the newest commits, as the log ends: `draw` in [0, 1) says how many of those that are not certain. */
-  crash(nowMs: number, draw: number): number;
-  /** Drops all commits since. */
+  /** How many of the newest commits a crash may lose. */
+  uncertain(nowMs: number): number;
+  /** Drops so many of the newest commits. */
+  drop(count: number): number;
+  /** Drops all commits since; returns how many. */
   rewind(toMs: number): number;
   backUp(): void;
   /** False, and nothing happens, without a back-up. */
@@ -139,10 +146,11 @@ export function createStorage(incarnation: string): Storage {
       }
       if (isDurable) written = log.length;
     },
-    crash(nowMs, draw) {
+    uncertain(nowMs) {
       while (written < log.length && log[written]!.atMs <= nowMs - WRITTEN_WITHIN_MS) written++;
-      return dropTo(written + Math.floor(draw * (log.length - written + 1)));
+      return log.length - written;
     },
+    drop: (count) => dropTo(log.length - count),
     rewind(toMs) {
       let length = log.length;
       while (length > 0 && log[length - 1]!.atMs > toMs) length--;

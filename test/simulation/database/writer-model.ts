@@ -209,7 +209,7 @@ async function changeRows(
     const { key } = source.handle;
     const chunks = chunksOf.get(key) ?? [];
     chunksOf.delete(key);
-    change(transaction, epochs, key, (now) =>
+    change(transaction, { table: epochs, key, row: 'guard' }, (now) =>
       now === undefined
         ? undefined
         : {
@@ -226,7 +226,7 @@ async function changeRows(
   }
   // Rows of an epoch whose guard row this flush does not change: the table takes them all the same.
   for (const [key, chunks] of chunksOf) {
-    change(transaction, epochs, key, (now) =>
+    change(transaction, { table: epochs, key, row: null }, (now) =>
       now === undefined ? undefined : { ...now, chunks: [...now.chunks, ...chunks] },
     );
     transaction.added.push({ key, added: [], declared: [], chunks });
