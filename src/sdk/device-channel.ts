@@ -119,12 +119,13 @@ export function markRewound(channel: Channel, fromSeq: number): void {
 export function beginAgainWhenStuck(
   log: DeviceLog,
   channel: Channel,
-  { nowMs, stallMs }: { nowMs: number; stallMs: number },
+  { nowMs, stallMs, progressMs }: { nowMs: number; stallMs: number; progressMs: number },
 ): boolean {
   const seq = firstMissing(log.settled);
   if (channel.state !== 'open' || seq >= Math.min(channel.replaySeq, log.nextSeq)) return false;
   if (seq !== channel.oldest.seq) channel.oldest = { seq, sinceMs: nowMs };
-  if (nowMs - channel.oldest.sinceMs <= stallMs) return false;
+  // Where nothing at all was heard since, the connection is what is stuck, and it is left.
+  if (nowMs - channel.oldest.sinceMs <= stallMs || progressMs <= channel.oldest.sinceMs) return false;
   channel.oldest = { seq, sinceMs: nowMs };
   channel.stated = [];
   markRewound(channel, seq);

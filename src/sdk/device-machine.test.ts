@@ -573,6 +573,19 @@ test('a server that never acknowledges is left, and the readings are sent again'
   expectAllStored(b);
 });
 
+test('a server that stops to acknowledge just before it is checked is left all the same', () => {
+  const b = online({ timing: { stallMs: 1_999, starvedStallMs: 1_999 } });
+  b.push(5);
+  b.clock.advance(500);
+  b.push(5);
+  b.clock.advance(440);
+  let taken = 0;
+  b.server!.commit(() => taken++ === 0);
+  b.clock.advance(3_500);
+  expect(b.connects.length).toBe(2);
+  expectAllStored(b);
+});
+
 test('what the disk did not give back when it was sent is sent later, while newer readings are acknowledged', () => {
   const b = createBench();
   b.machine.define(foot);
@@ -620,7 +633,7 @@ test('a loss that the server let go of is stated again on the same connection', 
     b.server!.commit();
   }
   expect(b.machine.isDrained()).toBe(false);
-  b.clock.advance(4000);
+  b.clock.advance(5000);
   b.server!.commit();
   b.clock.advance(100);
   expect(b.machine.isDrained()).toBe(true);

@@ -29,12 +29,13 @@ export function upkeep(state: MachineState, connection: Connection, nowMs: numbe
   const stallMs = isStarved ? timing.starvedStallMs : timing.stallMs;
   let waits = false;
   for (const run of state.runList) {
-    const { log, channel } = run;
-    if (channel !== null && beginAgainWhenStuck(log, channel, { nowMs, stallMs }))
-      flushWithin(state, timing.flushMs);
     stateLosses(state, run);
     retryRefused(state, run);
-    if (run.channel !== null && isWaiting(log, run.channel)) waits = true;
+    const { log, channel } = run;
+    if (channel === null) continue;
+    if (isWaiting(log, channel)) waits = true;
+    const { progressMs } = connection;
+    if (beginAgainWhenStuck(log, channel, { nowMs, stallMs, progressMs })) flushWithin(state, timing.flushMs);
   }
   if (!waits) connection.progressMs = nowMs;
   return nowMs - connection.progressMs > stallMs ? 'nothing was acknowledged for too long' : null;
