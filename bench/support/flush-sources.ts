@@ -39,6 +39,7 @@ export function createFlushSources(writer: StoreSink, options: FlushSourceOption
     let hasFrame = false;
     const source: FrameSource = {
       handle,
+      claim: null,
       pendingReadings: () => (hasFrame ? readings : 0),
       take() {
         if (!hasFrame) return [];
@@ -55,6 +56,8 @@ export function createFlushSources(writer: StoreSink, options: FlushSourceOption
       unknown: () => {
         throw new AppError('internal', 'the guard has no row of a stream');
       },
+      superseded: unexpected,
+      outdated: unexpected,
       refused: (message) => {
         throw new AppError('internal', message);
       },
@@ -119,4 +122,8 @@ function frameOf(
     arrivalUs: nowUs,
     offsetUs: 0,
   };
+}
+
+function unexpected(): never {
+  throw new AppError('internal', 'a stream of this bench belongs to no connection');
 }

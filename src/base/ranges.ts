@@ -73,6 +73,11 @@ export function covers(set: RangeSet, range: Range): boolean {
   return range.to <= range.from || set.some((r) => r.from <= range.from && range.to <= r.to);
 }
 
+/** True when both hold the same numbers: a set has one form only. */
+export function isEqual(a: RangeSet, b: RangeSet): boolean {
+  return a.length === b.length && a.every(({ from, to }, i) => from === b[i]!.from && to === b[i]!.to);
+}
+
 /** How many numbers the set holds. */
 export function sizeOf(set: RangeSet): number {
   let size = 0;

@@ -41,11 +41,23 @@ export interface LossDeclaration {
 }
 
 /**
+ * What a connection was told when it opened a stream, under its generation. The store lets the newest generation write, and
+ * nobody else after it has: what was compared at its opening is then all that others ever wrote there.
+ */
+export interface StreamClaim {
+  readonly generation: number;
+  /** What the opening said is settled. */
+  readonly opened: EpochProgress;
+}
+
+/**
  * One (stream, epoch) with frames for the store: live ones in the ring, replayed ones in their own lane. The store
  * takes; what it took it must settle, or give back by asking for a rewind.
  */
 export interface FrameSource {
   readonly handle: StreamHandle;
+  /** Null for a path that gives numbers of an epoch of its own, which nobody else can know. */
+  readonly claim: StreamClaim | null;
   /** Readings that wait to be taken. */
   pendingReadings(): number;
   /** Removes and returns the waiting frames, oldest first, up to about `maxReadings` (at least one frame). */
@@ -60,6 +72,10 @@ export interface FrameSource {
   refused(message: string): void;
   /** The store does not know this stream (any more): it has to be opened again before anything is stored. */
   unknown(): void;
+  /** A newer connection of the device has written: nothing more is taken from this one. */
+  superseded(): void;
+  /** Others have written since this stream was opened: it has to be opened, and compared, again. */
+  outdated(): void;
 }
 
 /** Settled ranges of one (stream, epoch), split into stored and declared lost. */

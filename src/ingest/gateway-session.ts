@@ -99,6 +99,7 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
     endStream: (buffer, message) => output.endStream(buffer, message),
     ackSoon: () => output.ackSoon(),
     lostStream: (buffer) => output.lostStream(buffer),
+    superseded: () => close('superseded'),
   });
 
   function send(message: ServerMessage): void {

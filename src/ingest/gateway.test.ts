@@ -505,17 +505,22 @@ test('an end that the database does not take is tried again until it does', asyn
   expect(one.closed).toBe(undefined);
 });
 
-test('a buffer lives over a reconnect while it holds frames, and is removed when idle', async () => {
+test('a buffer outlives its connection while it holds frames; the next connection drops them and begins its own', async () => {
   const { clock, due, gateway, connect } = setUp();
   const one = await connect().greet();
   await one.open(1);
   one.connection.binary(dataBytes([wireFrame(1, 0, 10)]));
+  const old = due.at(-1)!;
   one.connection.gone();
   clock.advance(1_000);
   expect(gateway.statistics.buffers).toBe(1);
+  expect(old.pendingReadings()).toBe(10);
   const two = await connect().greet();
   await two.open(1);
   expect(gateway.statistics.buffers).toBe(1);
+  expect(old.pendingReadings()).toBe(0);
+  two.connection.binary(dataBytes([wireFrame(1, 0, 10)]));
+  expect(due.at(-1)).not.toBe(old);
   due.at(-1)!.take(100);
   due.at(-1)!.settled({ committed: [{ from: 0, to: 10 }], lost: [] });
   await settled();
@@ -526,7 +531,7 @@ test('a buffer lives over a reconnect while it holds frames, and is removed when
   expect(gateway.statistics.credit.reservedBytes).toBe(0);
 });
 
-test('two openings of one stream share a buffer, however long the check of the first takes', async () => {
+test('a stream keeps the buffer in which its frames are, however long the check of its opening takes', async () => {
   const { clock, due, fake, gateway, connect } = setUp();
   fake.committed = [{ from: 0, to: 100 }];
   fake.checksum = 5;
@@ -541,12 +546,27 @@ test('two openings of one stream share a buffer, however long the check of the f
   answer();
   await settled();
   one.connection.binary(dataBytes([wireFrame(1, 100, 10)]));
-  const two = await connect().greet();
-  await two.open(1);
-  two.connection.binary(dataBytes([wireFrame(1, 100, 10)]));
-  // Two sources of one stream in one flush would store its readings twice.
+  await one.open(1, { newest: { seq: 99, crc32: 5 } });
+  one.connection.binary(dataBytes([wireFrame(1, 110, 10)]));
   expect(new Set(due).size).toBe(1);
+  expect(due.at(-1)!.pendingReadings()).toBe(20);
   expect(gateway.statistics.buffers).toBe(1);
+});
+
+test('the store turns an older connection away for good, and one that opened too early for the time being', async () => {
+  const { due, gateway, connect } = setUp();
+  const one = await connect(device).greet();
+  await one.open(1);
+  one.connection.binary(dataBytes([wireFrame(1, 0, 10)]));
+  due.at(-1)!.outdated();
+  expect(one.last()).toMatchObject({ type: 'error', code: 'overloaded', ref: 1 });
+  expect(one.closed).toBe(undefined);
+  await one.open(1);
+  expect(one.last()).toMatchObject({ type: 'opened', ref: 1 });
+  one.connection.binary(dataBytes([wireFrame(1, 0, 10)]));
+  due.at(-1)!.superseded();
+  expect(one.closed).toBe('superseded');
+  expect(gateway.statistics.credit.reservedBytes).toBe(0);
 });
 
 test('more open streams than there may be are refused for now', async () => {

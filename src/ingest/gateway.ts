@@ -7,7 +7,7 @@
 import type { Clock } from '#base/clock.ts';
 import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
-import { fail, ok, type Result } from '#base/result.ts';
+import { fail, type Result } from '#base/result.ts';
 import type { Bus } from '#bus/bus.ts';
 import type {
   DeviceIdentity,
@@ -40,10 +40,11 @@ import { createGatewaySession, type GatewaySession } from '#ingest/gateway-sessi
 import { createGreetings } from '#ingest/greetings.ts';
 import { createIncarnationWatch } from '#ingest/incarnation-watch.ts';
 import { createLivePublisher, type LivePublisher } from '#ingest/live-publisher.ts';
-import { openingError, tooManyStreams } from '#ingest/opening-error.ts';
+import { openingError } from '#ingest/opening-error.ts';
 import { createOpeningOrder } from '#ingest/opening-order.ts';
-import { createResumeCheck, type ResumeCheck } from '#ingest/resume-check.ts';
-import { createStreamBuffer, type StreamBuffer, type StreamObserver } from '#ingest/stream-buffer.ts';
+import { createResumeCheck } from '#ingest/resume-check.ts';
+import type { StreamBuffer } from '#ingest/stream-buffer.ts';
+import { createStreamBuffers } from '#ingest/stream-buffers.ts';
 
 /** What ingest needs from identity and store; app wires it. Every call may fail with a temporary AppError. */
 export interface IngestBackend {
@@ -133,18 +134,15 @@ export function createGateway(options: GatewayOptions): Gateway {
   const pool = createCreditPool(config.creditPoolBytes);
   const counters = newGatewayCounters();
   const greetings = createGreetings((identity) => backend.greet(identity));
-  const bufferCounters = { overwrittenFrames: 0, droppedLosses: 0 };
   /** Heartbeats must not wait longer than half of their time. */
   const tickMs = Math.min(1_000, config.heartbeatMs / 2);
   const live = createLivePublisher(options.bus, endOfTurn);
-  const buffers = new Map<string, StreamBuffer>();
-  const observer: StreamObserver = {
+  const buffers = createStreamBuffers({
+    backend,
+    clock,
+    maxBuffers: config.maxBuffers,
     committed: (handle, progress) => live.committed(handle, progress),
-    dead(handle) {
-      // Opened again meanwhile, the stream may have another buffer.
-      if (buffers.get(handle.key)?.handle === handle) buffers.delete(handle.key);
-    },
-  };
+  });
   const watch = createIncarnationWatch({ ask: () => backend.incarnation(), onChange: renew, log });
   const members = new Set<Member>();
   const newest = new Map<string, Member>();
@@ -165,7 +163,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const nowMs = clock.monotonicMs();
     watch.tick(nowMs);
     for (const member of members) member.session.tick(nowMs);
-    for (const [key, buffer] of buffers) if (buffer.listener === null && buffer.isEmpty) buffers.delete(key);
+    buffers.sweep();
     cancelTick = clock.after(tickMs, tick);
   }
 
@@ -174,32 +172,6 @@ export function createGateway(options: GatewayOptions): Gateway {
     const due = ackers.splice(0, ACKS_PER_TURN);
     if (ackers.length > 0) endOfTurn(sendAcks);
     for (const session of due) session.sendAck();
-  }
-
-  /** Null: too many. Made only when nothing is awaited any more before it gets its listener: an idle one is removed. */
-  function bufferOf(handle: StreamHandle): StreamBuffer | null {
-    const known = buffers.get(handle.key);
-    if (known !== undefined || buffers.size >= config.maxBuffers) return known ?? null;
-    const buffer = createStreamBuffer(handle, bufferCounters, observer);
-    buffers.set(handle.key, buffer);
-    return buffer;
-  }
-
-  /** `check` may refuse the device's store, or give what the device is to compare. */
-  async function openBuffer(
-    identity: DeviceIdentity,
-    request: Pick<Open, 'definition' | 'epoch' | 'previousStoreLost'>,
-    check?: ResumeCheck,
-  ): Promise<Result<OpenAnswer, WireError>> {
-    const { definition, epoch, previousStoreLost = false } = request;
-    if (buffers.size >= config.maxBuffers) return fail(tooManyStreams);
-    const found = await backend.openStream(identity, { definition, epoch, previousStoreLost });
-    if (!found.ok) return found;
-    const { handle, progress } = found.value;
-    const checked = (await check?.(handle, progress)) ?? ok(null);
-    if (!checked.ok) return checked;
-    const buffer = bufferOf(handle);
-    return buffer === null ? fail(tooManyStreams) : ok({ buffer, progress, newest: checked.value });
   }
 
   function connect(transport: DeviceTransport, known: DeviceIdentity | null): DeviceConnection {
@@ -272,7 +244,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       if (identity === null) return;
       try {
         const check = createResumeCheck(request, backend.checksumOf);
-        session.opened(request, await openBuffer(identity, request, check));
+        const { generation } = member;
+        session.opened(request, await buffers.open(identity, request, { generation, check }));
       } catch (error) {
         session.opened(request, fail(openingError(error, log)));
       }
@@ -348,17 +321,17 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   return {
     connect,
-    openBuffer,
+    openBuffer: (identity, request) => buffers.open(identity, request, null),
     createSpotCredit: (maxBytes) => createSpotCredit(pool, maxBytes),
     live,
     statistics: {
       session: counters,
       live: live.counters,
       get overwrittenFrames() {
-        return bufferCounters.overwrittenFrames;
+        return buffers.counters.overwrittenFrames;
       },
       get droppedLosses() {
-        return bufferCounters.droppedLosses;
+        return buffers.counters.droppedLosses;
       },
       get refusedGreetings() {
         return greetings.counters.refused;

@@ -143,6 +143,9 @@ export function createHttpReadings(options: {
         streams.delete(key);
         fail('overloaded', 'the database lost this stream; send the readings again');
       },
+      // Nobody else knows the epoch, so nobody else writes in it.
+      superseded: () => undefined,
+      outdated: () => undefined,
       renewed() {
         // Nobody has what was answered and is missing now: it is declared, and what is stored wins over that.
         const to = Math.min(stream.nextSeq, ...[...waiting].map(({ from }) => from));

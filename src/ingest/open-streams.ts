@@ -64,6 +64,8 @@ export interface OpenStreamsOptions {
   ackSoon(): void;
   /** The store does not know a stream any more: it was erased, or the connection has to begin anew. */
   lostStream(buffer: StreamBuffer): void;
+  /** A newer connection of this device writes, at another server. */
+  superseded(): void;
 }
 
 /** What is stated of an erased stream: nothing of it is open. */
@@ -115,6 +117,16 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
       if (stream === undefined || stream.isLost) return;
       stream.isLost = true;
       options.lostStream(buffer);
+    },
+    superseded: (buffer) => {
+      if (byBuffer.has(buffer)) options.superseded();
+    },
+    outdated(buffer) {
+      const stream = byBuffer.get(buffer);
+      if (stream === undefined) return;
+      const message = 'another connection wrote meanwhile: open the stream again';
+      options.answerError({ code: 'overloaded', message }, stream.ref);
+      release(stream);
     },
     // The connection was closed before, and heard nothing more from its buffers.
     renewed: () => undefined,

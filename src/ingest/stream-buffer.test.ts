@@ -22,6 +22,8 @@ function setUp() {
       rewind: (_, fromSeq) => void heard.push(`rewind ${fromSeq}`),
       refused: (_, message) => void heard.push(`refused ${message}`),
       unknown: () => void heard.push('unknown'),
+      superseded: () => void heard.push('superseded'),
+      outdated: () => void heard.push('outdated'),
       renewed: () => void heard.push('renewed'),
     };
   };

@@ -2,11 +2,18 @@
  * Owns the frames of one (stream, epoch) between the socket and the store: a ring of live frames and a lane of replayed
  * ones. Each is bounded in frames and bytes. The ring overwrites its oldest frame; the lane turns the newest away, since
  * replay comes in order and a gap in it would only be a fragment more. Either way the device is asked to send again from
- * there. It outlives connections, so that nothing is dropped by a reconnect.
+ * there. It belongs to one generation of the device: what waits here of an older one the store would not take.
  */
 
 import { createBoundedQueue } from '#base/bounded-queue.ts';
-import type { EpochProgress, Frame, FrameSource, LossDeclaration, StreamHandle } from '#contract/readings.ts';
+import type {
+  EpochProgress,
+  Frame,
+  FrameSource,
+  LossDeclaration,
+  StreamClaim,
+  StreamHandle,
+} from '#contract/readings.ts';
 import { frameBytes } from '#protocol/data-codec.ts';
 import type { CreditPayer } from '#ingest/credit.ts';
 
@@ -29,6 +36,8 @@ export interface StreamListener {
   rewind(buffer: StreamBuffer, fromSeq: number): void;
   refused(buffer: StreamBuffer, message: string): void;
   unknown(buffer: StreamBuffer): void;
+  superseded(buffer: StreamBuffer): void;
+  outdated(buffer: StreamBuffer): void;
   /** The database is another one than before: what it had acknowledged may be missing. */
   renewed(buffer: StreamBuffer): void;
 }
@@ -50,6 +59,7 @@ export interface StreamBufferCounters {
 export interface StreamBuffer extends FrameSource {
   /** The listener, or null while no connection has the stream open. */
   listener: StreamListener | null;
+  claim: StreamClaim | null;
   /**
    * Takes a received frame that should be stored. `payer` gets back what was paid, `bytes` (default: what the frame takes):
    * one that came with times that its stream has no use for was paid with them.
@@ -58,6 +68,11 @@ export interface StreamBuffer extends FrameSource {
   declareLost(loss: LossDeclaration): void;
   /** True when nothing waits here and nothing is with the store. */
   readonly isEmpty: boolean;
+  /**
+   * Drops what waits here, since a newer connection opens the stream. Resolves when the store holds nothing of it any more,
+   * which changes nothing of what it has taken.
+   */
+  retire(): Promise<void>;
 }
 
 interface Entry {
@@ -79,6 +94,7 @@ export function createStreamBuffer(
   let waitingReadings = 0;
   /** Bytes that the store holds, by who paid for them; settled together, since one flush takes them together. */
   let taken: { payer: CreditPayer; bytes: number }[] = [];
+  const onReturned: (() => void)[] = [];
 
   function drop(entry: Entry): void {
     counters.overwrittenFrames++;
@@ -108,11 +124,11 @@ export function createStreamBuffer(
     const paid = taken;
     taken = [];
     for (const { payer, bytes } of paid) payer.settle(bytes);
+    for (const done of onReturned.splice(0)) done();
   }
 
   /** What waits was not acknowledged, so the device still has it. */
-  function abandon(): void {
-    giveBack();
+  function clear(): void {
     for (const queue of [ring, replay])
       for (let entry = queue.shift(); entry !== undefined; entry = queue.shift())
         entry.payer.drop(entry.bytes);
@@ -120,11 +136,17 @@ export function createStreamBuffer(
     ringBytes = 0;
     replayBytes = 0;
     waitingReadings = 0;
+  }
+
+  function abandon(): void {
+    giveBack();
+    clear();
     observer.dead(handle);
   }
 
   const buffer: StreamBuffer = {
     handle,
+    claim: null,
     listener: null,
     get isEmpty() {
       return ring.size === 0 && replay.size === 0 && losses.size === 0 && taken.length === 0;
@@ -176,6 +198,18 @@ export function createStreamBuffer(
     unknown() {
       abandon();
       buffer.listener?.unknown(buffer);
+    },
+    superseded() {
+      abandon();
+      buffer.listener?.superseded(buffer);
+    },
+    outdated() {
+      abandon();
+      buffer.listener?.outdated(buffer);
+    },
+    retire() {
+      clear();
+      return taken.length === 0 ? Promise.resolve() : new Promise((done) => onReturned.push(done));
     },
   };
   return buffer;

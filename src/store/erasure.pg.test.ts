@@ -347,7 +347,7 @@ test('erasing and flushing the same streams at once never deadlock', async () =>
       open(streamDefinition({ session: definition.session, segment: `s${i}` })),
     ),
   );
-  const sources = handles.map(createTestSource);
+  const sources = handles.map((handle) => createTestSource(handle));
   const before = writer.counters.failures.blocked;
   for (let round = 0; round < 5; round++) {
     for (const source of sources.toReversed()) {

@@ -35,7 +35,7 @@ const SESSION_SETTINGS = `
   set timezone = 'UTC'`;
 
 const LOCK_SQL = `
-  select e.stream_id, e.epoch::text as epoch, e.committed::text as committed, e.lost::text as lost,
+  select e.stream_id, e.epoch::text as epoch, e.committed::text as committed, e.lost::text as lost, e.generation,
          extract(epoch from now()) as now_s
     from kymo.stream_epoch e
    where (e.stream_id, e.epoch) in (select * from unnest($1::uuid[], $2::int8[]))
@@ -46,11 +46,14 @@ const CHANGE_SQL = `
   update kymo.stream_epoch e
      set committed = e.committed + b.committed::int8multirange,
          lost = (e.lost - b.committed::int8multirange) + (b.lost::int8multirange - e.committed),
-         first_commit_day = coalesce(e.first_commit_day, $5::date),
-         last_commit_day = $5::date,
+         first_commit_day = coalesce(e.first_commit_day, b.day),
+         last_commit_day = coalesce(b.day, e.last_commit_day),
+         generation = greatest(e.generation, b.generation),
          is_dirty = e.is_dirty or b.committed <> '{}',
          committed_at = case when b.committed = '{}' then e.committed_at else now() end
-    from unnest($1::uuid[], $2::int8[], $3::text[], $4::text[]) b(stream_id, epoch, committed, lost)
+    from (select *, case when committed <> '{}' or lost <> '{}' then $6::date end as day
+            from unnest($1::uuid[], $2::int8[], $3::text[], $4::text[], $5::int8[])
+                 c(stream_id, epoch, committed, lost, generation)) b
    where e.stream_id = b.stream_id and e.epoch = b.epoch`;
 
 const LOSS_SQL = `
@@ -71,6 +74,7 @@ interface LockedRow {
   epoch: string;
   committed: string;
   lost: string;
+  generation: string;
   now_s: string;
 }
 
@@ -206,10 +210,11 @@ async function lockRows(
     rows.set(key, {
       key,
       progress: { committed: parseMultirange(row.committed), lost: parseMultirange(row.lost) },
+      generation: Number(row.generation),
     });
   }
   return {
-    rows: handles.map(({ key }) => rows.get(key) ?? { key, progress: null }),
+    rows: handles.map(({ key }) => rows.get(key) ?? { key, progress: null, generation: 0 }),
     nowUs: nowS === undefined ? null : Number(nowS) * 1e6,
   };
 }
@@ -223,6 +228,7 @@ async function changeRows(client: pg.Client, changes: readonly RangeChange[], da
       changes.map((change) => epochToInt8(change.source.handle.epoch).toString()),
       changes.map((change) => formatMultirange(change.committed)),
       changes.map((change) => formatMultirange(change.lost)),
+      changes.map((change) => change.source.claim?.generation ?? 0),
       day,
     ],
   });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { subtract, union, type RangeSet } from '#base/ranges.ts';
-import type { EpochProgress, Frame, FrameSource } from '#contract/readings.ts';
+import type { EpochProgress, Frame, FrameSource, StreamClaim } from '#contract/readings.ts';
 import {
   createWriterMachine,
   defaultWriterConfig,
@@ -10,8 +10,16 @@ import {
 } from '#store/writer-machine.ts';
 
 interface TestSource extends FrameSource {
+  claim: StreamClaim | null;
   waiting: Frame[];
   readonly heard: string[];
+}
+
+/** A source of the connection of this generation, which was told at its opening that nothing is settled. */
+function claiming(generation: number, name: string, ...frames: [number, number][]): TestSource {
+  const one = source(name, ...frames);
+  one.claim = { generation, opened: { committed: [], lost: [] } };
+  return one;
 }
 
 function source(name: string, ...frames: [number, number][]): TestSource {
@@ -35,6 +43,7 @@ function source(name: string, ...frames: [number, number][]): TestSource {
         clock: 'device',
       },
     },
+    claim: null,
     waiting: frames.map(([firstSeq, count]) => ({
       streamId: name,
       epoch: '0000000000000001',
@@ -58,6 +67,8 @@ function source(name: string, ...frames: [number, number][]): TestSource {
     rewind: (fromSeq) => void heard.push(`rewind ${fromSeq}`),
     refused: () => void heard.push('refused'),
     unknown: () => void heard.push('unknown'),
+    superseded: () => void heard.push('superseded'),
+    outdated: () => void heard.push('outdated'),
   };
   return self;
 }
@@ -67,6 +78,8 @@ const format = (ranges: RangeSet): string => ranges.map((r) => `${r.from}-${r.to
 /** A database of one table of ranges, carried out at once; `fail` makes the named step fail the next time. */
 function database(machine: WriterMachine) {
   const committed = new Map<string, EpochProgress>();
+  /** Of the connection that wrote last, by stream. */
+  const generations = new Map<string, number>();
   const steps: string[] = [];
   const failures: {
     step: string;
@@ -75,6 +88,7 @@ function database(machine: WriterMachine) {
     when?: () => boolean;
   }[] = [];
   let pending = new Map<string, EpochProgress>();
+  let claims = new Map<string, number>();
   let current: readonly FrameSource[] = [];
   let nowMs = 0;
   let wakeAt = Number.POSITIVE_INFINITY;
@@ -92,6 +106,7 @@ function database(machine: WriterMachine) {
     if (effect.type === 'lock') {
       current = effect.sources;
       pending = new Map();
+      claims = new Map();
     }
     if (failure !== undefined && failure.afterwards !== true) {
       if (failure.when === undefined) failures.splice(index, 1);
@@ -106,6 +121,7 @@ function database(machine: WriterMachine) {
               rows: effect.sources.map((s) => ({
                 key: s.handle.key,
                 progress: committed.get(s.handle.key) ?? null,
+                generation: generations.get(s.handle.key) ?? 0,
               })),
             },
             nowMs,
@@ -118,10 +134,13 @@ function database(machine: WriterMachine) {
             committed: union(old.committed, change.committed),
             lost: subtract(union(old.lost, change.lost), change.committed),
           });
+          claims.set(change.source.handle.key, change.source.claim?.generation ?? 0);
         }
         return run(machine.handle({ type: 'written' }, nowMs));
       case 'commit':
         for (const [key, progress] of pending) committed.set(key, progress);
+        for (const [key, generation] of claims)
+          generations.set(key, Math.max(generation, generations.get(key) ?? 0));
         if (failure !== undefined) {
           failures.splice(index, 1);
           return run(machine.handle({ type: 'failed', kind: failure.kind, message: 'injected' }, nowMs));
@@ -135,6 +154,7 @@ function database(machine: WriterMachine) {
   }
   return {
     committed,
+    generations,
     steps,
     failures,
     current: () => current,
@@ -286,4 +306,54 @@ test('two sources of one stream never share a transaction, since neither would s
   expect(first.heard).toEqual(['settled 0-10']);
   expect(second.heard).toEqual(['settled 0-10']);
   expect(machine.counters).toMatchObject({ storedReadings: 10, duplicateReadings: 10 });
+});
+
+test('a connection claims its stream with its first flush, also when that has nothing new, and an older one is turned away', () => {
+  const { machine, db } = create();
+  const first = claiming(1, 'a', [0, 10]);
+  db.open(first);
+  db.due(first);
+  db.pass(1_000);
+  expect(first.heard).toEqual(['settled 0-10']);
+  expect(db.generations.get('a')).toBe(1);
+
+  const opened = { committed: [{ from: 0, to: 10 }], lost: [] };
+  const newer = source('a', [0, 10]);
+  newer.claim = { generation: 2, opened };
+  db.due(newer);
+  db.pass(2_000);
+  expect(newer.heard).toEqual(['settled 0-10']);
+  expect(db.generations.get('a')).toBe(2);
+
+  first.waiting = claiming(1, 'a', [10, 5]).waiting;
+  db.due(first);
+  db.pass(3_000);
+  expect(first.heard).toEqual(['settled 0-10', 'superseded']);
+  expect(db.committed.get('a')).toEqual(opened);
+  expect(machine.counters).toMatchObject({ supersededStreams: 1, outdatedStreams: 0, storedReadings: 10 });
+});
+
+test('a stream into which others wrote after it was opened is turned away before anything of it is stored', () => {
+  const { machine, db } = create();
+  const first = claiming(1, 'a', [0, 10]);
+  const second = claiming(2, 'a', [0, 12]);
+  db.open(first);
+  db.due(first);
+  db.pass(1_000);
+  db.due(second);
+  db.pass(2_000);
+  expect(second.heard).toEqual(['outdated']);
+  expect(db.generations.get('a')).toBe(1);
+  expect(db.committed.get('a')).toEqual({ committed: [{ from: 0, to: 10 }], lost: [] });
+  expect(machine.counters).toMatchObject({ outdatedStreams: 1, storedReadings: 10 });
+});
+
+test('a claim whose commit had an unknown outcome is found to be its own', () => {
+  const { db } = create();
+  const first = claiming(1, 'a', [0, 10]);
+  db.open(first);
+  db.failures.push({ step: 'commit', kind: 'gone', afterwards: true });
+  db.due(first);
+  db.pass(10_000);
+  expect(first.heard).toEqual(['settled 0-10']);
 });

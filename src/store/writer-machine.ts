@@ -6,7 +6,7 @@
  */
 
 import { assert } from '#base/assert.ts';
-import type { RangeSet } from '#base/ranges.ts';
+import { isEqual, type RangeSet } from '#base/ranges.ts';
 import type { EpochProgress, Frame, FrameSource, LossDeclaration } from '#contract/readings.ts';
 import { planStream, type Chunk, type StreamPlan } from '#store/flush-plan.ts';
 
@@ -46,6 +46,8 @@ interface Item {
 export interface GuardRow {
   readonly key: string;
   readonly progress: EpochProgress | null;
+  /** Of the connection that wrote last; 0: none has. */
+  readonly generation: number;
 }
 
 /** New ranges of one guard row, and why some were declared lost. */
@@ -92,6 +94,10 @@ export interface WriterCounters {
   declaredReadings: number;
   refusedStreams: number;
   unknownStreams: number;
+  /** Streams of a connection when a newer one had written. */
+  supersededStreams: number;
+  /** Streams into which others wrote after they were opened and before their connection's first flush. */
+  outdatedStreams: number;
   fragmentRefusals: number;
   failures: Record<FailureKind, number>;
   bisections: number;
@@ -106,6 +112,21 @@ export interface WriterMachine {
   readonly isStalled: boolean;
 }
 
+/**
+ * How a source stands to its guard row, which is locked. `unknown`: there is none; it was erased, or opened just before
+ * the database crashed. `claims`: its connection has not written yet, and nobody else has since it opened the stream.
+ */
+type Standing = 'unknown' | 'current' | 'claims' | 'superseded' | 'outdated';
+
+/** The generation is a fencing token (M. Burrows, "The Chubby lock service", OSDI 2006, section 2.4: sequencers). */
+function standingOf({ claim }: FrameSource, { progress, generation }: GuardRow): Standing {
+  if (progress === null) return 'unknown';
+  if (claim === null || claim.generation === generation) return 'current';
+  if (claim.generation < generation) return 'superseded';
+  const { committed, lost } = claim.opened;
+  return isEqual(committed, progress.committed) && isEqual(lost, progress.lost) ? 'claims' : 'outdated';
+}
+
 type Phase = 'idle' | 'locking' | 'writing' | 'committing' | 'rollingBack' | 'waiting';
 
 /** `random` spreads the retries of several writers; in [0, 1). */
@@ -117,6 +138,8 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
     declaredReadings: 0,
     refusedStreams: 0,
     unknownStreams: 0,
+    supersededStreams: 0,
+    outdatedStreams: 0,
     fragmentRefusals: 0,
     failures: { gone: 0, blocked: 0, partition: 0, data: 0 },
     bisections: 0,
@@ -191,19 +214,19 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
 
   function onLocked(rows: readonly GuardRow[]): WriterEffect[] {
     assert(phase === 'locking', 'locked answers lock');
-    const progressOf = new Map(rows.map((row) => [row.key, row.progress]));
+    const rowOf = new Map(rows.map((row) => [row.key, row]));
     const chunks: Chunk[] = [];
     const changes: RangeChange[] = [];
     plans = new Map();
     const present: Item[] = [];
     for (const item of batch) {
-      const progress = progressOf.get(item.source.handle.key) ?? null;
-      if (progress === null) {
-        // Erased, or opened just before the database crashed: the device opens it again and sends what is unsettled.
-        counters.unknownStreams++;
-        item.source.unknown();
+      const row = rowOf.get(item.source.handle.key);
+      const standing = row === undefined ? 'unknown' : standingOf(item.source, row);
+      if (standing !== 'current' && standing !== 'claims') {
+        turnAway(item.source, standing);
         continue;
       }
+      const progress = row!.progress!;
       present.push(item);
       const plan = planStream({
         handle: item.source.handle,
@@ -213,7 +236,8 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
       });
       plans.set(item, plan);
       for (const chunk of plan.chunks) chunks.push(chunk);
-      if (plan.added.length > 0 || plan.declared.length > 0)
+      // A claim is written even with nothing new: what is settled may be told only once nobody else can write.
+      if (standing === 'claims' || plan.added.length > 0 || plan.declared.length > 0)
         changes.push({
           source: item.source,
           committed: plan.added,
@@ -229,6 +253,11 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
     }
     phase = 'writing';
     return [{ type: 'write', chunks, changes }];
+  }
+
+  function turnAway(source: FrameSource, standing: 'unknown' | 'superseded' | 'outdated'): void {
+    counters[`${standing}Streams`]++;
+    source[standing]();
   }
 
   function onCommitted(nowMs: number): WriterEffect[] {

@@ -315,7 +315,7 @@ test.each([Math.floor(Math.random() * 2 ** 31)])(
     const readings = 600;
     const handles = await Promise.all(Array.from({ length: 12 }, () => openStream()));
     // Each writer has a source of its own for each stream, as two processes would.
-    const sources = writers.map(() => handles.map(createTestSource));
+    const sources = writers.map(() => handles.map((handle) => createTestSource(handle)));
     for (let round = 0; round < 60; round++)
       for (const [w, one] of writers.entries()) {
         const source = sources[w]![integerBelow(random, handles.length)]!;
@@ -694,4 +694,41 @@ test('a connection that breaks while partitions are made fails that call and not
   expect(await made).toMatchObject({ code: '57P01' });
   await client.query('select pg_advisory_unlock(5962118)');
   await expect(one.preparePartitions()).resolves.toBe(undefined);
+});
+
+test('of two connections of one device the newer writes, once it has, and the older is turned away', async () => {
+  const [one, two] = [await writer(), await writer()];
+  const handle = await openStream();
+  const opened = { committed: [], lost: [] };
+  const older = createTestSource(handle, { generation: 4, opened });
+  offer(one, older, 100);
+  await expect.poll(() => older.heard).toEqual(['settled']);
+
+  const early = createTestSource(handle, { generation: 5, opened });
+  offer(two, early, 100);
+  await expect.poll(() => early.heard).toEqual(['outdated']);
+  const newer = createTestSource(handle, { generation: 5, opened: older.progress });
+  offer(two, newer, 200);
+  await expect.poll(() => newer.heard).toEqual(['settled']);
+
+  offer(one, older, 300, 200);
+  await expect.poll(() => older.heard).toEqual(['settled', 'superseded']);
+  await expectStoredOnce(newer, 200);
+  expect(one.counters).toMatchObject({ supersededStreams: 1 });
+  expect(two.counters).toMatchObject({ outdatedStreams: 1, duplicateReadings: 100 });
+});
+
+test('a claim with nothing new is written, and is no day of a first commit', async () => {
+  const one = await writer();
+  const handle = await openStream();
+  const source = createTestSource(handle, { generation: 7, opened: { committed: [], lost: [] } });
+  one.due(source);
+  source.declare({ from: 0, to: 0, reason: 'overwritten' });
+  one.due(source);
+  await expect.poll(() => source.heard).toEqual(['settled']);
+  const { rows } = await tables.query(
+    'select generation, first_commit_day, last_commit_day from kymo.stream_epoch where stream_id = $1',
+    [handle.definition.stream],
+  );
+  expect(rows).toEqual([{ generation: '7', first_commit_day: null, last_commit_day: null }]);
 });

@@ -84,6 +84,7 @@ function flush(
   return new Promise((resolve, reject) => {
     const source: FrameSource = {
       handle,
+      claim: null,
       pendingReadings: () => waiting.reduce((sum, frame) => sum + frame.count, 0),
       take() {
         const taken = waiting;
@@ -99,6 +100,8 @@ function flush(
       rewind: () => reject(new Error('the writer asks again')),
       refused: (message) => reject(new Error(message)),
       unknown: () => reject(new Error('the guard has no such epoch')),
+      superseded: () => reject(new Error('another connection writes')),
+      outdated: () => reject(new Error('another connection wrote')),
     };
     writer.due(source);
   });

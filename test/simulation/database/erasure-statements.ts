@@ -76,6 +76,7 @@ const withoutGuard = (row: EpochRecord): EpochRecord => ({
   tailLost: false,
   isDirty: false,
   hasDay: false,
+  generation: 0,
 });
 
 /** The writer's tables that hold rows of streams. */

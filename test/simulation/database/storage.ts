@@ -34,6 +34,8 @@ export interface EpochRecord extends EpochTable {
   readonly hasProgress: boolean;
   /** Some flush has changed the guard row. */
   readonly hasDay: boolean;
+  /** Of the connection that wrote last. */
+  readonly generation: number;
   readonly chunks: readonly ChunkRecord[];
 }
 
@@ -200,5 +202,6 @@ export function openedEpoch(
     isDirty: false,
     hasProgress: left?.hasProgress ?? false,
     hasDay: false,
+    generation: 0,
   };
 }

@@ -155,7 +155,9 @@ async function lockRows(
   return handles.map(({ key }) => {
     const record = epochs.get(key);
     const isThere = record?.hasGuard === true && record.rowId === seen.get(key)?.rowId;
-    return { key, progress: isThere ? { committed: record.committed, lost: record.lost } : null };
+    return isThere
+      ? { key, progress: { committed: record.committed, lost: record.lost }, generation: record.generation }
+      : { key, progress: null, generation: 0 };
   });
 }
 
@@ -219,7 +221,8 @@ async function changeRows(
             losses: losses.length === 0 ? now.losses : [...now.losses, ...losses],
             chunks: chunks.length === 0 ? now.chunks : [...now.chunks, ...chunks],
             isDirty: now.isDirty || committed.length > 0,
-            hasDay: true,
+            hasDay: now.hasDay || committed.length > 0 || lost.length > 0,
+            generation: Math.max(now.generation, source.claim?.generation ?? 0),
           },
     );
     transaction.added.push({ key, added: committed, declared: lost, chunks });
