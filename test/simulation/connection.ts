@@ -23,7 +23,7 @@ export interface ServerHandlers {
 
 export interface ClientSocket {
   readonly server: ServerNode;
-  readonly isOpen: boolean;
+  isOpen(): boolean;
   /** `heard` runs at the server, just before it is given the text. */
   sendText(text: string, heard?: () => void): void;
   sendBinary(bytes: Uint8Array): void;
@@ -32,7 +32,7 @@ export interface ClientSocket {
 }
 
 export interface ServerSocket {
-  readonly isOpen: boolean;
+  isOpen(): boolean;
   sendText(text: string, left?: () => void): void;
   sendBinary(bytes: Uint8Array, left?: () => void): void;
   unsentBytes(): number;
@@ -54,7 +54,7 @@ export interface Connection {
   readonly server: Process;
   readonly up: Line;
   readonly down: Line;
-  readonly isOver: boolean;
+  isOver(): boolean;
   /** The client's kernel says that the connection is broken. */
   clientLost(): void;
   /** The same at the server. */
@@ -124,9 +124,7 @@ export function openConnection(options: ConnectionOptions): { connection: Connec
     server,
     up,
     down,
-    get isOver() {
-      return near === 'closed' && far === 'closed';
-    },
+    isOver: () => near === 'closed' && far === 'closed',
     clientLost: () => clientHears(1006, 'the connection broke'),
     serverLost: farEnds,
     clientDied(isTold) {
@@ -140,9 +138,7 @@ export function openConnection(options: ConnectionOptions): { connection: Connec
     },
   };
   const serverSocket: ServerSocket = {
-    get isOpen() {
-      return far === 'open';
-    },
+    isOpen: () => far === 'open',
     sendText(text, left) {
       if (far !== 'open') return;
       const arrive = (): void => {
@@ -201,9 +197,7 @@ export function openConnection(options: ConnectionOptions): { connection: Connec
   });
   const socket: ClientSocket = {
     server: options.server,
-    get isOpen() {
-      return near === 'open';
-    },
+    isOpen: () => near === 'open',
     sendText(text, heard) {
       if (near !== 'open') return;
       up.send(text.length + HEADER_BYTES, () => {

@@ -237,7 +237,7 @@ export function createDeviceNode(options: DeviceNodeOptions, original: Original 
     });
     return {
       sendText(text) {
-        if (socket === null || !socket.isOpen || !process.isAlive) return;
+        if (socket === null || !socket.isOpen() || !process.isAlive) return;
         const message = JSON.parse(text) as DeviceMessage;
         observer.deviceSaid(node, socket.server, message);
         if (message.type !== 'open') return socket.sendText(text);
@@ -245,7 +245,7 @@ export function createDeviceNode(options: DeviceNodeOptions, original: Original 
         socket.sendText(text, () => void keys.set(ref, `${definition.stream}/${epoch}`));
       },
       sendBinary(bytes) {
-        if (socket === null || !socket.isOpen || !process.isAlive) return;
+        if (socket === null || !socket.isOpen() || !process.isAlive) return;
         const decoded = decodeData(bytes);
         assert(decoded.ok, 'a device sends what can be decoded');
         observer.deviceSaid(node, socket.server, decoded.value);

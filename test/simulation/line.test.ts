@@ -53,7 +53,7 @@ test('what is held waits, and a sender notices once the kernel is full', async (
   line.hold(() => told++);
   for (let i = 0; i < 5; i++) send(String(i), 1000);
   await scheduler.run(100);
-  expect([told, arrived.length, line.underWay, line.unsentBytes()]).toEqual([1, 0, 5, 904]);
+  expect([told, arrived.length, line.underWay(), line.unsentBytes()]).toEqual([1, 0, 5, 904]);
   line.release();
   await scheduler.run(200);
   expect(arrived.map(([, atMs]) => atMs)).toEqual([110, 110, 110, 110, 110]);

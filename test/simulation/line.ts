@@ -16,7 +16,7 @@ export interface Path {
 
 export interface Line {
   /** Messages that were sent and have not arrived. */
-  readonly underWay: number;
+  underWay(): number;
   /** Bytes that have not left the sender. */
   unsentBytes(): number;
   /** `arrive` is an event of the receiving process. `left`: of the sending one, once the kernel has the bytes. */
@@ -123,9 +123,7 @@ export function createLine(
   }
 
   return {
-    get underWay() {
-      return queue.length - head + waiting.length;
-    },
+    underWay: () => queue.length - head + waiting.length,
     unsentBytes() {
       let bytes = Math.max(0, stuckBytes - KERNEL_BYTES);
       for (let i = queue.length - 1; i >= head && queue[i]!.leftMs > scheduler.nowMs; i--)

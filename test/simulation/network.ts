@@ -122,9 +122,9 @@ export function createNetwork(
       const go = (): void => {
         if (isDone) return;
         isDone = true;
-        if (!connection.isOver) then(connection);
+        if (!connection.isOver()) then(connection);
       };
-      if (connection.up.underWay > 0) go();
+      if (connection.up.underWay() > 0) go();
       else {
         // Not within the sender's own call.
         connection.up.hold(() => scheduler.after(0, null, go));

@@ -258,7 +258,7 @@ export function createServerNode(options: ServerNodeOptions): ServerCore {
       {
         address: peer.address,
         sendText(text) {
-          if (!socket.isOpen) return;
+          if (!socket.isOpen()) return;
           observer.serverSaid(node, peer.node, JSON.parse(text) as ServerMessage, peer.streamKey);
           if (socket.unsentBytes() > UNSENT_BYTES) socket.terminate();
           else socket.sendText(text);

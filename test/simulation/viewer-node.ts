@@ -84,7 +84,7 @@ export function createViewerNode(options: ViewerNodeOptions): ViewerNode {
     const shown = {
       binaryType: 'blob',
       get readyState() {
-        return socket?.isOpen === true ? 1 : 0;
+        return socket?.isOpen() === true ? 1 : 0;
       },
       addEventListener: (type: keyof typeof listeners, listener: Listener) => {
         listeners[type] = listener;
