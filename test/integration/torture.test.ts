@@ -98,6 +98,10 @@ test('a small fleet survives every main kind of fault, and damage done afterward
     wrong: 0,
     deaths: 0,
   });
+  expect({ forgotten: outcome.forgotten, hasLooked: outcome.looks > 10 }).toEqual({
+    forgotten: 0,
+    hasLooked: true,
+  });
   expect(outcome.isGood, said.join('\n')).toBe(true);
   expect(verdict.stored).toBeGreaterThan(10_000);
   expect(outcome.liveFrames).toBeGreaterThan(0);

@@ -44,7 +44,10 @@ async function main(): Promise<number> {
   try {
     const { minutes, devices, streams, servers } = options;
     const settings = { minutes, seed, devices, streams, servers, heartbeatMs: options['heartbeat-ms'] };
-    const outcome = await runTorture({ ...settings, logDirectory: out, say }, interrupted.signal);
+    const outcome = await runTorture(
+      { ...settings, faults: options.faults, logDirectory: out, say },
+      interrupted.signal,
+    );
     const figures = figuresOf(outcome, settings);
     writeFileSync(join(out, 'torture.json'), `${JSON.stringify(figures, null, 2)}\n`);
     writeFileSync(join(out, 'torture.svg'), drawRun(outcome, figures));

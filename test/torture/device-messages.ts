@@ -1,6 +1,7 @@
 /** Owns the words between a torture run and its device processes, one JSON object a line. Times are the shared clock's. */
 
 import type { HistogramSnapshot } from '#bench/support/latency-histogram.ts';
+import type { NewlyAcknowledged } from '#test/torture/acknowledgement-audit.ts';
 
 export interface DeviceProcessPlan {
   readonly type: 'plan';
@@ -46,7 +47,12 @@ export interface DeviceSample {
 export type DeviceProcessMessage =
   | { readonly type: 'recording' }
   /** The server settled more than before. */
-  | { readonly type: 'acknowledged'; readonly device: number; readonly atUs: number }
+  | {
+      readonly type: 'acknowledged';
+      readonly device: number;
+      readonly atUs: number;
+      readonly settled: readonly NewlyAcknowledged[];
+    }
   | { readonly type: 'sample'; readonly devices: readonly DeviceSample[] }
   | { readonly type: 'trouble'; readonly device: number; readonly text: string }
   | { readonly type: 'ended'; readonly isDrained: boolean; readonly left: readonly string[] };

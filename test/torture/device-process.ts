@@ -32,7 +32,8 @@ async function run(plan: DeviceProcessPlan): Promise<Running> {
         streams,
         streamSeconds,
         nowUs,
-        onAcknowledged: (atUs) => tell({ type: 'acknowledged', device: device.device, atUs }),
+        onAcknowledged: (atUs, settled) =>
+          tell({ type: 'acknowledged', device: device.device, atUs, settled }),
         onTrouble: (text) => tell({ type: 'trouble', device: device.device, text }),
       }),
     ),

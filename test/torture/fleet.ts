@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 import { systemClock } from '#base/clock.ts';
 import { uuidv7 } from '#base/uuid.ts';
+import type { NewlyAcknowledged } from '#test/torture/acknowledgement-audit.ts';
 import type { BadLink } from '#test/torture/bad-link.ts';
 import type { DeviceProcessMessage, DeviceProcessPlan, DeviceSample } from '#test/torture/device-messages.ts';
 import { clockPreload, startLineProcess, type LineProcess } from '#test/torture/line-process.ts';
@@ -50,7 +51,7 @@ export interface FleetProcess {
 
 export interface FleetHandlers {
   readonly onSample: (device: FleetDevice, sample: DeviceSample) => void;
-  readonly onAcknowledged: (device: FleetDevice, atUs: number) => void;
+  readonly onAcknowledged: (device: FleetDevice, settled: readonly NewlyAcknowledged[]) => void;
   readonly onTrouble: (text: string) => void;
 }
 
@@ -114,7 +115,7 @@ function createProcess(
     if (message.type === 'acknowledged') {
       const device = deviceOf(message.device);
       device.acknowledgedUs = message.atUs;
-      options.onAcknowledged(device, message.atUs);
+      options.onAcknowledged(device, message.settled);
     } else if (message.type === 'sample')
       for (const sample of message.devices) {
         const device = deviceOf(sample.device);

@@ -6,7 +6,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, closeSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 /** Loaded before a tortured program: its wall clock can be set. */
@@ -48,7 +47,13 @@ export function startLineProcess(options: LineProcessOptions): LineProcess {
   // A program that could not be started says so here, and `ended` rejects for who waits.
   ended.catch(() => (hasEnded = true));
   child.stdin?.on('error', () => undefined);
-  createInterface({ input: child.stdout! }).on('line', options.onLine);
+  // Only whole lines: a process that is killed leaves the half of one.
+  let rest = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) options.onLine(line);
+  });
   return {
     pid: child.pid ?? 0,
     get hasEnded() {

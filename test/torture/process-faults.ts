@@ -1,7 +1,14 @@
 /** Owns the faults of processes: servers, device processes, PostgreSQL and its backends, killed, stopped and restarted. */
 
 import { integerBelow, type Random } from '#base/random.ts';
-import { nameOf, pick, type FaultKind, type Strike, type TorturedWorld } from '#test/torture/fault.ts';
+import {
+  between,
+  nameOf,
+  pick,
+  type FaultKind,
+  type Strike,
+  type TorturedWorld,
+} from '#test/torture/fault.ts';
 import type { FleetDevice } from '#test/torture/fleet.ts';
 import type { TorturedServer } from '#test/torture/tortured-server.ts';
 
@@ -67,7 +74,19 @@ const drained = {
   end: (server: TorturedServer) => server.start(),
 };
 
+const left = { begin: () => Promise.resolve(), end: () => Promise.resolve() };
+
 const serverFaults: FaultKind[] = [
+  {
+    // Both servers live, and the one that was left still has readings to store that the other is sent again.
+    name: 'devices moved',
+    group: 'server',
+    isMain: true,
+    hold: [0, 0],
+    takesDatabase: false,
+    absent: here,
+    strike: (world, random) => strikeAndReroute(world, random, left),
+  },
   {
     name: 'server killed',
     group: 'server',
@@ -192,6 +211,21 @@ const databaseFaults: FaultKind[] = [
   databaseEnded('postmaster killed', 'SIGKILL', true),
   backendEnded('backend terminated', 'SIGTERM', false),
   backendEnded('backend killed', 'SIGKILL', true),
+  {
+    // What was being committed when it stood still is never heard of again.
+    name: 'database frozen, then killed',
+    group: 'database',
+    isMain: false,
+    hold: [200, 2_000],
+    takesDatabase: true,
+    absent: here,
+    async strike(world, random) {
+      world.database.freeze(true);
+      await new Promise((resolve) => setTimeout(resolve, between(random, [300, 1_500])));
+      await world.database.crash();
+      return { target: 'database', affected: world.devices, heal: () => world.revive() };
+    },
+  },
   {
     name: 'database frozen',
     group: 'database',

@@ -40,5 +40,10 @@ export const tortureOptions = {
     max: 60_000,
     doc: 'heartbeat of devices and viewers; three missed ones end a connection. The product takes 5000',
   },
+  faults: {
+    kind: 'text',
+    default: '',
+    doc: 'only faults whose name or group contains this text, such as `database` or `killed`',
+  },
   out: { kind: 'text', default: 'dist/torture', doc: 'folder for torture.svg, torture.json and the logs' },
 } as const satisfies OptionTable;

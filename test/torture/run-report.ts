@@ -41,6 +41,8 @@ export function figuresOf(
     drainSeconds: rounded(outcome.drainS, 1),
     notDelivered: outcome.left,
     serversEndedByThemselves: outcome.serverDeaths,
+    acknowledgedAndForgotten: outcome.forgotten,
+    looksAtTheDatabase: outcome.looks,
     live: { frames: outcome.liveFrames, wrong: outcome.liveWrong },
     baseline: outcome.baseline,
     faults: recorder.faults.length,
@@ -134,6 +136,7 @@ export function reportOf(outcome: TortureOutcome, figures: Figures): string {
         formatFigure(verdict[name as keyof Verdict]),
       ]),
     ),
+    `Looked ${formatFigure(outcome.looks)} times whether all that was acknowledged is in the database: ${formatFigure(outcome.forgotten)} readings were not`,
     ...outcome.left,
     ...(outcome.serverDeaths === 0 ? [] : [`${outcome.serverDeaths} servers ended by themselves`]),
     ...(outcome.liveWrong === 0
@@ -145,11 +148,15 @@ export function reportOf(outcome: TortureOutcome, figures: Figures): string {
   return lines.join('\n');
 }
 
-function verdictOf({ verdict, isGood, recorder }: TortureOutcome, { minutes, seed }: Figures): string {
+function verdictOf(
+  { verdict, isGood, recorder, forgotten }: TortureOutcome,
+  { minutes, seed }: Figures,
+): string {
   const wrong = mustBeZero.filter((name) => verdict[name] > 0).map((name) => `${name} ${verdict[name]}`);
   const stuck = recorder.faults.filter(({ failure }) => failure !== null).length;
   if (isGood)
     return `Passed: ${formatFigure(verdict.stored)} readings in ${minutes} min under ${recorder.faults.length} faults, lost 0, doubled 0, different 0 (seed ${seed})`;
+  if (forgotten > 0) wrong.push(`forgotten ${forgotten}`);
   const why = [...wrong, ...(stuck > 0 ? [`${stuck} faults without recovery`] : [])];
   return `Failed: ${why.join(', ') || 'see above'} (seed ${seed})`;
 }

@@ -144,7 +144,7 @@ function timesOf(count: number, segments: Buffer, deltas: Buffer | null): Float6
 }
 
 /** PostgreSQL's text of an int8multirange: {[0,10),[20,30)}. */
-function parseRanges(text: string): RangeSet {
+export function parseRanges(text: string): RangeSet {
   return [...text.matchAll(/\[(\d+),(\d+)\)/g)].map(([, from, to]): Range => ({
     from: Number(from),
     to: Number(to),

@@ -7,6 +7,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { AppError } from '#base/errors.ts';
 import { seededRandom } from '#base/random.ts';
 import {
   createSharedClock,
@@ -16,6 +17,7 @@ import {
 } from '#bench/support/machine.ts';
 import { createFleetAccounts } from '#simulator/fleet-accounts.ts';
 import { freePort } from '#test/support/kymo-process.ts';
+import { startAcknowledgementAudit, type AcknowledgementAudit } from '#test/torture/acknowledgement-audit.ts';
 import { openBadLink, type BadLink } from '#test/torture/bad-link.ts';
 import type { FaultKind, TorturedWorld } from '#test/torture/fault.ts';
 import { openDeviceNamespace } from '#test/torture/device-namespace.ts';
@@ -49,6 +51,8 @@ export interface TortureSettings {
   readonly streams: number;
   readonly servers: number;
   readonly heartbeatMs: number;
+  /** Only kinds of faults whose name or group contains it; empty for all. */
+  readonly faults?: string;
   readonly logDirectory: string;
   readonly say: (text: string) => void;
   /** Called after the verdict while all is still there; `check` gives another one. */
@@ -70,6 +74,9 @@ export interface TortureOutcome {
   readonly drainS: number;
   /** Servers that ended without being told to. */
   readonly serverDeaths: number;
+  /** Acknowledged readings that were not in the database at some time after, and how often that was looked at. */
+  readonly forgotten: number;
+  readonly looks: number;
   readonly liveFrames: number;
   /** Live frames whose bytes were not those of the readings they claim to hold. */
   readonly liveWrong: number;
@@ -83,6 +90,7 @@ interface Parts {
   readonly database: TorturedDatabase;
   readonly servers: readonly TorturedServer[];
   readonly links: readonly BadLink[];
+  readonly audit: AcknowledgementAudit;
   readonly deviceDisk: PrivateDisk | null;
   readonly namespace: TorturedWorld['namespace'];
   readonly clockBaseUs: number;
@@ -150,6 +158,8 @@ async function bringUp(
     say(`starting server ${index}`);
     await server.start();
   }
+  const audit = startAcknowledgementAudit(database.ownerUrl, say);
+  closers.push(async () => audit.stop());
   const linkRandom = seededRandom(settings.seed);
   const namespace = openDeviceNamespace(guard);
   const inNamespace = 'absent' in namespace ? [] : groupsOf(settings.devices, settings.servers).at(-1)!;
@@ -176,6 +186,7 @@ async function bringUp(
     database,
     servers,
     links,
+    audit,
     namespace,
     deviceDisk: 'absent' in deviceDisk ? null : deviceDisk,
     clockBaseUs,
@@ -191,7 +202,7 @@ async function bringUp(
 }
 
 async function torture(parts: Parts): Promise<TortureOutcome> {
-  const { settings, recorder, nowS, database, guard, counts, troubles } = parts;
+  const { settings, recorder, nowS, database, guard, counts, troubles, audit } = parts;
   const { say, seed } = settings;
   const journalDirectory = join(guard.directory, 'journals');
   mkdirSync(journalDirectory);
@@ -202,13 +213,7 @@ async function torture(parts: Parts): Promise<TortureOutcome> {
   parts.closers.push(async () => clearInterval(points));
   await pause(CALM_S * 1000);
   const baseline = recorder.between(nowS() - CALM_S, nowS(), (device) => world.devices[device]!.isCalm);
-  const kinds: FaultKind[] = [];
-  const absent: { kind: string; why: string }[] = [];
-  for (const kind of [...processFaults, ...surroundingFaults]) {
-    const why = kind.absent(world);
-    if (why === null) kinds.push(kind);
-    else absent.push({ kind: kind.name, why });
-  }
+  const { kinds, absent } = chooseKinds(world, settings.faults ?? '');
   const attackFromS = nowS();
   await attack({
     world,
@@ -226,6 +231,8 @@ async function torture(parts: Parts): Promise<TortureOutcome> {
   const left = await drain(parts, world);
   const drainS = nowS() - attackS[1];
   clearInterval(points);
+  await audit.look();
+  audit.stop();
   for (const server of parts.servers) await server.end('SIGTERM');
   say('checking every reading');
   const check = (): Promise<Verdict> => checkEverything(database.ownerUrl, { seed, journalDirectory });
@@ -239,6 +246,7 @@ async function torture(parts: Parts): Promise<TortureOutcome> {
     left.length === 0 &&
     liveWrong === 0 &&
     counts.serverDeaths === 0 &&
+    audit.forgotten() === 0 &&
     recorder.faults.every(({ failure }) => failure === null);
   return {
     isGood,
@@ -257,14 +265,34 @@ async function torture(parts: Parts): Promise<TortureOutcome> {
     left,
     drainS,
     serverDeaths: counts.serverDeaths,
+    forgotten: audit.forgotten(),
+    looks: audit.looks,
     liveFrames: seen.reduce((sum, { frames }) => sum + frames, 0),
     liveWrong,
     troubles,
   };
 }
 
+/** The kinds asked for that can be here, and why others cannot. */
+function chooseKinds(
+  world: TorturedWorld,
+  wanted: string,
+): { kinds: FaultKind[]; absent: { kind: string; why: string }[] } {
+  const kinds: FaultKind[] = [];
+  const absent: { kind: string; why: string }[] = [];
+  for (const kind of [...processFaults, ...surroundingFaults]) {
+    if (!kind.name.includes(wanted) && kind.group !== wanted) continue;
+    const why = kind.absent(world);
+    if (why === null) kinds.push(kind);
+    else absent.push({ kind: kind.name, why });
+  }
+  if (kinds.length === 0)
+    throw new AppError('invalid-field', `no fault that is possible here is called '${wanted}'`);
+  return { kinds, absent };
+}
+
 async function startFleet(parts: Parts, journalDirectory: string): Promise<readonly FleetProcess[]> {
-  const { settings, servers, links, guard, recorder, counts } = parts;
+  const { settings, servers, links, guard, recorder, counts, audit } = parts;
   const names = links.map((_, device) => `torture-${device}`);
   const server = servers[0]!;
   const url = `http://127.0.0.1:${server.port}`;
@@ -294,7 +322,8 @@ async function startFleet(parts: Parts, journalDirectory: string): Promise<reado
       acknowledged.set(device, sample.acknowledged);
       recorder.lags(device.device, sample.lags);
     },
-    onAcknowledged(device) {
+    onAcknowledged(device, settled) {
+      for (const entry of settled) audit.note(entry);
       for (const told of parts.listeners.get(device.device) ?? []) told();
     },
     onTrouble: (text) => note(parts, text),
@@ -306,7 +335,7 @@ async function startFleet(parts: Parts, journalDirectory: string): Promise<reado
 }
 
 function worldOf(
-  { database, servers, deviceDisk, namespace, listeners }: Parts,
+  { database, servers, deviceDisk, namespace, listeners, audit }: Parts,
   fleet: readonly FleetProcess[],
 ): TorturedWorld {
   const devices = fleet.flatMap((process) => process.devices).toSorted((a, b) => a.device - b.device);
@@ -320,6 +349,8 @@ function worldOf(
     deviceDisk: deviceDisk === null ? null : { device: devices[servers.length]!, disk: deviceDisk },
     async revive() {
       await database.start();
+      // Before a device can send again what is gone.
+      await audit.look();
       for (const server of servers) if (!server.isRunning) await server.start();
     },
   };

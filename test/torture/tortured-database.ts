@@ -31,6 +31,8 @@ export interface TorturedDatabase {
   readonly disk: PrivateDisk | null;
   /** Signals the postmaster and waits until it is gone: SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate. */
   end(name: 'SIGINT' | 'SIGQUIT' | 'SIGKILL'): Promise<void>;
+  /** Kills every process of it at once. */
+  crash(): Promise<void>;
   /** Starts it when it is down; resolves when it answers. */
   start(): Promise<void>;
   /** Stops every process of it, or lets them go on. */
@@ -73,6 +75,12 @@ export async function startTorturedDatabase(
       const start = processStart(pid);
       signal(pid, name);
       while (processStart(pid) === start) await pause(10);
+    },
+    async crash() {
+      while (processesWorkingIn(cluster).length > 0) {
+        everyProcess('SIGKILL');
+        await pause(10);
+      }
     },
     async start() {
       const giveUpAtMs = systemClock.monotonicMs() + ANSWER_MS;

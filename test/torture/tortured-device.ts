@@ -12,6 +12,7 @@ import type { Device, DeviceStream } from '#sdk/device-runtime.ts';
 import type { DeviceEvent } from '#sdk/device-state.ts';
 import type { DeviceLog, DeviceStore, FrameContent } from '#sdk/device-store.ts';
 import { fileStore } from '#sdk/file-store.ts';
+import type { NewlyAcknowledged } from '#test/torture/acknowledgement-audit.ts';
 import { clockSkew } from '#test/torture/clock-skew.ts';
 import { openJournal, type DeviceJournal } from '#test/torture/device-journal.ts';
 import type { DevicePlan, DeviceSample } from '#test/torture/device-messages.ts';
@@ -56,7 +57,7 @@ export interface TorturedDeviceOptions {
   readonly streams: number;
   readonly streamSeconds: readonly [number, number];
   readonly nowUs: () => number;
-  readonly onAcknowledged: (atUs: number) => void;
+  readonly onAcknowledged: (atUs: number, settled: readonly NewlyAcknowledged[]) => void;
   readonly onTrouble: (text: string) => void;
 }
 
@@ -162,13 +163,13 @@ function hear(state: DeviceState, event: DeviceEvent): void {
 function noteSettled(state: DeviceState): void {
   const { store, journal, options } = state;
   const nowUs = options.nowUs();
-  let hasMore = false;
+  const newly: NewlyAcknowledged[] = [];
   for (const log of store.logs()) {
     const before = state.settled.get(log.id) ?? [];
     if (before === log.settled) continue;
     state.settled.set(log.id, log.settled);
     for (const { from, to } of subtract(log.settled, before)) {
-      hasMore = true;
+      newly.push([log.definition.stream, log.epoch, from, to]);
       state.acknowledged += to - from;
       journal.acknowledged({ stream: log.definition.stream, epoch: log.epoch, from, to });
     }
@@ -177,7 +178,7 @@ function noteSettled(state: DeviceState): void {
     while (queue !== undefined && queue.length > 0 && queue[0]!.toSeq <= next)
       state.lags.record(nowUs - queue.shift()!.dueUs);
   }
-  if (hasMore) options.onAcknowledged(nowUs);
+  if (newly.length > 0) options.onAcknowledged(nowUs, newly);
 }
 
 function record(
