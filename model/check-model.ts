@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { bugs, isAsExpected, largeProofs, quickProofs, runModel, type Run } from './model-runs.ts';
 import type { Bound } from './spin.ts';
 
-/** Two reach the same minute as the test; each took 0.6 GB at most (of the large ones 9 GB). */
+/** Half a minute on two free cores. A checker takes 0.5 GB, of the large ones 2 GB; one that needs more fails. */
 const AT_ONCE = 2;
 const MEMORY_MB = { quick: 4_000, large: 16_000 } as const;
 

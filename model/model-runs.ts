@@ -27,7 +27,7 @@ export const quickProofs: readonly Proof[] = [
   { bound: { readings: 2, faults: 1, hasRoom: true }, properties: ['nothingIsLost'] },
 ];
 
-/** Minutes, and gigabytes of memory. */
+/** A quarter of an hour. */
 export const largeProofs: readonly Proof[] = [
   {
     bound: { readings: 1, faults: 4 },

@@ -30,6 +30,8 @@ export const COMMANDS = 64;
 export const CHECK_MS = 1000;
 /** Half of the control messages that docs/protocol.md allows; the rest is for opening and closing streams. */
 const TOMBSTONES = { burst: 512, perSecond: 64 } as const;
+/** So often an older epoch may be refused for the time being before the one that closes it no longer waits for it. */
+const OLDER_FIRST_ATTEMPTS = 5;
 /** Between two attempts to open a stream that is refused for the time being. */
 const REFUSAL_MIN_MS = 250;
 const REFUSAL_BACKOFF = { baseMs: 1000, capMs: 15_000 } as const;
@@ -114,7 +116,23 @@ export function openRun(state: MachineState, run: Run): void {
   run.channel = newChannel(connection.nextRef);
   connection.nextRef = (connection.nextRef + 1) % 65_536;
   connection.runsByRef.set(run.channel.ref, run);
-  send(state, openMessage(state.store, run.log, run.channel));
+  if (waitsForOlder(state, run)) {
+    run.channel.state = 'refused';
+    run.channel.retryAtMs = nowMs(state);
+  } else send(state, openMessage(state.store, run.log, run.channel));
+}
+
+/**
+ * An epoch that says that the store before it was lost closes the epochs that the server knows by then. Was an older one
+ * refused for the time being and opened after it, its lost tail would be a gap that nobody hears of.
+ */
+function waitsForOlder(state: MachineState, { log }: Run): boolean {
+  if (!log.previousStoreLost || log.phase === 'replaced') return false;
+  return state.runList.some(({ log: older, channel }) => {
+    if (older.phase !== 'replaced' || older.definition.stream !== log.definition.stream) return false;
+    const isRefused = isAskedAgain(channel) && channel!.refusals > 0;
+    return channel?.state === 'opening' || (isRefused && channel!.refusals < OLDER_FIRST_ATTEMPTS);
+  });
 }
 
 /** The incarnation counts as known once the server has stated what it has, or will never take, of everything held. */
@@ -144,6 +162,7 @@ function opened(state: MachineState, connection: Connection, message: Message<'o
   run.channel.retryAtMs = Number.POSITIVE_INFINITY;
   if (found.type === 'own' || renumber(state, run, placeFor(state, found.fromSeq), ANOTHERS))
     settle(state, run, { settled: settledSet(settled.next, settled.ranges), isWhole: true });
+  if (run.log.phase === 'replaced') for (const other of state.runList) retryRefused(state, other);
   noteIncarnation(state, connection);
   state.effects.report({ type: 'settled' });
   flushWithin(state, 0);
@@ -178,7 +197,9 @@ function discard(state: MachineState, connection: Connection, answered: Run): vo
     const { log, channel } = run;
     if (log.definition.stream !== stream || (run !== answered && channel?.state === 'opening')) continue;
     if (log.phase === 'recording') state.discarded.add(stream);
-    if (channel !== null) send(state, { type: 'close', ref: channel.ref, next: log.nextSeq, ended: true });
+    // Under a reference that was refused the server has nothing open.
+    if (channel !== null && channel.state !== 'refused')
+      send(state, { type: 'close', ref: channel.ref, next: log.nextSeq, ended: true });
     state.store.forget(log);
   }
   syncRuns(state);
@@ -340,7 +361,7 @@ function isAskedAgain(channel: Channel | null): boolean {
 /** Asks again for a stream that was refused for the time being. */
 export function retryRefused(state: MachineState, run: Run): void {
   const { channel } = run;
-  if (channel?.state !== 'refused' || channel.retryAtMs > nowMs(state)) return;
+  if (channel?.state !== 'refused' || channel.retryAtMs > nowMs(state) || waitsForOlder(state, run)) return;
   const { ref, refusals } = channel;
   run.channel = { ...newChannel(ref), refusals };
   send(state, openMessage(state.store, run.log, run.channel));

@@ -281,6 +281,55 @@ test('an ended stream that a restored server cannot open yet is asked about agai
   expect(b.store.incarnation).toBe(empty.incarnation);
 });
 
+test('an epoch that closes an older one is opened after it, also when that one is refused for the time being', () => {
+  const offline = createBench();
+  offline.machine.define(foot);
+  offline.push(10);
+  offline.machine.stop();
+  const { store, clock } = offline;
+  const older = store.logs()[0]!;
+  const newer = store.startEpoch(older, 5);
+  let refusals = 2;
+  const b = createBench({
+    store,
+    clock,
+    refuse: ({ epoch }) => (epoch === older.epoch && refusals-- > 0 ? 'overloaded' : null),
+  });
+  b.pushed.push(...offline.pushed);
+  b.machine.start();
+  clock.advance(10);
+  expect(opens(b).map((open) => open.type === 'open' && open.epoch)).toEqual([older.epoch]);
+  expect(store.incarnation).toBe(null);
+  while (refusals >= 0) clock.advance(10);
+  clock.advance(10);
+  const asked = [older.epoch, older.epoch, older.epoch, newer.epoch];
+  expect(opens(b).map((open) => open.type === 'open' && open.epoch)).toEqual(asked);
+  expect(store.incarnation).toBe(b.database.incarnation);
+  for (let i = 0; i < 5; i++) {
+    clock.advance(100);
+    b.server!.commit();
+  }
+  expect(readingsOf(b.database, foot.stream).toSorted()).toEqual(b.pushed.toSorted());
+});
+
+test('an epoch does not wait for ever for an older one that is always refused', () => {
+  const offline = createBench();
+  offline.machine.define(foot);
+  offline.push(10);
+  offline.machine.stop();
+  const { store, clock } = offline;
+  const older = store.logs()[0]!;
+  const newer = store.startEpoch(older, 5);
+  const b = createBench({
+    store,
+    clock,
+    refuse: ({ epoch }) => (epoch === older.epoch ? 'overloaded' : null),
+  });
+  b.machine.start();
+  clock.advance(60_000);
+  expect(opens(b)).toContainEqual(expect.objectContaining({ epoch: newer.epoch }));
+});
+
 test('an overflowing store declares what it dropped', () => {
   const b = createBench({ store: memoryStore({ maxBytes: 4096 }) });
   b.machine.define(foot);
