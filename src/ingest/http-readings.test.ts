@@ -371,9 +371,17 @@ test('what was answered is declared when another database may lack it; what wait
   it.clock.advance(1_000);
   await turns();
   it.self.incarnation = 'second';
+  it.self.before = async () => {
+    throw new AppError('store-unavailable', 'down', { temporary: true });
+  };
   it.clock.advance(2_000);
   await turns();
   const [source] = it.sources;
+  expect(source!.takeLosses()).toEqual([]);
+  it.self.before = async () => undefined;
+  it.clock.advance(1_000);
+  await turns();
+  expect(it.opened.at(-1)).toEqual(it.opened[0]);
   expect(source!.takeLosses()).toEqual([{ from: 0, to: 2, reason: 'server-restored' }]);
   it.commit();
   expect(await waiting).toMatchObject({ firstSeq: 2 });

@@ -29,6 +29,8 @@ const STREAM_REQUESTS = bufferLimits.ringFrames / 2;
 const SESSION_IDLE_MS = 10 * 60_000;
 /** Longer than a database restart takes; after it the client hears that nothing was acknowledged. */
 const COMMIT_TIMEOUT_MS = 5_000;
+/** A database that has just changed may go away once more. */
+const DECLARE_AGAIN_MS = 1_000;
 /** Explicit times are 32-bit microseconds after the first. */
 const MAX_SPAN_US = 2 ** 32 - 1;
 
@@ -147,11 +149,8 @@ export function createHttpReadings(options: {
       superseded: () => undefined,
       outdated: () => undefined,
       renewed() {
-        // Nobody has what was answered and is missing now: it is declared, and what is stored wins over that.
         const to = Math.min(stream.nextSeq, ...[...waiting].map(({ from }) => from));
-        if (to === 0) return;
-        buffer.declareLost({ from: 0, to, reason: 'server-restored' });
-        store.due(buffer);
+        if (to > 0) void declareMissing(identity, { definition, epoch }, to);
       },
     };
     const fail = (code: string, message: string): void => {
@@ -159,6 +158,25 @@ export function createHttpReadings(options: {
         waiter.done(new AppError(code, message, { temporary: code === 'overloaded' }));
     };
     return stream;
+  }
+
+  /**
+   * Nobody has what was answered and is missing from another database: it is declared, and what is stored wins over that.
+   * The stream is opened first, since it may be missing as well; again and again until the database could be asked.
+   */
+  async function declareMissing(
+    identity: DeviceIdentity,
+    opened: { definition: StreamDefinition; epoch: string },
+    to: number,
+  ): Promise<void> {
+    try {
+      const answer = await gateway.openBuffer(identity, opened);
+      if (!answer.ok) return;
+      answer.value.buffer.declareLost({ from: 0, to, reason: 'server-restored' });
+      store.due(answer.value.buffer);
+    } catch {
+      clock.after(DECLARE_AGAIN_MS, () => void declareMissing(identity, opened, to));
+    }
   }
 
   return async (identity, request) => {

@@ -28,20 +28,15 @@ test('the first number of another life is found by halving, wherever it is', () 
     for (let parted = 0; parted < count; parted++) {
       const { store, log } = recorded(count);
       const channel = newChannel(0);
-      let questions = 0;
-      let below = count;
-      for (;;) {
+      const answer = (below: number) => {
         const seq = below - 1;
         const newest = { seq, timeUs: seq * 5000 + (seq < parted ? 0 : 1), crc32: ZEROS };
-        const found = compare(store, log, { channel, newest });
-        questions++;
-        if (found.type === 'anothers') {
-          expect(found.fromSeq).toBe(parted);
-          break;
-        }
-        expect(found.type).toBe('ask');
-        below = found.type === 'ask' ? found.below : 0;
-      }
+        return compare(store, log, { channel, newest });
+      };
+      let questions = 1;
+      let found = answer(count);
+      for (; found.type === 'ask'; questions++) found = answer(found.below);
+      expect(found).toEqual({ type: 'anothers', fromSeq: parted });
       expect(questions).toBeLessThanOrEqual(2 + Math.ceil(Math.log2(count)));
       expect(channel.search).toBe(null);
     }

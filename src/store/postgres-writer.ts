@@ -36,7 +36,7 @@ const SESSION_SETTINGS = `
 
 const LOCK_SQL = `
   select e.stream_id, e.epoch::text as epoch, e.committed::text as committed, e.lost::text as lost, e.generation,
-         extract(epoch from now()) as now_s
+         extract(epoch from now()) as now_s, (select kymo.log_position())::text as position
     from kymo.stream_epoch e
    where (e.stream_id, e.epoch) in (select * from unnest($1::uuid[], $2::int8[]))
    order by e.stream_id, e.epoch
@@ -76,6 +76,7 @@ interface LockedRow {
   lost: string;
   generation: string;
   now_s: string;
+  position: string | null;
 }
 
 export interface PostgresWriterOptions {
@@ -89,6 +90,8 @@ export interface PostgresWriterOptions {
 export function connectWriterDatabase(options: PostgresWriterOptions): WriterDatabase {
   const { connectionString, log, dayShift = () => 0 } = options;
   const encoder = createChunkEncoder();
+  /** Where the database's log ended at the last flush. */
+  let logPosition: string | null = null;
   const side = new pg.Pool({
     connectionString,
     max: SIDE_CONNECTIONS,
@@ -113,11 +116,19 @@ export function connectWriterDatabase(options: PostgresWriterOptions): WriterDat
       try {
         await client.connect();
         await client.query(SESSION_SETTINGS);
+        // Before anything is written: of a database whose files were put back the log grows past what was seen of it.
+        await client.query('select kymo.incarnation($1::pg_lsn)', [logPosition]);
       } catch (error) {
         void client.end().catch(() => undefined);
         throw error;
       }
-      return createPostgresConnection({ client, side, encoder, dayShift });
+      return createPostgresConnection({
+        client,
+        side,
+        encoder,
+        dayShift,
+        onLogPosition: (position) => void (logPosition = position),
+      });
     },
     makePartitions: () => ensurePartitions(side, dayShift),
     end: () => side.end(),
@@ -129,6 +140,8 @@ interface PostgresConnectionOptions {
   readonly side: pg.Pool;
   readonly encoder: ChunkEncoder;
   readonly dayShift: DayShift;
+  /** Of the database, at each flush; null where it does not tell. */
+  readonly onLogPosition: (position: string | null) => void;
 }
 
 function createPostgresConnection(options: PostgresConnectionOptions): WriterConnection {
@@ -142,6 +155,7 @@ function createPostgresConnection(options: PostgresConnectionOptions): WriterCon
       await client.query('begin');
       const found = await lockRows(client, handles);
       if (found.nowUs !== null) commitDayUs = found.nowUs + dayShift() * US_PER_DAY;
+      if (found.position !== undefined) options.onLogPosition(found.position);
       return found.rows;
     },
     async write(chunks, changes) {
@@ -195,7 +209,7 @@ async function commitWithWarning(client: pg.Client): Promise<{ command: string; 
 async function lockRows(
   client: pg.Client,
   handles: readonly StreamHandle[],
-): Promise<{ rows: GuardRow[]; nowUs: number | null }> {
+): Promise<{ rows: GuardRow[]; nowUs: number | null; position: string | null | undefined }> {
   const streams = handles.map(({ definition }) => definition.stream);
   const epochs = handles.map(({ epoch }) => epochToInt8(epoch).toString());
   const found = await client.query<LockedRow>({
@@ -216,6 +230,7 @@ async function lockRows(
   return {
     rows: handles.map(({ key }) => rows.get(key) ?? { key, progress: null, generation: 0 }),
     nowUs: nowS === undefined ? null : Number(nowS) * 1e6,
+    position: found.rows[0]?.position,
   };
 }
 

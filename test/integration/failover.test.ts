@@ -180,12 +180,22 @@ test.each(['promoted', 'files put back'] as const)(
     const before = await serverRow(w.ownerUrl);
     // The server has seen where the log of the primary ended.
     await new Promise((resolve) => setTimeout(resolve, 3_000));
+    // One stream goes on all the while, so that a flush is under way when the primary dies.
+    let isGoing = true;
+    const pushing = (async () => {
+      for (; isGoing; await new Promise((resolve) => setTimeout(resolve, 20))) push(going!, 20);
+    })();
     await w.failOver(how);
     const startedMs = performance.now();
+    await expect
+      .poll(() => verdict(w.ownerUrl, idle!).catch(() => null), { timeout: 60_000 })
+      .toEqual(whole(idle!));
+    isGoing = false;
+    await pushing;
 
     for (const recording of [early!, going!, idle!])
       await expect
-        .poll(() => verdict(w.ownerUrl, recording).catch(() => null), { timeout: 30_000 })
+        .poll(() => verdict(w.ownerUrl, recording).catch(() => null), { timeout: 60_000 })
         .toEqual(whole(recording));
     console.log(
       `${how}: everything sent again ${Math.round(performance.now() - startedMs)} ms after it took over`,
@@ -232,7 +242,7 @@ test('what the device does not hold any more is declared as lost with the server
         const { readings, lost } = await found().catch(() => ({ readings: 0, lost: 0 }));
         return readings + lost;
       },
-      { timeout: 30_000 },
+      { timeout: 60_000 },
     )
     .toBe(total);
   const { readings, losses } = await found();

@@ -9,7 +9,7 @@ import { judgeDisk } from '#app/doctor/disk.ts';
 import type { Finding } from '#app/doctor/finding.ts';
 import { judgeMemory } from '#app/doctor/memory.ts';
 import { judgeBufferutil, judgeNode } from '#app/doctor/node-runtime.ts';
-import { judgePartitions } from '#app/doctor/schema.ts';
+import { judgePartitions, judgeTimeline } from '#app/doctor/schema.ts';
 import { judgeReadiness, judgeUpkeep } from '#app/doctor/server.ts';
 import { judgeCertificate } from '#app/doctor/tls.ts';
 
@@ -202,4 +202,9 @@ test.each([
 test('a certificate without a name is refused by every client', () => {
   const nameless = { ...certificate, names: [] };
   expect(states(judgeCertificate(nameless, { host: '::', nowMs: DAY_MS }))).toContain('problem');
+});
+
+test('a database that hides its log is warned about, since its failovers would go unnoticed', () => {
+  expect(judgeTimeline(true)).toEqual([]);
+  expect(judgeTimeline(false)).toMatchObject([{ state: 'warning', check: 'standby' }]);
 });

@@ -29,8 +29,25 @@ export const checkSchema: Check = async ({ database, servers }) => {
   return [
     ok('schema', `The schema is up to date (${schema.newest}).`),
     judgePartitions(await classesWithoutTomorrow(client), servers.length > 0),
+    ...judgeTimeline(await tellsTimeline(client)),
   ];
 };
+
+export function judgeTimeline(isTold: boolean): Finding[] {
+  if (isTold) return [];
+  return [
+    warning(
+      'standby',
+      'The database does not tell the timeline of its log: a failover that loses commits would not be noticed.',
+      'read "When the database fails over" in docs/operations.md',
+    ),
+  ];
+}
+
+async function tellsTimeline(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ told: boolean }>('select kymo.timeline() is not null as told');
+  return rows[0]!.told;
+}
 
 export function judgePartitions(
   { classes, missing }: { classes: number; missing: readonly string[] },
