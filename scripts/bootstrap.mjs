@@ -2,7 +2,7 @@
  * Owns the way from a fresh clone to a running command, on any Node from 20 and with no package installed:
  * Node 24, packages, web page, then the command itself on Node 24. What is fresh is skipped without a word and
  * without the network. Usage: bootstrap.mjs start | kymo ARGS | test ARGS | check | bench NAME ARGS | fuzz ARGS | torture ARGS
- * | check-model ARGS.
+ * | check-model ARGS | simulate-faults ARGS.
  */
 
 import { existsSync, readdirSync } from 'node:fs';
@@ -30,6 +30,7 @@ const commands = {
   bench: runBench,
   fuzz: (args) => runTestProgram(['test', 'fuzz', 'command.ts'], args),
   torture: (args) => runTestProgram(['test', 'torture', 'command.ts'], args),
+  'simulate-faults': (args) => runTestProgram(['test', 'simulation', 'command.ts'], args),
   'check-model': runCheckModel,
 };
 

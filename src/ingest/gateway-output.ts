@@ -106,5 +106,7 @@ export interface GatewayStatistics {
   readonly databaseChanges: number;
   readonly connections: number;
   readonly buffers: number;
+  /** The largest share of one of its bounds that a stream buffer uses. */
+  readonly fullestBuffer: number;
   readonly credit: CreditPool;
 }

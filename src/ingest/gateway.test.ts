@@ -286,6 +286,21 @@ test('a greeting that comes late from the database before is not used', async ()
   expect(one.closed).toBe('overloaded');
 });
 
+test('an end that another database recorded is not confirmed: it may lack readings before it', async () => {
+  const { fake, due, connect } = setUp();
+  const one = await (await connect(device).greet()).open(1);
+  one.connection.binary(dataBytes([wireFrame(1, 0, 10)]));
+  due.at(-1)!.take(100);
+  due.at(-1)!.settled({ committed: [{ from: 0, to: 10 }], lost: [] });
+  await settled();
+  fake.incarnation = incarnations.second;
+  one.connection.text(JSON.stringify({ type: 'close', ref: 1, next: 10, ended: true }));
+  await settled();
+  expect(fake.calls).toContain('end true');
+  expect(one.sent.filter((message) => message.type === 'closed')).toEqual([]);
+  expect(one.sent.at(-1)).toMatchObject({ type: 'bye' });
+});
+
 test('while the database does not answer, nothing is thought of its incarnation', async () => {
   const { clock, fake, gateway, connect } = setUp();
   const one = await connect(device).greet();

@@ -263,7 +263,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     async function end(buffer: StreamBuffer, ended: boolean): Promise<void> {
       try {
         await backend.endStream(buffer.handle, ended);
-        session.streamEnded(buffer);
+        // A standby that has just taken over may have recorded the end, and lack readings before it that were settled.
+        if (await watch.isUnchanged()) session.streamEnded(buffer);
       } catch (error) {
         log.warn('the end of a stream could not be recorded and is tried again', { error: messageOf(error) });
         session.endFailed(buffer);
@@ -347,6 +348,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       },
       get buffers() {
         return buffers.size;
+      },
+      get fullestBuffer() {
+        return buffers.fullest;
       },
       credit: pool,
     },

@@ -15,6 +15,8 @@ export interface IncarnationWatch {
   tick(nowMs: number): void;
   /** Whether this is the incarnation now; asks when it is another than the known one. Throws what `ask` throws. */
   confirm(incarnation: string): Promise<boolean>;
+  /** Asks now: whether what the database said before this call was said by the one that is known. Throws what `ask` throws. */
+  isUnchanged(): Promise<boolean>;
   readonly counters: { changes: number };
 }
 
@@ -54,6 +56,13 @@ export function createIncarnationWatch(options: IncarnationWatchOptions): Incarn
       look().catch((error: unknown) =>
         options.log.debug('the incarnation could not be asked for', { error: messageOf(error) }),
       );
+    },
+    async isUnchanged() {
+      const before = known;
+      // A question that is under way may have been answered before the database changed.
+      await underWay?.catch(() => undefined);
+      await look();
+      return known === before;
     },
     async confirm(incarnation) {
       if (incarnation !== known) await look();

@@ -68,6 +68,8 @@ export interface StreamBuffer extends FrameSource {
   declareLost(loss: LossDeclaration): void;
   /** True when nothing waits here and nothing is with the store. */
   readonly isEmpty: boolean;
+  /** The largest share of one of its bounds that is in use. */
+  readonly fullness: number;
   /**
    * Drops what waits here, since a newer connection opens the stream. Resolves when the store holds nothing of it any more,
    * which changes nothing of what it has taken.
@@ -150,6 +152,17 @@ export function createStreamBuffer(
     listener: null,
     get isEmpty() {
       return ring.size === 0 && replay.size === 0 && losses.size === 0 && taken.length === 0;
+    },
+    get fullness() {
+      // One frame is taken however large it is.
+      const ringShare = ring.size > 1 ? ringBytes / bufferLimits.ringBytes : 0;
+      return Math.max(
+        ringShare,
+        ring.size / bufferLimits.ringFrames,
+        replayBytes / bufferLimits.replayBytes,
+        replay.size / bufferLimits.replayFrames,
+        losses.size / bufferLimits.losses,
+      );
     },
     push(frame, payer, bytes = frameBytes(frame)) {
       const entry = { frame, bytes, payer };

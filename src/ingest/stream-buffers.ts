@@ -25,6 +25,8 @@ const RETIRE_MS = 1_000;
 export interface StreamBuffers {
   readonly counters: Readonly<StreamBufferCounters>;
   readonly size: number;
+  /** The largest share of one of its bounds that a buffer uses. */
+  readonly fullest: number;
   values(): Iterable<StreamBuffer>;
   /** `connection` is null for a path that numbers readings in an epoch of its own. */
   open(
@@ -92,6 +94,11 @@ export function createStreamBuffers(options: StreamBuffersOptions): StreamBuffer
     counters,
     get size() {
       return buffers.size;
+    },
+    get fullest() {
+      let fullest = 0;
+      for (const { fullness } of buffers.values()) fullest = Math.max(fullest, fullness);
+      return fullest;
     },
     values: () => buffers.values(),
     async open(identity, { definition, epoch, previousStoreLost = false }, connection) {

@@ -45,8 +45,8 @@ export interface DeviceMachine {
   message(data: string | Uint8Array): void;
   /** The time that was asked for by `setTimer` has come; too early does no harm. */
   timer(): void;
-  /** Begins or resumes a stream. Throws what DeviceStore.define throws. */
-  define(definition: StreamDefinition): DeviceLog;
+  /** Begins or resumes a stream: see DeviceStore.define, also for what it throws. */
+  define(definition: StreamDefinition, isResumed?: boolean): DeviceLog;
   /** Readings have come; `collect` will be called within the flush interval. */
   pending(): void;
   /** Numbers, stores and soon sends the readings of a stream that is recording. */
@@ -127,7 +127,7 @@ export function createDeviceMachine(options: DeviceMachineOptions): DeviceMachin
       state.armedAtMs = NEVER;
       runDue(state);
     }),
-    define: armed((definition) => define(state, definition)),
+    define: armed((definition, isResumed) => define(state, definition, isResumed)),
     pending: armed(() => flushWithin(state, state.timing.flushMs)),
     append: armed((streamId, content) => append(state, streamId, content)),
     skip: armed((streamId, count, reason) => {
@@ -270,8 +270,8 @@ function stop(state: MachineState): void {
   halt(state, 1000, 'stopped by its owner');
 }
 
-function define(state: MachineState, definition: StreamDefinition): DeviceLog {
-  const log = state.store.define(definition);
+function define(state: MachineState, definition: StreamDefinition, isResumed = false): DeviceLog {
+  const log = state.store.define(definition, isResumed);
   // Whether it is erased, the server says anew.
   state.discarded.delete(definition.stream);
   if (state.runs.get(log.id)?.log !== log) syncRuns(state);

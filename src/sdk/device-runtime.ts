@@ -282,7 +282,8 @@ function openStream(state: RuntimeState, options: StreamOptions): DeviceStream {
     ...(options.label === undefined ? {} : { label: options.label }),
   };
   if (state.streams.has(definition.stream)) throw new AppError('conflict', 'this stream is open already');
-  const log = state.machine.define(definition);
+  // Who names a stream has, or may have, recorded it before: a store without it was emptied since.
+  const log = state.machine.define(definition, options.stream !== undefined);
   const stream: OpenStream = {
     definition: log.definition,
     builder: createFrameBuilder(log.definition),

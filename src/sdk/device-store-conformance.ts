@@ -111,7 +111,9 @@ function testNumbers(under: StoreUnderTest): void {
   test('a stream is defined once; another definition under its id is refused', async () => {
     const store = await under.create(under.smallBytes);
     const log = store.define(foot);
-    expect(store.define({ ...foot })).toBe(log);
+    expect(log.previousStoreLost).toBe(false);
+    expect(store.define({ ...foot }, true)).toBe(log);
+    expect(log.previousStoreLost).toBe(false);
     expect(() => store.define({ ...foot, rateHz: 100 })).toThrow(
       expect.objectContaining({ code: 'stream-mismatch', field: '/rateHz' }),
     );
@@ -120,6 +122,8 @@ function testNumbers(under: StoreUnderTest): void {
     );
     store.end(log);
     expect(() => store.define(foot)).toThrow(expect.objectContaining({ code: 'stream-closed' }));
+    // What the program has recorded before, and the store has not, was lost with another store.
+    expect(store.define(hand, true).previousStoreLost).toBe(true);
     store.close();
   });
 

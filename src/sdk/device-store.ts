@@ -92,9 +92,10 @@ export interface DeviceStore {
   logs(): readonly DeviceLog[];
   /**
    * The current log of the definition's stream, made if there is none. Throws AppError: `stream-mismatch` when the
-   * stream has another definition, `stream-closed` when it ended, `limit-exceeded` when all logs are in use.
+   * stream has another definition, `stream-closed` when it ended, `limit-exceeded` when all logs are in use. `isResumed`:
+   * the program believes that the stream was recorded before; a store that knows nothing of that has lost it.
    */
-  define(definition: StreamDefinition): DeviceLog;
+  define(definition: StreamDefinition, isResumed?: boolean): DeviceLog;
   /**
    * Numbers the readings and keeps them. Null when they could not be kept (the disk is full): they have their numbers,
    * and are a loss that the log states as soon as it can be written.

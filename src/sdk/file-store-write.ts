@@ -79,7 +79,9 @@ export function settleDebt(state: FileState, log: FileLog, { losses, loss }: Deb
 }
 
 export function declareLost(state: FileState, log: FileLog, loss: Loss): void {
-  addLoss(log, loss);
+  // What the disk refused is owed as a loss for that reason.
+  for (const range of subtract([loss], log.pendingLoss === null ? [] : [log.pendingLoss]))
+    addLoss(log, { ...range, reason: loss.reason });
   writeProgress(state, log);
 }
 

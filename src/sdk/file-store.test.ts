@@ -279,6 +279,21 @@ test('a full disk costs the newest readings, which are declared once it takes wr
   expect(bytesBySeq(found, found.logs()[0]!)).toEqual(bytes);
 });
 
+test('what a full disk refused is declared for that reason, whatever else is declared before', () => {
+  const disk = createDiskModel();
+  const store = openModel(disk);
+  const log = store.define(foot);
+  store.append(log, content(10));
+  disk.capacityBytes = 0;
+  for (let i = 0; i < 3; i++) expect(store.append(log, content(10))).toBe(null);
+  // A server that is found to lack them, while they are owed: they were never there.
+  store.declareLost(log, { from: 10, to: log.nextSeq, reason: 'server-restored' });
+  disk.capacityBytes = Number.POSITIVE_INFINITY;
+  store.append(log, content(10));
+  expect(log.losses).toEqual([{ from: 10, to: 40, reason: 'device-store-full' }]);
+  store.close();
+});
+
 test('on a full disk acknowledged readings make room for new ones', () => {
   const disk = createDiskModel();
   const store = openModel(disk);

@@ -109,7 +109,7 @@ function storeOf(state: FileState): DeviceStore {
       else state.header = { ...state.header, incarnation };
     },
     logs: () => [...state.logs.values()],
-    define: (definition) => define(state, definition),
+    define: (definition, isResumed = false) => define(state, definition, isResumed),
     append: (log, content) => append(state, mine(state, log), content),
     skip: (log, count, reason) => {
       const from = assignNumbers(mine(state, log), count);
@@ -228,7 +228,7 @@ function mine(state: FileState, log: DeviceLog): FileLog {
   return found;
 }
 
-function define(state: FileState, definition: StreamDefinition): FileLog {
+function define(state: FileState, definition: StreamDefinition, isResumed: boolean): FileLog {
   const known = currentLog(state.logs.values(), definition.stream);
   if (known !== undefined) {
     assertSameStream(known, definition);
@@ -237,7 +237,7 @@ function define(state: FileState, definition: StreamDefinition): FileLog {
   assertUsable(definition);
   if (state.logs.size >= storeLimits.logs) forgetOldestDone(state);
   const { epoch, previousStoreLost } = state.header;
-  return addLog(state, { epoch, definition, previousStoreLost });
+  return addLog(state, { epoch, definition, previousStoreLost: previousStoreLost || isResumed });
 }
 
 function addLog(

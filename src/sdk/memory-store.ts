@@ -141,7 +141,8 @@ function storeOf(state: MemoryState, content: MemoryContent): DeviceStore {
       state.journal?.incarnationChanged();
     },
     logs: () => [...state.logs.values()],
-    define: (definition) => define(state, { epoch, definition, previousStoreLost }),
+    define: (definition, isResumed = false) =>
+      define(state, { epoch, definition, previousStoreLost: previousStoreLost || isResumed }),
     append: (log, frame) => append(state, mine(state, log), frame),
     skip: (log, count, reason) =>
       change(log, (own) => {

@@ -110,6 +110,9 @@ export interface WriterMachine {
   readonly isIdle: boolean;
   /** True while the database has failed and the batch waits for the next try. */
   readonly isStalled: boolean;
+  readonly phase: WriterPhase;
+  /** Of the batch and its halves. */
+  readonly heldReadings: number;
 }
 
 /**
@@ -127,7 +130,7 @@ function standingOf({ claim }: FrameSource, { progress, generation }: GuardRow):
   return isEqual(committed, progress.committed) && isEqual(lost, progress.lost) ? 'claims' : 'outdated';
 }
 
-type Phase = 'idle' | 'locking' | 'writing' | 'committing' | 'rollingBack' | 'waiting';
+export type WriterPhase = 'idle' | 'locking' | 'writing' | 'committing' | 'rollingBack' | 'waiting';
 
 /** `random` spreads the retries of several writers; in [0, 1). */
 export function createWriterMachine(config: WriterConfig, random: () => number): WriterMachine {
@@ -148,7 +151,7 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
   const due = new Set<FrameSource>();
   /** Parts of a refused batch that wait for their own transaction; together never more than one batch. */
   const halves: Item[][] = [];
-  let phase: Phase = 'idle';
+  let phase: WriterPhase = 'idle';
   let batch: Item[] = [];
   let plans = new Map<Item, StreamPlan>();
   let firstDueMs = 0;
@@ -385,6 +388,13 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
     },
     get isStalled() {
       return failuresInRow > 0;
+    },
+    get phase() {
+      return phase;
+    },
+    get heldReadings() {
+      const frames = [batch, ...halves].flat().flatMap((item) => item.frames);
+      return frames.reduce((sum, { count }) => sum + count, 0);
     },
   };
 }

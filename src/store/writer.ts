@@ -16,6 +16,7 @@ import {
   type WriterCounters,
   type WriterEffect,
   type WriterEvent,
+  type WriterPhase,
 } from '#store/writer-machine.ts';
 
 /** Longer than any healthy COPY of one batch by two orders of magnitude. */
@@ -27,6 +28,9 @@ export interface Writer extends StoreSink {
   readonly isStalled: boolean;
   /** Why nothing is stored, for people; null while the database takes readings. */
   readonly stallReason: string | null;
+  readonly phase: WriterPhase;
+  /** Taken from their buffers and not settled: at most one batch. */
+  readonly heldReadings: number;
   /** Makes the partitions of the days to come. Once before the first flush, then about hourly. */
   preparePartitions(): Promise<void>;
   /** Writes everything that waits; resolves when it is committed or after `timeoutMs` (then false). */
@@ -217,6 +221,12 @@ export function createWriter(options: WriterOptions): Writer {
     },
     get stallReason() {
       return machine.isStalled ? stallReasonOf(failure) : null;
+    },
+    get phase() {
+      return machine.phase;
+    },
+    get heldReadings() {
+      return machine.heldReadings;
     },
     async drain(timeoutMs) {
       if (machine.isIdle) return true;
