@@ -313,7 +313,20 @@ test('while the database does not answer, nothing is thought of its incarnation'
   expect(gateway.statistics.databaseChanges).toBe(0);
 });
 
-test('when answers of the database overtake each other, the greater generation lives', async () => {
+test('a hello that was long under way does not put out the connection that was made since', async () => {
+  const { gateway, connect } = setUp();
+  const old = connect();
+  const living = await connect().greet();
+  await old.greet();
+  expect(old.closed).toBe('superseded');
+  expect(old.types()).toEqual([]);
+  expect(living.closed).toBe(undefined);
+  expect(gateway.statistics.connections).toBe(1);
+  await connect().greet();
+  expect(living.closed).toBe('superseded');
+});
+
+test('when answers of the database overtake each other, the newer connection lives', async () => {
   const { fake, gateway, connect } = setUp();
   const answers: (() => void)[] = [];
   fake.greet = () => {

@@ -147,6 +147,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const members = new Set<Member>();
   const newest = new Map<string, Member>();
   let superseded = 0;
+  let connected = 0;
   let isDraining = false;
   const ackers: GatewaySession[] = [];
   let cancelTick = clock.after(tickMs, tick);
@@ -154,6 +155,8 @@ export function createGateway(options: GatewayOptions): Gateway {
   interface Member {
     readonly session: GatewaySession;
     readonly transport: DeviceTransport;
+    /** Connections are counted as they come. */
+    readonly order: number;
     /** 0 until the device is greeted. */
     generation: number;
     leave(): void;
@@ -212,6 +215,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const member: Member = {
       session,
       transport,
+      order: ++connected,
       generation: 0,
       leave() {
         session.disconnected();
@@ -281,12 +285,12 @@ export function createGateway(options: GatewayOptions): Gateway {
   }
 
   /**
-   * Closes the older connection of the device. Answers of the database may come in another order than the generations
-   * were drawn, so it may be this one.
+   * Closes the older connection of the device: the one that came first, whichever was greeted first. It may be this one,
+   * when its hello was long under way: whoever sent it has given it up, and made another connection meanwhile.
    */
   function isNewest(deviceId: string, member: Member): boolean {
     const other = newest.get(deviceId);
-    const older = other !== undefined && other.generation > member.generation ? member : other;
+    const older = other !== undefined && other.order > member.order ? member : other;
     if (older !== member) newest.set(deviceId, member);
     if (older !== undefined) {
       superseded++;

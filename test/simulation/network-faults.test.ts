@@ -90,6 +90,21 @@ test('after a split two servers have connections of one device, and the old one 
   await expectAllStored(recorded);
 });
 
+test('a hello that comes late does not put out the connection that was made since', async () => {
+  for (let seed = 0; seed < 8; seed++) {
+    const recorded = play({ seed, latencyMs: [200, 200] });
+    const { world, run, deviceEvents } = recorded;
+    await run(470);
+    const sent = recorded.fromDevices.map(({ message }) => 'type' in message && message.type);
+    expect(sent).toEqual(['hello']);
+    world.network.split('device', 1500);
+    await run(6000);
+    expect(greetings(recorded)).toBeGreaterThan(0);
+    expect(deviceEvents.some(({ event }) => event.type === 'state' && event.phase === 'stopped')).toBe(false);
+    recorded.end();
+  }
+});
+
 test('a message that is cut in the middle does not arrive', async () => {
   const recorded = play();
   const { world, fromDevices, run } = recorded;
