@@ -118,7 +118,7 @@ test('waits end by the same time-outs, in the same order', onceMore, async () =>
     await prepare(history);
     const { begin, material, wait } = history;
     const [one] = material.handles;
-    const work = [{ handle: one!, frames: [frameOf(one!, 0, 100)], losses: [] }];
+    const work = [{ handle: one!, frames: [frameOf(one!, 0, 100)], losses: [], generation: 1 }];
     await begin(lock('writer A', [one!]));
     await begin(write('writer A', work));
     await begin(commit('writer A'));
@@ -177,7 +177,12 @@ test(
         await begin(
           write(
             'writer A',
-            [one!, other!].map((handle) => ({ handle, frames: [frameOf(handle, 0, 60)], losses: [] })),
+            [one!, other!].map((handle) => ({
+              handle,
+              frames: [frameOf(handle, 0, 60)],
+              losses: [],
+              generation: 1,
+            })),
           ),
         );
       };

@@ -33,6 +33,8 @@ export interface Backend {
   readonly process: Process;
   readonly settings: BackendSettings;
   readonly isAlive: boolean;
+  /** A statement runs, or waits for a lock. */
+  readonly isActive: boolean;
   /** Stands within COPY and waits for its client, which no time-out ends. */
   isCopying: boolean;
   readonly transaction: Transaction | null;
@@ -94,7 +96,6 @@ interface BackendState extends Backend {
   readonly onEnd: (error: Error | null) => void;
   /** The client has gone, which an idle backend notices at once and a busy one after its statement. */
   isCut: boolean;
-  /** A statement runs. */
   isActive: boolean;
   statementSinceMs: number;
   idleSinceMs: number;

@@ -259,10 +259,10 @@ export function drawWrite(drawing: Drawing, actor: WriterActor): Operation {
 }
 
 /** New readings behind the newest, or behind a gap; readings of before once more; declarations anywhere. */
-function drawWork({ random, material }: Drawing, handle: StreamHandle): Work {
+function drawWork({ random, material, steps }: Drawing, handle: StreamHandle): Work {
   const frames: Frame[] = [];
   const losses: LossDeclaration[] = [];
-  for (let parts = 1 + integerBelow(random, 3); parts > 0; parts--) {
+  for (let parts = integerBelow(random, 4); parts > 0; parts--) {
     const next = material.nextSeq.get(handle.key) ?? 0;
     const kind = random.next();
     const count = 1 + integerBelow(random, 60);
@@ -280,7 +280,8 @@ function drawWork({ random, material }: Drawing, handle: StreamHandle): Work {
     frames.push(frameOf(handle, firstSeq, count, { firstUs: firstSeq * 400_000 }));
     material.nextSeq.set(handle.key, Math.max(next, firstSeq + count));
   }
-  return { handle, frames, losses };
+  // Now and then of a newer connection, or of an older one.
+  return { handle, frames, losses, generation: integerBelow(random, 1 + steps()) };
 }
 
 function drawChecksum({ random, material }: Drawing, handle: StreamHandle): Operation {

@@ -143,9 +143,9 @@ function readStorage(storage: Storage, ids: StoredIds): Stored {
   const sessions: Record<string, boolean> = {};
   for (const [key, row] of storage.epochs) {
     if (!ids.streams.includes(row.streamId)) continue;
-    const { committed, lost, tailLost, isDirty, hasDay } = row;
+    const { committed, lost, tailLost, isDirty, hasDay, generation } = row;
     epochs[key] = {
-      guard: row.hasGuard ? { committed, lost, tailLost, isDirty, hasDay } : null,
+      guard: row.hasGuard ? { committed, lost, tailLost, isDirty, hasDay, generation } : null,
       chunks: row.chunks.map(chunkText).toSorted(),
       losses: row.losses.map(({ from, to, reason }) => `${from} ${to} ${reason}`).toSorted(),
       rolled: row.hasProgress ? row.rolled : null,

@@ -39,7 +39,7 @@ export function write(actor: WriterActor, work: readonly Work[]): Operation {
 /** A time that no row can hold. */
 export function writeUnpackable(actor: WriterActor, handle: StreamHandle): Operation {
   const frame = frameOf(handle, 100_000, 1, { firstUs: 1e300 });
-  const work = [{ handle, frames: [frame], losses: [] }];
+  const work = [{ handle, frames: [frame], losses: [], generation: 0 }];
   return { ...write(actor, work), label: 'write what cannot be packed' };
 }
 
@@ -192,10 +192,10 @@ function shortKey(key: string): string {
     .join('/');
 }
 
-function textOf({ handle, frames, losses }: Work): string {
+function textOf({ handle, frames, losses, generation }: Work): string {
   const parts = [
     ...frames.map(({ firstSeq, count }) => `${firstSeq}+${count}`),
     ...losses.map(({ from, to }) => `lost ${from}-${to}`),
   ];
-  return `${shortKey(handle.key)} ${parts.join(', ')}`;
+  return `${shortKey(handle.key)} ${parts.join(', ')} of ${generation}`;
 }

@@ -77,6 +77,7 @@ export interface StoredEpoch {
     readonly tailLost: boolean;
     readonly isDirty: boolean;
     readonly hasDay: boolean;
+    readonly generation: number;
   } | null;
   readonly chunks: readonly string[];
   readonly losses: readonly string[];

@@ -186,6 +186,7 @@ interface GuardRow {
   readonly tail_lost: boolean;
   readonly is_dirty: boolean;
   readonly has_day: boolean;
+  readonly generation: string;
   readonly rolled: string | null;
 }
 
@@ -207,7 +208,7 @@ async function readTables(
   const guards = await of<GuardRow>(
     tables,
     `select k.stream_id, k.epoch::text, e.committed::text, e.lost::text, e.tail_lost, e.is_dirty,
-        e.first_commit_day is not null as has_day, p.rolled::text
+        e.first_commit_day is not null as has_day, e.generation, p.rolled::text
       from (select stream_id, epoch from kymo.stream_epoch union select stream_id, epoch from kymo.chunk
             union select stream_id, epoch from kymo.loss union select stream_id, epoch from kymo.rollup
             union select stream_id, epoch from kymo.rollup_progress) k
@@ -261,6 +262,7 @@ function guardOf(row: GuardRow): StoredEpoch['guard'] {
     tailLost: row.tail_lost,
     isDirty: row.is_dirty,
     hasDay: row.has_day,
+    generation: Number(row.generation),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Owns one writer's connection at one of the two places, and the steps of its transactions as the writer machine plans them. */
 
-import type { Frame, FrameSource, LossDeclaration, StreamHandle } from '#contract/readings.ts';
+import type { Frame, LossDeclaration, StreamHandle } from '#contract/readings.ts';
 import { planStream } from '#store/flush-plan.ts';
 import type { WriterConnection, WriterDatabase } from '#store/writer-connection.ts';
 import type { GuardRow, RangeChange } from '#store/writer-machine.ts';
@@ -11,6 +11,8 @@ export interface Work {
   readonly handle: StreamHandle;
   readonly frames: readonly Frame[];
   readonly losses: readonly LossDeclaration[];
+  /** Of the connection that brings it; a newer one claims the stream even with nothing new. */
+  readonly generation: number;
 }
 
 export interface TwinWriter {
@@ -53,19 +55,22 @@ export function createTwinWriter(database: WriterDatabase): TwinWriter {
       return rows;
     },
     async write(work) {
-      const progressOf = new Map(rows.map(({ key, progress }) => [key, progress]));
-      const plans = work.flatMap(({ handle, frames, losses }) => {
-        const progress = progressOf.get(handle.key);
-        return progress === undefined || progress === null
-          ? []
-          : [{ handle, plan: planStream({ handle, progress, frames, losses }) }];
+      const rowOf = new Map(rows.map((row) => [row.key, row]));
+      const plans = work.flatMap(({ handle, frames, losses, generation }) => {
+        const row = rowOf.get(handle.key);
+        if (row === undefined || row.progress === null) return [];
+        const plan = planStream({ handle, progress: row.progress, frames, losses });
+        const source = createTestSource(handle, { generation, opened: row.progress });
+        return [{ plan, source, claims: generation > row.generation }];
       });
       const changes = plans
-        .filter(({ plan }) => plan.added.length > 0 || plan.declared.length > 0)
-        .map(({ handle, plan }): RangeChange => {
-          const source: FrameSource = createTestSource(handle);
-          return { source, committed: plan.added, lost: plan.declared, losses: plan.losses };
-        });
+        .filter(({ plan, claims }) => claims || plan.added.length > 0 || plan.declared.length > 0)
+        .map(({ plan, source }): RangeChange => ({
+          source,
+          committed: plan.added,
+          lost: plan.declared,
+          losses: plan.losses,
+        }));
       if (changes.length === 0) return false;
       await connected().write(
         plans.flatMap(({ plan }) => plan.chunks),

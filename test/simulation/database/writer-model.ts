@@ -244,6 +244,8 @@ function inGuardOrder(changes: readonly RangeChange[]): readonly RangeChange[] {
 }
 
 function commit(backends: Backends, faults: WriterFaults, backend: Backend): 'COMMIT' | 'ROLLBACK' {
+  // PostgreSQL answers with COMMIT and a warning, which the product takes for a commit that it may not rely on.
+  if (backend.transaction === null) throw new Error('there is no transaction in progress');
   let fate = faults.nextCommit;
   faults.nextCommit = null;
   if (fate !== null) backends.counters.unknownCommits++;
@@ -258,7 +260,7 @@ function commit(backends: Backends, faults: WriterFaults, backend: Backend): 'CO
   return command;
 }
 
-/** TERMINATE_SQL: a backend that commits is never among them, since a commit is one event here. */
+/** TERMINATE_SQL: who waits for its client. One that commits is never among them, since a commit is one event here. */
 function terminateBlockers(backends: Backends, backend: Backend): { pid: number; ended: boolean }[] {
   const { transaction } = backend;
   if (transaction === null) return [];
@@ -271,7 +273,7 @@ function terminateBlockers(backends: Backends, backend: Backend): { pid: number;
   );
   const ended: { pid: number; ended: boolean }[] = [];
   for (const blocker of blockers) {
-    if (blocker.settings.role !== settings.role) continue;
+    if (blocker.settings.role !== settings.role || blocker.isActive) continue;
     backends.counters.terminatedBlockers++;
     backends.end(blocker, databaseError('57P01', 'terminating connection due to administrator command'));
     ended.push({ pid: blocker.pid, ended: true });
