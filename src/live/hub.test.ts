@@ -579,6 +579,25 @@ test('draining says bye with a time to come back, closes, refuses newcomers, and
   await draining;
 });
 
+// The closing handshake may take seconds, and each of those requests asked the database.
+test('who was closed is not heard any more: nothing is looked up or counted for it', async () => {
+  const asked: string[] = [];
+  const { connect, clock, hub } = setUp({
+    authorize: async (name) => {
+      asked.push(name);
+      return ok(undefined);
+    },
+  });
+  const viewer = connect();
+  clock.advance(20_000);
+  expect(viewer.closedWith()).toBe('silent');
+  viewer.send({ type: 'subscribe', id: 1, channel: channelA });
+  viewer.port.receiveBinary();
+  await settled();
+  expect(asked).toEqual([]);
+  expect(hub.counters.errorsByCode).toEqual({});
+});
+
 test('nothing is handled or sent after the end', async () => {
   const { connect, follow, publish, tick } = setUp();
   const viewer = connect();

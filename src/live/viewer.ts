@@ -86,6 +86,7 @@ export function createViewer(transport: Transport, host: ViewerHost): Viewer {
   const close = (reason: CloseReason | 'peer'): void => {
     if (isClosed) return;
     isClosed = true;
+    intake.shut();
     output.stop();
     subscriptions.end();
     setLagging(false);
@@ -148,7 +149,6 @@ function createIntake({ clock, limits, counters, parse }: ViewerHost, parts: Int
     counters.requests++;
     heardMs = clock.monotonicMs();
     if (admits(heardMs)) return true;
-    isShut = true;
     const message = `at most ${limits.requestsPerSecond} requests a second`;
     refuse({ code: 'limit-exceeded', message });
     close('protocol');
@@ -171,6 +171,10 @@ function createIntake({ clock, limits, counters, parse }: ViewerHost, parts: Int
   };
   return {
     heardMs: () => heardMs,
+    /** Who was closed may go on talking until the closing handshake is over, and is not heard. */
+    shut(): void {
+      isShut = true;
+    },
     port: {
       receiveText(text: string): void {
         const receivedUs = clock.nowUs();

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 
+import { limits } from '#protocol/limits.ts';
 import { createClockFilter } from '#sdk/device-clock.ts';
 
 /** An answer over a path of `upUs` and `downUs`, to a server that is `offsetUs` ahead. */
@@ -41,6 +42,14 @@ test('an answer that contradicts itself is ignored', () => {
   expect(filter.add({ t0Us: 100, t1Us: 200, t2Us: 190, t3Us: 110 })).toBe(false);
   expect(filter.add({ t0Us: 100, t1Us: 0, t2Us: 500, t3Us: 110 })).toBe(false);
   expect(filter.best(1000)).toBe(null);
+});
+
+test('an answer whose offset or round trip no message could report is ignored', () => {
+  const filter = createClockFilter();
+  const lastUs = limits.timeUsExclusive - 1;
+  expect(filter.add({ t0Us: -10, t1Us: lastUs, t2Us: lastUs, t3Us: 0 })).toBe(false);
+  expect(filter.add({ t0Us: -10, t1Us: 5, t2Us: 5, t3Us: lastUs })).toBe(false);
+  expect(filter.add({ t0Us: 0, t1Us: lastUs, t2Us: lastUs, t3Us: 10 })).toBe(true);
 });
 
 test('a wall clock that was set makes all answers worthless', () => {

@@ -4,6 +4,8 @@
  * Bound: the last CLOCK_SAMPLES answers.
  */
 
+import { limits } from '#protocol/limits.ts';
+
 /** As many stages as NTP's clock filter has. */
 const CLOCK_SAMPLES = 8;
 /** RFC 5905's frequency tolerance PHI: 15 us of possible drift per second. */
@@ -44,7 +46,8 @@ export function createClockFilter(): ClockFilter {
       const roundTripUs = t3Us - t0Us - (t2Us - t1Us);
       if (t3Us < t0Us || t2Us < t1Us || roundTripUs < 0) return false;
       const offsetUs = Math.round((t1Us - t0Us + (t2Us - t3Us)) / 2);
-      if (!Number.isSafeInteger(offsetUs)) return false;
+      // Neither could be reported.
+      if (Math.abs(offsetUs) >= limits.timeUsExclusive || roundTripUs >= limits.timeUsExclusive) return false;
       samples = [...samples.slice(1 - CLOCK_SAMPLES), { deviceUs: t3Us, offsetUs, roundTripUs }];
       return true;
     },

@@ -282,6 +282,16 @@ test('a draining server is left, and its wish is waited for', () => {
   expect(b.machine.wakeAtMs - b.ms).toBeGreaterThanOrEqual(4000);
 });
 
+// Timers beyond 2^31 ms fire at once: the client spun, and would have stayed away for 285 thousand years.
+test('a server that wishes a viewer away for ever is asked again after a minute', () => {
+  const b = bench();
+  b.handle({ type: 'start' });
+  b.open();
+  b.hear({ type: 'bye', afterMs: Number.MAX_SAFE_INTEGER });
+  expect(b.machine.wakeAtMs - b.ms).toBeGreaterThanOrEqual(60_000);
+  expect(b.machine.wakeAtMs - b.ms).toBeLessThan(70_000);
+});
+
 test('hostile bytes and texts are reported and the connection lives', () => {
   const b = bench();
   b.handle({ type: 'start' });

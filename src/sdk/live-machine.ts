@@ -33,6 +33,8 @@ const PROBE_MS = 2_000;
  * still holds is answered where tickets are made, and that answer is final.
  */
 const MAX_REFUSED_TICKETS = 3;
+/** A server that asks for a longer absence is not believed; and a timer beyond 24 days would fire at once. */
+const MAX_BYE_MS = 60_000;
 /** A subscription that failed for a passing reason is tried again after this. */
 const RESUBSCRIBE_MS = 2_000;
 
@@ -273,7 +275,7 @@ function onMessage(m: Model, message: HubMessage, now: LiveTime): void {
       return;
     case 'bye':
       m.effects.push({ type: 'disconnect', code: 1000 });
-      retreat(m, closeCodes.draining, now, message.afterMs);
+      retreat(m, closeCodes.draining, now, Math.min(message.afterMs, MAX_BYE_MS));
       return;
     case 'unsubscribed':
     case 'heartbeat':

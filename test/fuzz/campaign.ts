@@ -8,7 +8,7 @@ import { messageOf } from '#base/errors.ts';
 import { createChance, type Chance } from '#test/fuzz/chance.ts';
 import { shrink } from '#test/fuzz/shrink.ts';
 import { varyStep, type Step } from '#test/fuzz/step.ts';
-import type { Notes, Target } from '#test/fuzz/target.ts';
+import { takeBroken, type Notes, type Target } from '#test/fuzz/target.ts';
 
 /** Situations are some hundreds a target. */
 const CORPUS = 2_000;
@@ -102,9 +102,12 @@ export async function problemOf(
   let unhandled: unknown = null;
   const onUnhandled = (reason: unknown): void => void (unhandled ??= reason);
   process.on('unhandledRejection', onUnhandled);
+  takeBroken();
   try {
     const running = target.run(steps, notes);
     if (running !== undefined) await running;
+    const broken = takeBroken();
+    if (broken !== null) throw broken;
     return unhandled === null ? null : `a promise that nobody waits for rejected: ${messageOf(unhandled)}`;
   } catch (thrown) {
     return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);

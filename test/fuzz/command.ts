@@ -63,9 +63,10 @@ async function main(args: readonly string[]): Promise<number> {
     return siege({ seed, inputs, halfOpen: countOf('--half-open', values['half-open']) });
   const chosen = values.target === undefined ? targets : [named(values.target)];
   console.log(`seed ${seed}: ${inputs} inputs for ${chosen.map(({ name }) => name).join(', ')}`);
+  const shares = chosen.reduce((sum, { share }) => sum + share, 0);
   let failures = 0;
   for (const target of chosen) {
-    const report = await run(target, Math.ceil(inputs / chosen.length), seed);
+    const report = await run(target, Math.ceil((inputs * target.share) / shares), seed);
     if (values.situations) console.log(table(report.situations));
     if (report.failure !== null) {
       failures++;
@@ -79,6 +80,7 @@ async function run(target: Target, inputs: number, seed: number): Promise<Campai
   const kept = [...keptCases().values()].filter((one) => one.target === target.name);
   const heapBefore = heapMib();
   const startedMs = performance.now();
+  const cpuBefore = process.cpuUsage();
   let toldMs = startedMs;
   const report = await runCampaign({
     target,
@@ -97,9 +99,12 @@ async function run(target: Target, inputs: number, seed: number): Promise<Campai
     },
   });
   const seconds = (performance.now() - startedMs) / 1_000;
+  const cpu = process.cpuUsage(cpuBefore);
+  const cpuSeconds = (cpu.user + cpu.system) / 1e6;
   const refused = [...report.refusals.values()].reduce((sum, count) => sum + count, 0);
   console.log(
-    `${target.name}: ${report.inputs} inputs in ${report.cases} cases, ${Math.round(report.inputs / seconds)} inputs/s; ` +
+    `${target.name}: ${report.inputs} inputs in ${report.cases} cases, ${Math.round(report.inputs / seconds)} inputs/s, ` +
+      `${Math.round(report.inputs / cpuSeconds)} a second of processor time; ` +
       `${report.situations.size} situations, ${report.kept} cases kept; ${refused} refusals; ` +
       `slowest case ${report.slowestMs.toFixed(0)} ms; heap ${heapBefore} to ${heapMib()} MiB`,
   );

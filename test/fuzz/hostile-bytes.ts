@@ -201,7 +201,7 @@ export function varyBytes(bytes: Uint8Array, chance: Chance): Uint8Array {
       return copy;
     }
     case 2: {
-      const copy = new Uint8Array(Math.min(bytes.length * 2, 270_000));
+      const copy = new Uint8Array(Math.max(bytes.length, Math.min(bytes.length * 2, 270_000)));
       copy.set(bytes);
       copy.set(bytes.subarray(0, copy.length - bytes.length), bytes.length);
       return copy;

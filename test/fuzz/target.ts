@@ -7,6 +7,8 @@ export interface Target {
   readonly name: string;
   /** What is under test, for --help. */
   readonly about: string;
+  /** Of all inputs, relative to the other targets: what is fast and reaches most gets most. */
+  readonly share: number;
   /** A case from nothing. */
   generate(chance: Chance): Step[];
   /**
@@ -29,11 +31,22 @@ export class BrokenPromise extends Error {
   override readonly name = 'BrokenPromise';
 }
 
+let broken: BrokenPromise | null = null;
+
 /** `what` states what should have been true. */
 export function hold(condition: unknown, what: string, detail?: unknown): asserts condition {
   if (condition) return;
   const shown = detail === undefined ? '' : `: ${JSON.stringify(detail, shownBigints)?.slice(0, 500)}`;
-  throw new BrokenPromise(what + shown);
+  const error = new BrokenPromise(what + shown);
+  broken ??= error;
+  throw error;
+}
+
+/** The first promise that broke since the last call: the code under test may have caught what `hold` threw. */
+export function takeBroken(): BrokenPromise | null {
+  const first = broken;
+  broken = null;
+  return first;
 }
 
 function shownBigints(_key: string, value: unknown): unknown {

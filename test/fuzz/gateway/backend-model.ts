@@ -44,12 +44,10 @@ export interface BackendModel {
 export interface Witness {
   /** The device of the connection whose message is being handled; null between messages. */
   currentDevice(): DeviceIdentity | null;
-  /** Notes which epoch the `open` that is being handled asks for. */
-  asked(key: string): void;
-  /** The message that these bytes came in, and whose it was. */
+  /** The message that these bytes came in, and whose it was; null where frames come in none. */
   messageOf(
     buffer: ArrayBufferLike,
-  ): { readonly device: DeviceIdentity; readonly message: ReferenceMessage } | undefined;
+  ): null | { readonly device: DeviceIdentity; readonly message: ReferenceMessage } | undefined;
 }
 
 export function createBackendModel(witness: Witness, notes: Notes): BackendModel {
@@ -118,7 +116,6 @@ export function createBackendModel(witness: Witness, notes: Notes): BackendModel
         ),
       openStream(identity, { definition, epoch }) {
         isOurs(identity);
-        witness.asked(`${definition.stream}/${epoch}`);
         return answer(
           () => {
             const opened = openStream(identity, definition, epoch);
@@ -211,7 +208,7 @@ function isTime(us: number): boolean {
 
 /** Whatever reaches the store came in a whole message of the stream's own device, and every number in it is exact. */
 function checkTaken(frame: Frame, handle: StreamHandle, witness: Witness): void {
-  const { firstSeq, count, payload, deltasUs } = frame;
+  const { count, payload, deltasUs } = frame;
   hold(
     frame.streamId === handle.definition.stream && frame.epoch === handle.epoch,
     'a frame is of its stream',
@@ -219,6 +216,20 @@ function checkTaken(frame: Frame, handle: StreamHandle, witness: Witness): void 
   hold(!frame.liveOnly, 'what is live-only is not stored');
   const came = witness.messageOf(payload.buffer);
   hold(came !== undefined, 'a frame came in a message');
+  if (came !== null) checkOrigin(frame, handle, came);
+  hold(payload.length === count * handle.readingBytes, 'a frame holds whole readings of its stream');
+  hold(deltasUs === null || deltasUs.length === count * 4, 'a frame has one time a reading');
+  hold(handle.definition.clock === 'device' || deltasUs === null, 'without a clock there are no times');
+  for (const i of [0, count - 1])
+    hold(Number.isSafeInteger(readingTimeUs(frame, i)), 'the time of a reading is exact', frame.firstUs);
+}
+
+/** It is as it was sent, by a device of the stream's own tenant. */
+function checkOrigin(
+  { firstSeq, count, payload }: Frame,
+  handle: StreamHandle,
+  came: NonNullable<ReturnType<Witness['messageOf']>>,
+): void {
   hold(
     came.device.deviceId === handle.deviceId && came.device.orgId === handle.orgId,
     'a frame is of its tenant',
@@ -230,11 +241,6 @@ function checkTaken(frame: Frame, handle: StreamHandle, witness: Witness): void 
     'a frame is as it was sent',
     { firstSeq, count, bytes: payload.length },
   );
-  hold(payload.length === count * handle.readingBytes, 'a frame holds whole readings of its stream');
-  hold(deltasUs === null || deltasUs.length === count * 4, 'a frame has one time a reading');
-  hold(handle.definition.clock === 'device' || deltasUs === null, 'without a clock there are no times');
-  for (const i of [0, count - 1])
-    hold(Number.isSafeInteger(readingTimeUs(frame, i)), 'the time of a reading is exact', frame.firstUs);
 }
 
 function checkPlan(plan: StreamPlan, before: EpochProgress, frames: readonly Frame[]): void {

@@ -17,6 +17,7 @@ const REFS = 6;
 
 export const gatewayTarget: Target = {
   name: 'gateway',
+  share: 50,
   about: 'devices against the gateway: control messages, data messages and answers of the store in any order',
   generate,
   async run(steps, notes) {
@@ -37,7 +38,8 @@ function generate(chance: Chance): Step[] {
 
 /** A connection that does what it should: hello, and some streams opened. */
 function greeting(who: number, chance: Chance): Step[] {
-  const device = chance.below(devices.length);
+  // A second connection of a device closes the first.
+  const device = chance.is(0.8) ? who % devices.length : chance.below(devices.length);
   const known = chance.is(0.5) ? device : -1;
   const steps: Step[] = [
     { do: 'connect', who, n: known },
@@ -55,7 +57,7 @@ function anyStep(chance: Chance): Step {
   if (draw < 40) return dataStep(who, chance);
   if (draw < 70) return textStep(who, chance);
   if (draw < 80) return { do: 'turn' };
-  if (draw < 87) return { do: 'store', text: chance.among(storeMoves), n: chance.below(60) };
+  if (draw < 87) return { do: chance.among(storeMoves), n: chance.below(60) };
   if (draw < 90) return { do: 'answer', n: chance.below(4) };
   if (draw < 92) return { do: 'mode', n: chance.below(6) };
   if (draw < 96) return { do: 'advance', n: chance.among([1, 50, 1_000, 5_001, 16_000]) };
@@ -93,6 +95,7 @@ function say(who: number, said: DeviceMessage): Step & { text: string } {
 function open(ref: number, stream: number, chance: Chance): DeviceMessage {
   const newest = chance.is(0.2) ? { newest: { seq: chance.below(50), crc32: chance.below(50) } } : {};
   const lost = chance.is(0.1) ? { previousStoreLost: chance.is(0.5) } : {};
+  const held = chance.is(0.2) ? { held: heldRanges(chance) } : {};
   const epoch = chance.is(0.8) ? epochs[0]! : epochs[1]!;
   return {
     type: 'open',
@@ -100,8 +103,20 @@ function open(ref: number, stream: number, chance: Chance): DeviceMessage {
     epoch,
     definition: definitions[stream % definitions.length]!,
     ...newest,
+    ...held,
     ...lost,
   };
+}
+
+/** Ranges as they should be, mostly. */
+function heldRanges(chance: Chance): [number, number][] {
+  let from = chance.below(50);
+  return Array.from({ length: chance.below(5) }, () => {
+    const to = from + 1 + chance.below(40);
+    const range: [number, number] = chance.is(0.9) ? [from, to] : [to, from];
+    from = to + 1 + chance.below(40);
+    return range;
+  });
 }
 
 function anyMessage(chance: Chance): DeviceMessage {

@@ -8,6 +8,8 @@ import type { DeviceIdentity, FrameSource } from '#contract/readings.ts';
 import { createGateway, defaultGatewayConfig, type Gateway } from '#ingest/gateway.ts';
 import { committedTopic, readingsTopic } from '#ingest/live-publisher.ts';
 import { decodeLive, LIVE_HEADER_BYTES, writeLiveHeader } from '#protocol/live-codec.ts';
+import { limits } from '#protocol/limits.ts';
+import type { DeviceMessage } from '#protocol/messages.ts';
 import { createManualClock } from '#test/support/manual-clock.ts';
 import { answerModes, createBackendModel, type BackendModel } from '#test/fuzz/gateway/backend-model.ts';
 import { createLine, type Line } from '#test/fuzz/gateway/line.ts';
@@ -57,8 +59,6 @@ interface World {
   readonly due: Set<FrameSource>;
   readonly messages: WeakMap<ArrayBufferLike, { device: DeviceIdentity; message: ReferenceMessage }>;
   current: Line | null;
-  /** The reference that the `open` being handled names. */
-  currentRef: number | null;
 }
 
 export function createGatewayWorld(notes: Notes): GatewayWorld {
@@ -67,10 +67,6 @@ export function createGatewayWorld(notes: Notes): GatewayWorld {
   const model = createBackendModel(
     {
       currentDevice: () => world.current?.device ?? null,
-      asked(key) {
-        if (world.current !== null && world.currentRef !== null)
-          world.current.asked.set(world.currentRef, key);
-      },
       messageOf: (buffer) => world.messages.get(buffer),
     },
     notes,
@@ -114,7 +110,6 @@ export function createGatewayWorld(notes: Notes): GatewayWorld {
     due: new Set(),
     messages: new WeakMap(),
     current: null,
-    currentRef: null,
   };
   for (const session of sessions) watch(bus, session);
   return { perform: (step) => perform(world, step), finish: () => finish(world) };
@@ -167,9 +162,14 @@ async function perform(world: World, step: Step): Promise<void> {
     case 'answer':
       model.pending.splice(n % Math.max(1, model.pending.length), 1)[0]?.();
       break;
-    case 'store':
+    case 'flush':
+    case 'part':
+    case 'refuse':
+    case 'rewind':
+    case 'unknown':
+    case 'erase':
       world.current = null;
-      moveStore(world, step.text ?? 'flush', n);
+      moveStore(world, step.do, n);
       break;
     case 'revoke':
       model.revoked.add(n % devices.length);
@@ -189,7 +189,6 @@ async function perform(world: World, step: Step): Promise<void> {
     default:
   }
   world.current = null;
-  world.currentRef = null;
   if (step.do === 'turn') {
     await turn();
     checkBounds(world);
@@ -219,10 +218,10 @@ function say(world: World, line: Line, text: string): void {
   const { phase } = line;
   const isOpen = line.closedBy === null;
   const said = understood(text);
-  world.currentRef = said.ref;
   if (said.type === 'hello' && phase === 'new') line.phase = 'greeting';
   line.stepErrors = [];
   line.connection.text(text);
+  if (said.open !== null && line.stepErrors.length === 0) line.asked.set(said.open.ref, said.open.key);
   world.notes.reached(isOpen ? `text ${said.type} ${phase} ${outcome(line)}` : 'text closed');
   if (!isOpen) hold(line.stepErrors.length === 0, 'who was closed is not answered');
   else if (said.type === null || !messageTypes.includes(said.type))
@@ -236,16 +235,18 @@ function say(world: World, line: Line, text: string): void {
   if (line.phase === 'greeting' && phase === 'new' && line.stepErrors.length > 0) line.phase = 'new';
 }
 
-/** The type and the reference that a text names, as far as it can be read at all. */
-function understood(text: string): { type: string | null; ref: number | null } {
+/** The type that a text names, and what an `open` asks for, as far as it can be read at all. */
+function understood(text: string): { type: string | null; open: { ref: number; key: string } | null } {
   try {
-    const value = JSON.parse(text) as { type?: unknown; ref?: unknown } | null;
+    const value = JSON.parse(text) as Partial<Extract<DeviceMessage, { type: 'open' }>> | null;
     const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-    if (!isObject || text.length > 16_384) return { type: null, ref: null };
+    if (!isObject || text.length > limits.controlBytes) return { type: null, open: null };
     const type = typeof value.type === 'string' && messageTypes.includes(value.type) ? value.type : null;
-    return { type, ref: typeof value.ref === 'number' ? value.ref : null };
+    const { ref, definition, epoch } = value;
+    const isOpen = type === 'open' && ref !== undefined && definition !== undefined;
+    return { type, open: isOpen ? { ref, key: `${definition?.stream}/${epoch}` } : null };
   } catch {
-    return { type: null, ref: null };
+    return { type: null, open: null };
   }
 }
 
