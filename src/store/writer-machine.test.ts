@@ -308,6 +308,19 @@ test('two sources of one stream never share a transaction, since neither would s
   expect(machine.counters).toMatchObject({ storedReadings: 10, duplicateReadings: 10 });
 });
 
+test('a source that was emptied since it was due keeps no other of its stream waiting', () => {
+  const { machine, db } = create();
+  const old = source('a', [0, 5]);
+  const fresh = source('a', [0, 5]);
+  db.open(old);
+  db.due(old);
+  old.waiting = [];
+  db.due(fresh);
+  db.pass(1000);
+  expect(fresh.heard).toEqual(['settled 0-5']);
+  expect(machine.isIdle).toBe(true);
+});
+
 test('a connection claims its stream with its first flush, also when that has nothing new, and an older one is turned away', () => {
   const { machine, db } = create();
   const first = claiming(1, 'a', [0, 10]);

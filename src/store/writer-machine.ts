@@ -199,11 +199,14 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
       if (room <= 0) break;
       // A second source of one stream would not see what the first adds, and store it again: it waits for the next flush.
       if (keys.has(source.handle.key)) continue;
-      keys.add(source.handle.key);
       due.delete(source);
       const frames = source.take(room);
       const losses = source.takeLosses();
-      if (frames.length > 0 || losses.length > 0) items.push({ source, frames, losses });
+      // One that was emptied since it was due keeps nobody waiting.
+      if (frames.length > 0 || losses.length > 0) {
+        keys.add(source.handle.key);
+        items.push({ source, frames, losses });
+      }
       for (const frame of frames) room -= frame.count;
       if (source.pendingReadings() > 0) {
         // More than fits one flush: it stays due, behind the others.
