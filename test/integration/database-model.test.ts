@@ -214,34 +214,38 @@ test(
   },
 );
 
-test('a crash loses what the model may lose: newest first, and nothing that somebody waited for', async () => {
-  const directory = createTemporaryDirectory();
-  endings.push(() => directory.remove());
-  const settings = {
-    // Here a process crashes, not the machine.
-    fsync: 'off',
-    // What nobody waits for stays in memory for as long as it can.
-    wal_writer_delay: '10s',
-  };
-  const embedded = await startEmbeddedDatabase({ dataDir: directory.path, settings });
-  endings.push(() => embedded.stop());
-  await migrate(embedded.ownerUrl);
-  const own = await openSetting(embedded.ownerUrl, async () => {
-    const pid = embedded.postmasterPid()!;
-    process.kill(pid, 'SIGQUIT');
-    await expect.poll(() => embedded.postmasterPid()).not.toBe(pid);
-    await embedded.ensureRunning();
-  });
-  endings.push(() => own.place.close());
-  const report = await run(
-    4,
-    async (history) => {
-      for (let crash = 0; crash < 2; crash++) {
-        for (let step = 0; step < 25; step++) await history.step();
-        await history.crash();
-      }
-    },
-    own,
-  );
-  expect(report.counts['commits lost']).toBeGreaterThan(0);
-});
+test(
+  'a crash loses what the model may lose: newest first, and nothing that somebody waited for',
+  onceMore,
+  async () => {
+    const directory = createTemporaryDirectory();
+    endings.push(() => directory.remove());
+    const settings = {
+      // Here a process crashes, not the machine.
+      fsync: 'off',
+      // What nobody waits for stays in memory for as long as it can.
+      wal_writer_delay: '10s',
+    };
+    const embedded = await startEmbeddedDatabase({ dataDir: directory.path, settings });
+    endings.push(() => embedded.stop());
+    await migrate(embedded.ownerUrl);
+    const own = await openSetting(embedded.ownerUrl, async () => {
+      const pid = embedded.postmasterPid()!;
+      process.kill(pid, 'SIGQUIT');
+      await expect.poll(() => embedded.postmasterPid()).not.toBe(pid);
+      await embedded.ensureRunning();
+    });
+    endings.push(() => own.place.close());
+    const report = await run(
+      4,
+      async (history) => {
+        for (let crash = 0; crash < 2; crash++) {
+          for (let step = 0; step < 25; step++) await history.step();
+          await history.crash();
+        }
+      },
+      own,
+    );
+    expect(report.counts['commits lost']).toBeGreaterThan(0);
+  },
+);
