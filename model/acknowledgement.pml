@@ -29,7 +29,7 @@ mtype = { opened, ack, rewind };    /* what a server says: docs/protocol.md */
 byte committed, lost;               /* the guard row: ranges committed, ranges declared lost */
 byte rows, twice;                   /* the chunk table: readings with a row; with more than one */
 bool exists;                        /* whether the guard row was made (by opening the stream) */
-byte generation, incarnation = 1;   /* of the device's row; of the server's row */
+byte generation = 1, incarnation = 1;   /* of the device's row (it was here before); of the server's row */
 byte owner = NONE;                  /* whose transaction holds the guard row's lock */
 byte wasCommitted, wasLost, wasGeneration; bool existed;    /* the newest back-up */
 
@@ -67,8 +67,11 @@ byte late;                          /* an acknowledgement of the connection befo
 
 /* ---- What may never happen, and what must in the end ---- */
 #define settledInDatabase (committed | lost)
-ltl acknowledgedIsStored { [] ((acknowledged & ~settledInDatabase) == 0) }
-ltl storedOnce { [] (twice == 0 && rows == committed && (committed & lost) == 0) }
+#define isAcknowledgedStored ((acknowledged & ~settledInDatabase) == 0)
+#define isStoredOnce (twice == 0 && rows == committed && (committed & lost) == 0)
+ltl acknowledgedIsStored { [] isAcknowledgedStored }
+ltl storedOnce { [] isStoredOnce }
+ltl both { [] (isAcknowledgedStored && isStoredOnce) }      /* in one search */
 ltl everyReadingSettles { <> [] (settledInDatabase == ALL && settled == ALL) }
 ltl nothingIsLost { <> [] (rows == ALL) }          /* with ROOM: the device has room and its disk is whole */
 

@@ -20,7 +20,7 @@ export interface Bug {
 
 /** A minute on two cores. */
 export const quickProofs: readonly Proof[] = [
-  { bound: { readings: 2, faults: 2 }, properties: ['acknowledgedIsStored', 'storedOnce'] },
+  { bound: { readings: 2, faults: 2 }, properties: ['both'] },
   { bound: { readings: 1, faults: 3 }, properties: ['everyReadingSettles'] },
   { bound: { readings: 2, faults: 1 }, properties: ['everyReadingSettles'] },
   { bound: { readings: 1, faults: 2, hasRoom: true }, properties: ['nothingIsLost'] },
@@ -31,14 +31,14 @@ export const quickProofs: readonly Proof[] = [
 export const largeProofs: readonly Proof[] = [
   {
     bound: { readings: 1, faults: 4 },
-    properties: ['acknowledgedIsStored', 'storedOnce', 'everyReadingSettles'],
+    properties: ['both', 'everyReadingSettles'],
   },
   { bound: { readings: 2, faults: 2 }, properties: ['everyReadingSettles'] },
   { bound: { readings: 1, faults: 3, hasRoom: true }, properties: ['nothingIsLost'] },
   { bound: { readings: 2, faults: 2, hasRoom: true }, properties: ['nothingIsLost'] },
   {
     bound: { readings: 3, faults: 1 },
-    properties: ['acknowledgedIsStored', 'storedOnce', 'everyReadingSettles'],
+    properties: ['both', 'everyReadingSettles'],
   },
 ];
 
@@ -89,7 +89,7 @@ export const bugs: readonly Bug[] = [
     name: 'GENERATION',
     is: 'compares generations from before and after a restore',
     refutedBy: 'everyReadingSettles',
-    bound: { readings: 1, faults: 3 },
+    bound: two,
   },
   {
     name: 'UNKNOWN_STREAM',

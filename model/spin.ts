@@ -27,7 +27,13 @@ export interface Bound {
   readonly hasRoom?: boolean;
 }
 
-export type Property = 'acknowledgedIsStored' | 'storedOnce' | 'everyReadingSettles' | 'nothingIsLost';
+/** `both`: acknowledgedIsStored and storedOnce, in one search. */
+export type Property =
+  | 'acknowledgedIsStored'
+  | 'storedOnce'
+  | 'both'
+  | 'everyReadingSettles'
+  | 'nothingIsLost';
 
 export interface Verdict {
   readonly holds: boolean;

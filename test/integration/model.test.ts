@@ -10,7 +10,7 @@ import { readReport } from '../../model/spin.ts';
 
 const MEMORY_MB = 4_000;
 /** On a machine that is busy with other things. */
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = 600_000;
 
 test(
   'the model holds, every statement of it is reached, and every deliberate bug is found',
@@ -31,9 +31,13 @@ test(
     );
     expect(whole?.verdict.unreached).toEqual([]);
     expect(runs).toHaveLength(quickProofs.flatMap(({ properties }) => properties).length + bugs.length);
-    const properties = new Set(runs.map(({ property }) => property));
     const refuted = new Set(runs.filter(({ kind }) => kind === 'bug').map(({ property }) => property));
-    expect([...properties].filter((property) => !refuted.has(property))).toEqual([]);
+    expect([...refuted].toSorted()).toEqual([
+      'acknowledgedIsStored',
+      'everyReadingSettles',
+      'nothingIsLost',
+      'storedOnce',
+    ]);
   },
   TIMEOUT_MS,
 );
