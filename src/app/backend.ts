@@ -23,8 +23,8 @@ export function createBackend(parts: {
       const greeting = await identity.nextGeneration(device.deviceId);
       return greeting === null ? null : { identity: device, ...greeting };
     },
-    async incarnation() {
-      const found = await identity.incarnation();
+    async incarnation(gone) {
+      const found = await identity.incarnation(gone);
       if (known !== null && found !== known) parts.onRenewed();
       known = found;
       return found;

@@ -199,6 +199,14 @@ test('the incarnation is drawn anew when the log ends before what was seen of it
   expect(await identity.incarnation()).toBe(rows[0]!.incarnation);
 });
 
+test('an incarnation that cannot be the one of now is replaced once', async () => {
+  const first = await identity.incarnation();
+  const second = await identity.incarnation(first);
+  expect(second).not.toBe(first);
+  expect(await identity.incarnation(first)).toBe(second);
+  expect(await identity.incarnation()).toBe(second);
+});
+
 test('a database that says nothing of its log keeps its incarnation', async () => {
   const first = await identity.incarnation();
   await owner.query(`create or replace function kymo.timeline() returns bigint language sql return null::bigint;

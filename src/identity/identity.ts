@@ -26,8 +26,11 @@ export interface Identity extends Tickets {
   authenticateAccess(key: string, address?: string | null): Promise<AccessIdentity | null>;
   /** Null when the device was revoked meanwhile. */
   nextGeneration(deviceId: string): Promise<DeviceGreeting | null>;
-  /** The database's incarnation now. Asked again and again, also a database whose files were put back is found out. */
-  incarnation(): Promise<string>;
+  /**
+   * The database's incarnation now. Asked again and again, also a database whose files were put back is found out. `gone`:
+   * the one under which commits were seen that are missing now; if it is that still, another is drawn.
+   */
+  incarnation(gone?: string): Promise<string>;
   /** Makes this process forget what it knows of a device or access key that was just revoked. */
   forget(id: string): void;
   readonly counters: IdentityCounters;
@@ -80,7 +83,8 @@ export function createIdentity(options: { authPool: RolePool; clock: Clock }): I
       const [result] = await authPool.run([generationStatement(deviceId)]);
       return (result?.rows[0] as DeviceGreeting | undefined) ?? null;
     },
-    async incarnation() {
+    async incarnation(gone) {
+      if (gone !== undefined) await authPool.run([renewalStatement(gone)]);
       const [result] = await authPool.run([incarnationStatement(logPosition)]);
       const { incarnation, position } = result!.rows[0] as { incarnation: string; position: string | null };
       logPosition = position;
@@ -131,6 +135,10 @@ function generationStatement(deviceId: string): Statement {
       returning generation, kymo.incarnation() as incarnation`,
     values: [deviceId],
   };
+}
+
+function renewalStatement(known: string): Statement {
+  return { name: 'renew-incarnation', text: 'select kymo.renew_incarnation($1::uuid)', values: [known] };
 }
 
 function incarnationStatement(seen: string | null): Statement {

@@ -32,9 +32,11 @@ export interface GatewayOutput {
   openStream(request: Open): void;
   endStream(buffer: StreamBuffer, close: Close): void;
   /** The store does not know the stream of this buffer any more. Answered by `erased` or `lost`. */
-  lostStream(buffer: StreamBuffer): void;
+  lostStream(buffer: StreamBuffer, wasSettled: boolean): void;
   recordClock(clock: { deviceUs: number; offsetUs: number; roundTripUs: number }): void;
   commandResult(result: Extract<DeviceMessage, { type: 'commandResult' }>): void;
+  /** The store says less of a stream than it did: the database is another one, or went back. */
+  wentBack(): void;
   /** The buffer has something for the store. */
   due(buffer: StreamBuffer): void;
   /** A frame to be shown now. */

@@ -39,6 +39,7 @@ function setUp(options: { poolBytes?: number; windowBytes?: number } = {}) {
       authenticate: (key) => void asked.push(`authenticate ${key}`),
       openStream: (request) => void opens.push(request),
       lostStream: ({ handle }) => void asked.push(`lost ${handle.definition.segment}`),
+      wentBack: () => void asked.push('wentBack'),
       endStream: (_, message) => void asked.push(`end ${message.ref} ${message.ended}`),
       recordClock: ({ offsetUs }) => void clocks.push(offsetUs),
       commandResult: ({ id }) => void asked.push(`result ${id}`),
@@ -788,4 +789,17 @@ test('what was declared lost and is held after all is not settled for its device
   buffer.settled({ committed: [{ from: 0, to: 4 }], lost: [{ from: 4, to: 8 }] });
   it.session.sendAck();
   expect(it.last()).toMatchObject({ type: 'ack', streams: [{ next: 8, ranges: [] }] });
+});
+
+test('a store that says less than before is doubted; one that moves readings from lost to stored is not', () => {
+  const it = setUp().greet();
+  const buffer = it.open(1);
+  const doubts = () => it.asked.filter((question) => question === 'wentBack').length;
+  buffer.settled({ committed: [{ from: 0, to: 10 }], lost: [{ from: 10, to: 20 }] });
+  buffer.settled({ committed: [{ from: 0, to: 25 }], lost: [] });
+  expect(doubts()).toBe(0);
+  buffer.settled({ committed: [{ from: 0, to: 24 }], lost: [] });
+  expect(doubts()).toBe(1);
+  buffer.settled({ committed: [{ from: 0, to: 24 }], lost: [] });
+  expect(doubts()).toBe(1);
 });

@@ -98,8 +98,9 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
     answerError,
     endStream: (buffer, message) => output.endStream(buffer, message),
     ackSoon: () => output.ackSoon(),
-    lostStream: (buffer) => output.lostStream(buffer),
+    lostStream: (buffer, wasSettled) => output.lostStream(buffer, wasSettled),
     superseded: () => close('superseded'),
+    wentBack: () => output.wentBack(),
   });
 
   function send(message: ServerMessage): void {

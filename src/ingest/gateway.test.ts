@@ -73,8 +73,9 @@ function backendOf(fake: FakeDatabase): IngestBackend {
         incarnation: fake.staleIncarnation ?? fake.incarnation,
       };
     },
-    async incarnation() {
+    async incarnation(gone) {
       await fake.before('incarnation');
+      if (gone === fake.incarnation) fake.incarnation = incarnations.second;
       return fake.incarnation;
     },
     async openStream(_, { definition, epoch, previousStoreLost }) {
@@ -275,6 +276,30 @@ test('a device that is greeted by another database than the others sends them aw
   const other = await connect({ deviceId: 'd2', orgId: 'o1' }).greet();
   expect(one.closed).toBe('draining');
   expect(other.last()).toMatchObject({ type: 'welcome', incarnation: incarnations.second });
+});
+
+test('readings that are missing again make the database another one, whatever it says', async () => {
+  const { clock, fake, due, gateway, connect } = setUp();
+  const one = await (await connect(device).greet()).open(1);
+  const idle = await connect({ deviceId: 'd2', orgId: 'o1' }).greet();
+  one.connection.binary(dataBytes([wireFrame(1, 0, 2)]));
+  const source = due.at(-1)!;
+  source.take(1_000);
+  source.settled({ committed: [{ from: 0, to: 2 }], lost: [] });
+  await settled();
+  expect(idle.closed).toBe(undefined);
+  // It cannot be asked just now.
+  fake.before = async (call) => {
+    if (call === 'incarnation') throw unavailable;
+  };
+  source.settled({ committed: [], lost: [] });
+  await settled();
+  expect(idle.closed).toBe(undefined);
+  fake.before = async () => undefined;
+  clock.advance(3_000);
+  await settled();
+  expect([one.closed, idle.closed]).toEqual(['draining', 'draining']);
+  expect(gateway.statistics.databaseChanges).toBe(1);
 });
 
 test('a greeting that comes late from the database before is not used', async () => {
@@ -681,6 +706,19 @@ test.each([
     expect(one.closed).toBe(closed);
   },
 );
+
+test('a stream whose readings were committed and that is not there any more makes the database another one', async () => {
+  const it = setUp();
+  it.fake.committed = [{ from: 0, to: 5 }];
+  const one = await (await it.connect().greet()).open(1);
+  one.connection.binary(dataBytes([wireFrame(1, 5, 10)]));
+  it.due[0]!.take(100);
+  it.due[0]!.unknown();
+  await settled();
+  expect(it.fake.incarnation).toBe(incarnations.second);
+  expect(it.gateway.statistics.databaseChanges).toBe(1);
+  expect(it.gateway.statistics.connections).toBe(0);
+});
 
 test('when it cannot be asked whether a stream was erased, all is opened anew', async () => {
   const it = setUp();

@@ -52,8 +52,11 @@ export interface IngestBackend {
   authenticate(key: string, address: string): Promise<DeviceIdentity | null>;
   /** Draws the next generation of the device; null when it was revoked meanwhile. */
   greet(identity: DeviceIdentity): Promise<Greeting | null>;
-  /** The database's incarnation now, as `greet` gives it. Asked every few seconds. */
-  incarnation(): Promise<string>;
+  /**
+   * The database's incarnation now, as `greet` gives it. Asked every few seconds. `gone`: the one under which commits were
+   * seen that are missing now; if it is that still, another is drawn.
+   */
+  incarnation(gone?: string): Promise<string>;
   openStream(
     identity: DeviceIdentity,
     request: { definition: StreamDefinition; epoch: string; previousStoreLost: boolean },
@@ -143,7 +146,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     maxBuffers: config.maxBuffers,
     committed: (handle, progress) => live.committed(handle, progress),
   });
-  const watch = createIncarnationWatch({ ask: () => backend.incarnation(), onChange: renew, log });
+  const watch = createIncarnationWatch({ ask: (gone) => backend.incarnation(gone), onChange: renew, log });
   const members = new Set<Member>();
   const newest = new Map<string, Member>();
   let superseded = 0;
@@ -188,7 +191,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       authenticate: (key) => void authenticate(key),
       openStream: (request) => inOrder(request.definition.stream, () => open(request)),
       endStream: (buffer, request) => void end(buffer, request.ended),
-      lostStream: (buffer) => void lose(buffer),
+      lostStream: (buffer, wasSettled) => void lose(buffer, wasSettled),
+      wentBack: () => watch.doubt(),
       recordClock(observation) {
         const { identity } = session;
         if (identity !== null) backend.recordClock(identity, observation);
@@ -255,13 +259,14 @@ export function createGateway(options: GatewayOptions): Gateway {
       }
     }
 
-    async function lose(buffer: StreamBuffer): Promise<void> {
+    async function lose(buffer: StreamBuffer, wasSettled: boolean): Promise<void> {
       const isErased = await backend.isErased(buffer.handle).catch((error: unknown) => {
         log.warn('it could not be asked whether a stream was erased', { error: messageOf(error) });
-        return false;
+        return null;
       });
-      if (isErased) session.erased(buffer);
-      else session.lost();
+      if (isErased === true) return session.erased(buffer);
+      if (isErased === false && wasSettled) watch.doubt();
+      session.lost();
     }
 
     async function end(buffer: StreamBuffer, ended: boolean): Promise<void> {

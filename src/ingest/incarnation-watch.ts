@@ -15,13 +15,16 @@ export interface IncarnationWatch {
   tick(nowMs: number): void;
   /** Whether this is the incarnation now; asks when it is another than the known one. Throws what `ask` throws. */
   confirm(incarnation: string): Promise<boolean>;
+  /** Readings are missing whose commit this process has seen: whatever the database says of itself, it went back. */
+  doubt(): void;
   /** Asks now: whether what the database said before this call was said by the one that is known. Throws what `ask` throws. */
   isUnchanged(): Promise<boolean>;
   readonly counters: { changes: number };
 }
 
 export interface IncarnationWatchOptions {
-  ask(): Promise<string>;
+  /** `gone`: the incarnation that cannot be the one of now. */
+  ask(gone?: string): Promise<string>;
   /** Not called for the first incarnation. */
   onChange(incarnation: string): void;
   readonly log: Log;
@@ -32,9 +35,12 @@ export function createIncarnationWatch(options: IncarnationWatchOptions): Incarn
   let known: string | null = null;
   let underWay: Promise<void> | null = null;
   let lookAtMs = Number.NEGATIVE_INFINITY;
+  /** The incarnation under which the missing commits were seen. */
+  let gone: string | null = null;
 
   async function ask(): Promise<void> {
-    const found = await options.ask();
+    const found = gone === null ? await options.ask() : await options.ask(gone);
+    if (found !== gone) gone = null;
     if (found === known) return;
     const isFirst = known === null;
     known = found;
@@ -48,14 +54,22 @@ export function createIncarnationWatch(options: IncarnationWatchOptions): Incarn
     return underWay;
   }
 
+  function lookSoon(): void {
+    look().catch((error: unknown) =>
+      options.log.debug('the incarnation could not be asked for', { error: messageOf(error) }),
+    );
+  }
+
   return {
     counters,
     tick(nowMs) {
       if (nowMs < lookAtMs) return;
       lookAtMs = nowMs + LOOK_MS;
-      look().catch((error: unknown) =>
-        options.log.debug('the incarnation could not be asked for', { error: messageOf(error) }),
-      );
+      lookSoon();
+    },
+    doubt() {
+      gone = known;
+      lookSoon();
     },
     async isUnchanged() {
       const before = known;

@@ -63,7 +63,9 @@ export interface OpenStreamsOptions {
   endStream(buffer: StreamBuffer, close: Close): void;
   ackSoon(): void;
   /** The store does not know a stream any more: it was erased, or the connection has to begin anew. */
-  lostStream(buffer: StreamBuffer): void;
+  lostStream(buffer: StreamBuffer, wasSettled: boolean): void;
+  /** What was settled is not any more. */
+  wentBack(): void;
   /** A newer connection of this device writes, at another server. */
   superseded(): void;
 }
@@ -94,6 +96,7 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
     settled(buffer, progress) {
       const stream = byBuffer.get(buffer);
       if (stream === undefined) return;
+      if (subtract(settledSet(stream.progress), settledSet(progress)).length > 0) options.wentBack();
       stream.progress = progress;
       unacknowledged.add(stream);
       askForAck();
@@ -116,7 +119,7 @@ export function createOpenStreams(options: OpenStreamsOptions): OpenStreams {
       const stream = byBuffer.get(buffer);
       if (stream === undefined || stream.isLost) return;
       stream.isLost = true;
-      options.lostStream(buffer);
+      options.lostStream(buffer, settledSet(stream.progress).length > 0);
     },
     superseded: (buffer) => {
       if (byBuffer.has(buffer)) options.superseded();
@@ -294,9 +297,13 @@ function newestOf(newest: NonNullable<OpenAnswer['newest']>, { handle }: StreamB
   return handle.definition.clock === 'none' ? { seq, crc32 } : { seq, timeUs, crc32 };
 }
 
+function settledSet({ committed, lost }: EpochProgress): RangeSet {
+  return lost.length === 0 ? committed : union(committed, lost);
+}
+
 /** What a device must know to stop sending: everything settled, in at most `limits.rangesPerAck` ranges. */
 export function settledOf(progress: EpochProgress): Settled {
-  const settled = progress.lost.length === 0 ? progress.committed : union(progress.committed, progress.lost);
+  const settled = settledSet(progress);
   const first = settled[0];
   const startsAtZero = first !== undefined && first.from === 0;
   const rest = startsAtZero
