@@ -38,7 +38,7 @@ export function openDeviceNamespace(guard: RunGuard): DeviceNamespace | { readon
     run('ip', '-n', name, 'addr', 'add', `${inside}/30`, 'dev', inner);
     run('ip', '-n', name, 'link', 'set', inner, 'up');
   } catch (error) {
-    return { absent: messageOf(error).split('\n').at(-1) || 'no namespace is permitted' };
+    return { absent: messageOf(error).trim().split('\n').at(-1) ?? '' };
   }
   return {
     prefix: ['nsenter', `--net=/run/netns/${name}`],

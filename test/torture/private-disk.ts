@@ -37,7 +37,8 @@ export function mountPrivateDisk(
       } else quietly('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'tmpfs', directory]);
       return diskIn(directory, kind === 'ext4' ? 'ext4 on a loop device' : 'tmpfs');
     } catch (error) {
-      absent = messageOf(error).split('\n')[0] ?? 'mounting failed';
+      // The program's own words come last.
+      absent = messageOf(error).trim().split('\n').at(-1) ?? '';
     }
   }
   return { absent };

@@ -160,7 +160,7 @@ const diskFaults: FaultKind[] = [
     isMain: true,
     hold: [1_000, 5_000],
     takesDatabase: true,
-    absent: (world) => (world.database.disk === null ? world.database.medium : null),
+    absent: (world) => (world.database.disk === null ? world.database.noDisk : null),
     strike(world) {
       world.database.disk!.fill();
       return Promise.resolve({
@@ -180,7 +180,7 @@ const diskFaults: FaultKind[] = [
     isMain: false,
     hold: [1_000, 4_000],
     takesDatabase: true,
-    absent: (world) => (world.database.disk === null ? world.database.medium : null),
+    absent: (world) => (world.database.disk === null ? world.database.noDisk : null),
     async strike(world) {
       world.database.disk!.fill();
       await world.database.useUpLog();
@@ -200,7 +200,7 @@ const diskFaults: FaultKind[] = [
     isMain: true,
     hold: [1_000, 5_000],
     takesDatabase: false,
-    absent: (world) => (world.deviceDisk === null ? 'no disk of its own is permitted' : null),
+    absent: (world) => (world.deviceDisk === null ? 'it has no disk of its own either' : null),
     strike(world) {
       const { device, disk } = world.deviceDisk!;
       disk.fill();

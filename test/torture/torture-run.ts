@@ -111,7 +111,9 @@ export async function runTorture(settings: TortureSettings, signal: AbortSignal)
   const aborted = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(new Error('interrupted')), { once: true });
   });
-  const running = bringUp(settings, guard, closers).then((parts) => torture(parts));
+  // How it all falls apart after an interruption is nobody's news.
+  const say = (text: string): void => (signal.aborted ? undefined : settings.say(text));
+  const running = bringUp({ ...settings, say }, guard, closers).then((parts) => torture(parts));
   // Once interrupted, nobody waits for how it fails.
   running.catch(() => undefined);
   try {

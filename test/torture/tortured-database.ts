@@ -29,6 +29,7 @@ export interface TorturedDatabase {
   readonly medium: string;
   /** Null where no disk of its own was permitted. */
   readonly disk: PrivateDisk | null;
+  readonly noDisk: string;
   /** Signals the postmaster and waits until it is gone: SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate. */
   end(name: 'SIGINT' | 'SIGQUIT' | 'SIGKILL'): Promise<void>;
   /** Kills every process of it at once. */
@@ -67,8 +68,9 @@ export async function startTorturedDatabase(
   };
   return {
     ownerUrl: embedded.ownerUrl,
-    medium: 'absent' in disk ? `the machine's disk (no disk of its own: ${disk.absent})` : disk.kind,
+    medium: 'absent' in disk ? "the machine's disk" : disk.kind,
     disk: 'absent' in disk ? null : disk,
+    noDisk: 'absent' in disk ? disk.absent : '',
     async end(name) {
       const pid = embedded.postmasterPid();
       if (pid === undefined) return;
