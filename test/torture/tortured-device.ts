@@ -150,6 +150,7 @@ function noteAppends(state: DeviceState): void {
 
 function hear(state: DeviceState, event: DeviceEvent): void {
   if (event.type === 'settled') return noteSettled(state);
+  if (event.type === 'state') logState(state, event);
   const { onTrouble } = state.options;
   if (event.type === 'refused') onTrouble(`stream refused: ${event.code} ${event.message}`);
   else if (event.type === 'error') onTrouble(`server error: ${event.code} ${event.message}`);
@@ -158,6 +159,13 @@ function hear(state: DeviceState, event: DeviceEvent): void {
   else if (event.type === 'store-unreadable') onTrouble(`store unreadable: ${event.message}`);
   else if (event.type === 'state' && event.phase === 'stopped' && event.closeCode !== 1000)
     onTrouble(`stopped by close code ${event.closeCode}: ${event.reason}`);
+}
+
+/** Into the process's log file, for who asks why a device was not acknowledged for so long. */
+function logState({ options }: DeviceState, event: Extract<DeviceEvent, { type: 'state' }>): void {
+  const { phase, closeCode = '', reason = '' } = event;
+  const at = new Date(options.nowUs() / 1000).toISOString();
+  process.stderr.write(`${at} device ${options.plan.device} ${phase} ${closeCode} ${reason}\n`);
 }
 
 function noteSettled(state: DeviceState): void {
