@@ -32,9 +32,12 @@ async function strikeServer(
   fault: { begin: (server: TorturedServer) => Promise<void>; end: (server: TorturedServer) => Promise<void> },
 ): Promise<Strike> {
   const server = pick(random, world.servers);
+  const startedMs = performance.now();
   await fault.begin(server);
+  const tookS = (performance.now() - startedMs) / 1000;
   return {
-    target: `server ${server.index}`,
+    // One that is asked to go takes its time.
+    target: `server ${server.index}${tookS < 0.5 ? '' : `, gone in ${tookS.toFixed(1)} s`}`,
     affected: homeOf(world, server),
     heal: () => fault.end(server),
   };
