@@ -65,6 +65,8 @@ test('readings of a time without a connection are replayed as historical; new on
   }
   expect(b.machine.status().bufferedReadings).toBe(400);
   b.isReachable = true;
+  // At once: what waits longer than a second is no longer new.
+  b.machine.start();
   while (b.machine.status().phase !== 'online') b.clock.advance(10);
   b.push(3);
   b.clock.advance(60);
@@ -200,6 +202,25 @@ test('attempts to reconnect back off with full jitter up to the cap', () => {
   const late = waits.slice(10);
   expect(late.reduce((a, w) => a + w, 0) / late.length).toBeGreaterThan(5000);
   expect(Math.min(...late)).toBeLessThan(3000);
+});
+
+// Torture runs found it: cut off for a second, a device came back 17 seconds later, since five small draws of the jitter had
+// brought it to the longest wait.
+test('a short outage ends shortly: no wait is longer than twice the outage so far', () => {
+  const b = online();
+  const returns: number[] = [];
+  for (let i = 0; i < 200; i++) {
+    b.clock.advance(6_000);
+    b.isReachable = false;
+    b.cut();
+    b.clock.advance(2_000);
+    b.isReachable = true;
+    const reachableAtMs = b.clock.monotonicMs();
+    while (b.machine.status().phase !== 'online') b.clock.advance(10);
+    returns.push(b.clock.monotonicMs() - reachableAtMs);
+  }
+  expect(Math.max(...returns)).toBeLessThanOrEqual(4_100);
+  expect(Math.max(...returns)).toBeGreaterThan(1_000);
 });
 
 test('a server that was restored gets again what is still held', () => {

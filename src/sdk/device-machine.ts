@@ -98,6 +98,7 @@ export function createDeviceMachine(options: DeviceMachineOptions): DeviceMachin
     runList: [],
     currentByStream: new Map(),
     attempt: 0,
+    outageFromMs: 0,
     receivedMs: 0,
     flushAtMs: NEVER,
     reconnectAtMs: NEVER,
@@ -161,6 +162,7 @@ function enter(
 function start(state: MachineState): void {
   if (state.phase !== 'idle' && state.phase !== 'stopped' && state.phase !== 'waiting') return;
   state.attempt = 0;
+  state.outageFromMs = nowMs(state);
   connect(state);
 }
 
@@ -212,6 +214,7 @@ function welcomed(state: MachineState, message: Extract<ServerMessage, { type: '
 /** The server drains: come back later, each at its own time. */
 function movedAway(state: MachineState, afterMs: number): void {
   state.effects.close(1000, 'bye');
+  noteOutage(state);
   disconnect(state);
   const spread = backoffMs(state.timing.backoff, 2, state.options.random);
   waitFor(state, Math.min(afterMs, MAX_BYE_MS) + spread, { closeCode: closeCodes.draining, reason: 'bye' });
@@ -233,11 +236,25 @@ function lost(state: MachineState, closeCode: number, reason = ''): void {
   halt(state, closeCode, reason);
 }
 
-function retry(state: MachineState, why: { closeCode: number; reason: string }): void {
+/** A wait is at most so many times the outage before it: what was short ends shortly. */
+const MAX_WAIT_OF_OUTAGE = 2;
+
+/** The end of a stable connection begins the count anew; call before `disconnect`. */
+function noteOutage(state: MachineState): void {
   const { connection } = state;
-  if (connection !== null && nowMs(state) - connection.sinceMs >= state.timing.stableMs) state.attempt = 0;
+  if (connection === null || nowMs(state) - connection.sinceMs < state.timing.stableMs) return;
+  state.attempt = 0;
+  state.outageFromMs = nowMs(state);
+}
+
+function retry(state: MachineState, why: { closeCode: number; reason: string }): void {
+  noteOutage(state);
   disconnect(state);
-  waitFor(state, backoffMs(state.timing.backoff, state.attempt, state.options.random), why);
+  // Full jitter climbs fast through small draws: after two seconds without a server the next wait could be the longest.
+  const { baseMs, capMs } = state.timing.backoff;
+  const soFarMs = nowMs(state) - state.outageFromMs;
+  const limits = { baseMs, capMs: Math.min(capMs, Math.max(baseMs, MAX_WAIT_OF_OUTAGE * soFarMs)) };
+  waitFor(state, backoffMs(limits, state.attempt, state.options.random), why);
   state.attempt++;
 }
 

@@ -141,6 +141,8 @@ export interface MachineState {
   runList: readonly Run[];
   readonly currentByStream: Map<string, Run>;
   attempt: number;
+  /** When the last stable connection ended, or connecting began. */
+  outageFromMs: number;
   receivedMs: number;
   flushAtMs: number;
   reconnectAtMs: number;
