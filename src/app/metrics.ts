@@ -10,6 +10,7 @@ import type { HubCounters } from '#live/counters.ts';
 import type { IdentityCounters } from '#identity/keyring.ts';
 import type { Pools } from '#store/pools.ts';
 import type { Writer } from '#store/writer.ts';
+import type { ConnectionLimit } from '#app/connection-limit.ts';
 import type { UpkeepThread } from '#app/upkeep-thread.ts';
 
 export interface Measured {
@@ -19,12 +20,13 @@ export interface Measured {
   readonly hub: Readonly<HubCounters>;
   readonly pools: Pools;
   readonly identity: IdentityCounters;
+  readonly connections: ConnectionLimit['counters'];
 }
 
 export function createMetrics(measured: Measured): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const { gateway, writer, upkeep, hub, pools, identity } = measured;
+  const { gateway, writer, upkeep, hub, pools, identity, connections } = measured;
   const { counter, gauge } = namers(registry);
 
   gauge('kymo_device_connections', 'open device connections', () => gateway.connections);
@@ -145,6 +147,11 @@ export function createMetrics(measured: Measured): Registry {
   counter('kymo_viewer_errors_total', 'errors sent to viewers', () => hub.errorsByCode, 'code');
   counter('kymo_viewer_closes_total', 'ended viewers', () => hub.closesByReason, 'reason');
 
+  counter(
+    'kymo_dropped_connections_total',
+    'connections that came when there were too many',
+    () => connections.dropped,
+  );
   counter('kymo_key_lookups_total', 'keys looked up in the database', () => identity.lookups);
   counter('kymo_key_failures_total', 'keys that were refused', () => identity.failures);
   for (const role of ['app', 'auth', 'writer'] as const) {

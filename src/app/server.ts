@@ -37,6 +37,7 @@ import { createBackend } from '#app/backend.ts';
 import { createClearTextRule } from '#app/clear-text.ts';
 import { createAddressOf } from '#app/client-address.ts';
 import { isLoopbackHost, type Config } from '#app/config.ts';
+import { createConnectionLimit, openFilesLimit } from '#app/connection-limit.ts';
 import type { Lifecycle } from '#app/lifecycle.ts';
 import { listen } from '#app/listening.ts';
 import { createMetrics } from '#app/metrics.ts';
@@ -114,6 +115,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const trustedProxy = config['trusted-proxy'] === '' ? null : config['trusted-proxy'];
   const addressOf = createAddressOf(trustedProxy);
   const refusalOf = createClearTextRule(config);
+  const connectionLimit = createConnectionLimit(openFilesLimit());
   const api = await createApi({
     about: { version: versionOf(), demo: options.demoKey !== null },
     identity,
@@ -136,6 +138,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       hub: hub.counters,
       pools,
       identity: identity.counters,
+      connections: connectionLimit.counters,
     }),
     webDirectory: existsSync(webDirectory) ? webDirectory : null,
     tls: options.tls ?? (config['trusted-proxy'] === '' ? null : 'proxy'),
@@ -144,6 +147,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     log,
     clock,
   });
+  connectionLimit.apply(api.server);
   const refuseUpgrades = answerUpgrades(api.server, {
     identity,
     gateway,
