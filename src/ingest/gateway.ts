@@ -321,7 +321,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       member.transport.close('draining');
       member.leave();
     }
-    for (const buffer of buffers.values()) buffer.listener?.renewed(buffer);
+    buffers.renew();
   }
 
   function goodbye(): string {

@@ -105,3 +105,16 @@ test('a path without a connection has no claim', async () => {
   const answer = await it.buffers.open(device, { definition, epoch }, null);
   expect(answer.ok && answer.value.buffer.claim).toBe(null);
 });
+
+test('a generation of the database before, which may be the greater number, is nobody newer', async () => {
+  const it = setUp();
+  const old = await it.opened(57);
+  it.push(old, 0);
+  expect(await it.open(41)).toBe('superseded');
+  it.buffers.renew();
+  // What the store may still take of it writes no generation that the device has yet to reach again.
+  expect(old.claim?.generation).toBe(0);
+  const fresh = await it.opened(41);
+  expect(fresh.claim?.generation).toBe(41);
+  expect(old.isEmpty).toBe(true);
+});

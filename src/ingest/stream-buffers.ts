@@ -36,6 +36,11 @@ export interface StreamBuffers {
   ): Promise<Result<OpenAnswer, WireError>>;
   /** Removes what is idle. */
   sweep(): void;
+  /**
+   * The database is another one than before. Its generations may have gone back, so those drawn before say nothing of who
+   * is newer: whoever has one of now comes first.
+   */
+  renew(): void;
 }
 
 export interface OpeningConnection {
@@ -92,6 +97,12 @@ export function createStreamBuffers(options: StreamBuffersOptions): StreamBuffer
 
   return {
     counters,
+    renew() {
+      for (const buffer of buffers.values()) {
+        if (buffer.claim !== null) buffer.claim = { ...buffer.claim, generation: 0 };
+        buffer.listener?.renewed(buffer);
+      }
+    },
     get size() {
       return buffers.size;
     },
