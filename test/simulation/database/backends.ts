@@ -21,6 +21,8 @@ const DEADLOCK_MS = 1_000;
 /** The settings of a connection. */
 export interface BackendSettings {
   readonly role: 'kymo_writer' | 'kymo_app' | 'kymo_auth';
+  /** The client's patience when it connects. */
+  readonly connectMs: number;
   readonly lockMs: number;
   readonly statementMs: number;
   readonly idleInTransactionMs: number;

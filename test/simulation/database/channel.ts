@@ -12,9 +12,6 @@ import {
 } from '#test/simulation/database/backends.ts';
 import type { Process } from '#test/simulation/scheduler.ts';
 
-/** As store/postgres-writer.ts and store/pools.ts have it. */
-const CONNECT_TIMEOUT_MS = 5_000;
-
 export interface Channel {
   readonly backend: Backend;
   readonly isLost: boolean;
@@ -40,9 +37,9 @@ export function openChannel(
   const { scheduler } = backends;
   return new Promise((resolve, reject) => {
     let isGivenUp = false;
-    const cancel = scheduler.after(CONNECT_TIMEOUT_MS, process, () => {
+    const cancel = scheduler.after(settings.connectMs, process, () => {
       isGivenUp = true;
-      reject(new Error('timeout expired'));
+      reject(new Error('Connection terminated due to connection timeout'));
     });
     const answer = (action: () => void): void => {
       scheduler.after(backends.latencyMs(), process, () => {

@@ -263,6 +263,21 @@ test('a full disk, a missing partition and a frozen database delay, and nothing 
   expectStored(setting, handle, 800);
 });
 
+test('a caller of a database that does not answer hears so after the time that the pools have', async () => {
+  const setting = createSetting();
+  const server = setting.server();
+  await setting.settle(server.database.backend.greet(device));
+  setting.model.faults.freeze(60_000);
+  const beforeMs = setting.scheduler.nowMs;
+  const greetings = [server.database.backend.greet(device), server.database.backend.greet(device)];
+  const answers = await setting.settle(Promise.allSettled(greetings));
+  expect(answers).toMatchObject([
+    { reason: { code: 'store-unavailable' } },
+    { reason: { code: 'store-unavailable' } },
+  ]);
+  expect(setting.scheduler.nowMs - beforeMs).toBeCloseTo(15_000, -3);
+});
+
 test('a refused stream is found among others', async () => {
   const setting = createSetting();
   const server = setting.server();

@@ -29,6 +29,7 @@ export function createModelledPools(backends: Backends, process: Process): Model
       connections,
       settings: {
         role,
+        connectMs: poolLimits.waitMs,
         lockMs: poolLimits.lockMs,
         statementMs: poolLimits.statementMs,
         idleInTransactionMs: poolLimits.answerMs,
@@ -50,6 +51,8 @@ function createModelledPool(
   const { scheduler } = backends;
   const idle: Channel[] = [];
   const waiting: (() => void)[] = [];
+  const unanswered = new Set<{ readonly sinceMs: number; readonly giveUp: () => void }>();
+  let isWatching = false;
   let open = 0;
   let refusedCallers = 0;
 
@@ -101,11 +104,32 @@ function createModelledPool(
   /** A server that does not even answer a cancelled statement is gone. */
   function inTime<T>(answer: Promise<T>, channel: Channel): Promise<T> {
     return new Promise((resolve, reject) => {
-      const cancel = scheduler.after(poolLimits.answerMs, process, () => {
-        reject(new Error('Query read timeout'));
-        channel.destroy();
-      });
-      answer.then(resolve, reject).finally(cancel);
+      const request = {
+        sinceMs: scheduler.nowMs,
+        giveUp() {
+          reject(new Error('Query read timeout'));
+          channel.destroy();
+        },
+      };
+      unanswered.add(request);
+      watch();
+      answer.then(resolve, reject).finally(() => unanswered.delete(request));
+    });
+  }
+
+  /** One timer for all requests, the oldest first: one for each would cost an event where nothing happens. */
+  function watch(): void {
+    const [oldest] = unanswered;
+    if (isWatching || oldest === undefined) return;
+    isWatching = true;
+    scheduler.after(Math.max(0, oldest.sinceMs + poolLimits.answerMs - scheduler.nowMs), process, () => {
+      isWatching = false;
+      for (const request of unanswered) {
+        if (scheduler.nowMs - request.sinceMs < poolLimits.answerMs - 1e-6) break;
+        unanswered.delete(request);
+        request.giveUp();
+      }
+      watch();
     });
   }
 

@@ -26,6 +26,7 @@ import type { Process } from '#test/simulation/scheduler.ts';
 /** As store/rollup-keeper.ts sets them. */
 export const keeperSettings: BackendSettings = {
   role: 'kymo_writer',
+  connectMs: 5_000,
   lockMs: 2_000,
   statementMs: Infinity,
   idleInTransactionMs: 5_000,

@@ -27,6 +27,7 @@ import type { Process } from '#test/simulation/scheduler.ts';
 /** SESSION_SETTINGS of store/postgres-writer.ts. */
 const settings: BackendSettings = {
   role: 'kymo_writer',
+  connectMs: 5_000,
   lockMs: 10_000,
   statementMs: 25_000,
   idleInTransactionMs: 3_000,
