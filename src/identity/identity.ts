@@ -127,10 +127,15 @@ function accessStatement(hash: Buffer): Statement {
   };
 }
 
+/**
+ * Never below the time in milliseconds: after a failover that lost the newest commits, or a restore, counting alone would
+ * give a generation again that a connection of the lost time line has, and its frames may still wait in a server.
+ */
 function generationStatement(deviceId: string): Statement {
   return {
     name: 'next-generation',
-    text: `update kymo.device set generation = generation + 1, last_seen_at = now()
+    text: `update kymo.device set last_seen_at = now(),
+          generation = greatest(generation + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint)
       where id = $1 and revoked_at is null
       returning generation, kymo.incarnation() as incarnation`,
     values: [deviceId],

@@ -208,7 +208,7 @@ const nextGeneration: StatementModel = async (context, values) => {
   change(
     transaction,
     { table: devices, key: id },
-    (now) => now && { ...now, generation: now.generation + 1 },
+    (now) => now && { ...now, generation: Math.max(now.generation + 1, Math.ceil(backends.scheduler.nowMs)) },
   );
   const device = see(transaction, devices, id);
   return rowsOf({ generation: device?.generation, incarnation: backends.storage.incarnation });
