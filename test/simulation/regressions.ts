@@ -100,4 +100,55 @@ export const regressions: readonly Regression[] = [
       'memory',
     ),
   },
+  {
+    what: 'A connection that had left nothing behind was still due in the writer, and kept its successor of the same stream waiting for a flush that nobody had asked for: nothing was stored any more.',
+    scenario: scenario(
+      {
+        seed: 184,
+        durationMs: 3469,
+        devices: [
+          {
+            name: 'device 0',
+            store: 'memory',
+            maxBytes: 1 << 22,
+            streams: [{ axes: 9, rateHz: 50, readingsPerPush: 5 }],
+            org: '00000000-0000-7000-8000-00000000000a',
+          },
+        ],
+        writer: { batchReadings: 14 },
+        events: [
+          event(400, 'failover-asynchronous', { amount: 0.9 }),
+          event(2900, 'failover-asynchronous', { amount: 0 }),
+        ],
+      },
+      'memory',
+    ),
+  },
+  {
+    what: 'After a failover that lost the newest commits, a copy of a device store had the generation that the original got anew, and what it had left in the server was stored under the numbers of the original.',
+    scenario: scenario(
+      {
+        seed: 1831,
+        durationMs: 4332,
+        latencyMs: [1, 10],
+        devices: [
+          {
+            name: 'device 0',
+            store: 'file',
+            maxBytes: 1 << 22,
+            streams: [{ axes: 6, rateHz: 100, readingsPerPush: 2 }],
+            org: '00000000-0000-7000-8000-00000000000a',
+          },
+        ],
+        gateway: { heartbeatMs: 1000 },
+        timing: { flushMs: 10 },
+        events: [
+          event(2865, 'half-open-down', { forMs: 1200, amount: 0.4 }),
+          event(3881, 'clone', { amount: 0.7 }),
+          event(3994, 'failover-asynchronous', { amount: 0.8 }),
+        ],
+      },
+      'file',
+    ),
+  },
 ];
