@@ -2,6 +2,10 @@
  * Owns a run of the fuzzer over one target: fresh cases and varied kept ones, in turn, until so many inputs were given.
  * Guided by semantic coverage: a case that reaches a situation for the first time is kept and varied further. Bounds:
  * CORPUS cases are kept, STEPS steps a case. The first case that breaks a promise ends the run, shrunk.
+ *
+ * Why not Jazzer.js 4.0.0, the maintained coverage-guided fuzzer for Node: its native part comes in the package, but asks for
+ * glibc 2.38, which Debian 12 has not; and its loader instruments modules of the format `module` alone, while Node 24 loads
+ * TypeScript as `module-typescript`, so that it would be blind here.
  */
 
 import { messageOf } from '#base/errors.ts';

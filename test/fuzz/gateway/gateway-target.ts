@@ -29,11 +29,18 @@ export const gatewayTarget: Target = {
 
 function generate(chance: Chance): Step[] {
   const steps: Step[] = [];
+  if (chance.is(0.004)) return [...greeting(0, chance), flood(chance), { do: 'turn' }, anyStep(chance)];
   for (let who = 0; who < 1 + chance.below(3); who++)
     if (chance.is(0.9)) steps.push(...greeting(who, chance));
   const length = 8 + chance.below(chance.is(0.05) ? 300 : 50);
   while (steps.length < length) steps.push(anyStep(chance));
   return steps;
+}
+
+/** One message again and again, under one reference after the other where it has one. */
+function flood(chance: Chance): Step {
+  const said = chance.is(0.5) ? open(0, chance.below(definitions.length), chance) : anyMessage(chance);
+  return { do: 'flood', who: 0, n: chance.among([300, 1_099]), text: JSON.stringify(said) };
 }
 
 /** A connection that does what it should: hello, and some streams opened. */

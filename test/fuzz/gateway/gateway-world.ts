@@ -19,6 +19,8 @@ import type { Step } from '#test/fuzz/step.ts';
 import { hold, type Notes } from '#test/fuzz/target.ts';
 
 export const LINES = 4;
+/** A little more than the control messages that may come at once. */
+const FLOOD = 1_100;
 /** Small, so that every bound is met. */
 const config = {
   ...defaultGatewayConfig,
@@ -149,6 +151,11 @@ async function perform(world: World, step: Step): Promise<void> {
       break;
     case 'text':
       if (line !== null) say(world, line, step.text ?? '');
+      break;
+    case 'flood':
+      // Each of another reference, and far more than a second allows.
+      for (let i = 0; line !== null && i < n % FLOOD; i++)
+        say(world, line, (step.text ?? '').replace('"ref":0', `"ref":${i}`));
       break;
     case 'data':
       if (line !== null) send(world, line, (step.bytes ?? new Uint8Array(0)).slice());
