@@ -274,3 +274,20 @@ test('of two last streams that end at once the later one sees the other', async 
   const { rows } = await owner.query('select ended_at from kymo.session where id = $1', [session]);
   expect(rows).not.toEqual([{ ended_at: null }]);
 });
+
+test('a stream is opened again at once while a flush holds its guard row', async () => {
+  const definition = streamDefinition();
+  const epoch = randomEpoch();
+  const first = await opened(tenantA.device, { definition, epoch });
+  const flush = await writer.connect();
+  try {
+    await flush.query('begin');
+    await flush.query('update kymo.stream_epoch set is_dirty = true where stream_id = $1', [
+      definition.stream,
+    ]);
+    expect((await opened(tenantA.device, { definition, epoch })).progress).toEqual(first.progress);
+  } finally {
+    await flush.query('rollback');
+    flush.release();
+  }
+});

@@ -244,13 +244,15 @@ function openStatements(identity: DeviceIdentity, definition: StreamDefinition):
 }
 
 // The lock makes the question whether the session was erased and the making of the guard's row one: erasing takes the
-// same lock after it has said so. Older epochs are locked in the guard's order, so that a flush and this never wait for each other.
+// same lock after it has said so. A row that is there is not tried to be made: that would wait for a flush that has
+// changed it. Older epochs are locked in the guard's order, so that a flush and this never wait for each other.
 function openEpochStatement(row: StreamRow, epoch: string, previousStoreLost: boolean): Statement {
   return {
     name: 'open-epoch',
     text: `with made as (
         insert into kymo.stream_epoch (stream_id, epoch, org_id) select $1, $2, $3
          where (select count(*) from kymo.stream_epoch where stream_id = $1) < $5
+           and not exists (select from kymo.stream_epoch where stream_id = $1 and epoch = $2)
            and not ${erasedSql('$3', '$6', '$1')}
         on conflict do nothing returning committed, lost, first_commit_day, opened_at),
       this as (

@@ -126,7 +126,7 @@ const openEpoch: StatementModel = async (context, values) => {
     if (record.streamId === streamId && record.hasGuard) before.push(record);
   const erased = isErased(context, orgId, session, streamId);
   let found = before.find((record) => record.epoch === epoch);
-  if (before.length < maxEpochs && !erased) {
+  if (found === undefined && before.length < maxEpochs && !erased) {
     const place = { table: epochs, key, row: 'guard', has: ({ hasGuard }: EpochRecord) => hasGuard } as const;
     const name = { streamId, epoch, orgId };
     const id = { rowId: rowIds++, openedAtMs: transaction.startedMs };
