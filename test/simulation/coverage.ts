@@ -161,16 +161,7 @@ const known = {
     'unknownCommits',
     'crashes',
   ],
-  reckoning: [
-    'stored',
-    'declared',
-    'ungathered',
-    'erased',
-    'unknownTail',
-    'takenForGood',
-    'refused',
-    'shadowed',
-  ],
+  reckoning: ['stored', 'declared', 'ungathered', 'erased', 'unknownTail', 'takenForGood', 'refused'],
 } as const satisfies Record<string, readonly string[]>;
 
 export function createCoverage(): Coverage {

@@ -139,7 +139,10 @@ async function comeAlive(course: Course, deadlineMs: number): Promise<void> {
       .filter((viewer) => {
         const { org, device } = viewer.plan;
         const seen = world.devices[device]!;
-        return org === planOrg(course, seen) && !oracle.wasErased(viewer.sessionId);
+        // Erased, or its sensors pause: there is nothing to see.
+        const isSilent =
+          world.scheduler.nowMs - sinceMs >= FRESH_MS && oracle.newestMs(viewer.sessionId) < sinceMs;
+        return org === planOrg(course, seen) && !isSilent;
       })
       .filter((viewer) => oracle.viewers.newestMs(viewer) < sinceMs)
       .map(({ name }) => name);

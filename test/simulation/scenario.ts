@@ -121,8 +121,8 @@ const withoutViewers = faultKinds.filter((kind) => !(viewer as readonly FaultKin
 
 export const profiles = {
   short: {
-    doc: 'five seconds, one device, two or three faults',
-    durationMs: [2_500, 6_000],
+    doc: 'seconds, one device, two or three faults',
+    durationMs: [1_000, 4_500],
     servers: [1, 2],
     devices: [1, 1],
     streams: [1, 2],

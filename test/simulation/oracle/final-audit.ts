@@ -21,8 +21,6 @@ export interface FinalAuditOptions {
   /** Now, or ever: a restore may have brought back what a device was told to drop. */
   readonly wasErased: (streamId: string) => boolean;
   /** The server refuses this epoch for good: its stream exists with another definition. */
-  /** See StoredCheckOptions. */
-  readonly mayInterleave: (reading: Reading) => boolean;
   readonly isMismatched: (key: string) => boolean;
 }
 
@@ -40,8 +38,6 @@ export interface Reckoning {
   takenForGood: number;
   /** Kept on the device, whose program gave the stream other axes: the server takes no more of it, and the device says so. */
   refused: number;
-  /** Taken for stored by one of two copies of a device, since a reading of the other lies under its number. */
-  shadowed: number;
 }
 
 export function auditReadings(options: FinalAuditOptions): Reckoning {
@@ -55,7 +51,6 @@ export function auditReadings(options: FinalAuditOptions): Reckoning {
     unknownTail: 0,
     takenForGood: 0,
     refused: 0,
-    shadowed: 0,
   };
   for (const reading of truth.readings.values()) {
     reckoning.pushed++;
@@ -92,8 +87,6 @@ function fateOf(reading: Reading, options: FinalAuditOptions): keyof Reckoning |
   const table = tables.epochs.get(epoch.key);
   if (table !== undefined && contains(table.lost, seq)) return 'declared';
   if (options.isMismatched(epoch.key)) return 'refused';
-  const shadow = epoch.everStored[seq];
-  if (shadow !== undefined && shadow !== reading && options.mayInterleave(reading)) return 'shadowed';
   const where = `reading ${id}, number ${seq} of ${epoch.key},`;
   if (options.books.some((book) => book.isKnown(reading))) {
     if (gone === null)

@@ -24,7 +24,7 @@ import { auditReadings, type Reckoning } from '#test/simulation/oracle/final-aud
 import { checkRollups } from '#test/simulation/oracle/rollup-check.ts';
 import { createSettledCheck } from '#test/simulation/oracle/settled-check.ts';
 import { createStoredCheck } from '#test/simulation/oracle/stored-check.ts';
-import { createTruth, extend, type EpochTruth, type Reading } from '#test/simulation/oracle/truth.ts';
+import { createTruth, extend, type EpochTruth } from '#test/simulation/oracle/truth.ts';
 import { createVerdict, type Verdict } from '#test/simulation/oracle/verdict.ts';
 import { createViewerCheck, type ViewerCheck } from '#test/simulation/oracle/viewer-check.ts';
 
@@ -43,9 +43,10 @@ export interface Oracle {
   healed(): void;
   /** What is not rolled up yet, in words; null: nothing. */
   toRollUp(): string | null;
+  /** When the newest reading of this session was pushed into a stream that was not erased; -Infinity: never. */
+  newestMs(sessionId: string): number;
   /** What this device still has to deliver, in words; null: nothing. */
   owes(device: DeviceNode): string | null;
-  wasErased(streamOrSessionId: string): boolean;
   /** When everything has come to rest. */
   audit(): Reckoning;
 }
@@ -72,7 +73,6 @@ export function createOracle({ scenario, trace, coverage }: OracleOptions): Orac
   const nowErased = new Set<string>();
   /** Epochs that the server refuses for good, since their stream exists with another definition. */
   const mismatched = new Set<string>();
-  let hasServerEnded = false;
   let wentBackMs = Number.NEGATIVE_INFINITY;
   let backTo: { incarnation: string; mayLose: boolean } | null = null;
 
@@ -93,16 +93,12 @@ export function createOracle({ scenario, trace, coverage }: OracleOptions): Orac
   /** Streams of devices without a clock, also before the server knows them. */
   const clockless = new Set<string>();
 
-  /** Of which more than one ran, or one was followed by another while the database still worked for it. */
-  const mayInterleave = (reading: Reading): boolean =>
-    reading.stream.isForked && (scenario.servers > 1 || hasServerEnded);
   const stored = createStoredCheck({
     truth,
     verdict,
     tables,
     isErased,
     isEmptied,
-    mayInterleave,
     hasDeviceClock,
   });
   const settled = createSettledCheck({
@@ -288,7 +284,6 @@ export function createOracle({ scenario, trace, coverage }: OracleOptions): Orac
     observer,
     verdict,
     viewers,
-    wasErased,
     witness: {
       begins(event) {
         trace.note(nowMs(), ['*', event.kind], [event.target, event.stream, event.forMs], event);
@@ -301,10 +296,7 @@ export function createOracle({ scenario, trace, coverage }: OracleOptions): Orac
       crashed: () => stored.nothingGone('a crash of the database'),
       erases: (id) => void everErased.add(id),
       hasErased: (id) => void nowErased.add(id),
-      ends(server) {
-        hasServerEnded = true;
-        watch.ends(server);
-      },
+      ends: (server) => watch.ends(server),
     },
     attach(made) {
       world = made;
@@ -325,6 +317,13 @@ export function createOracle({ scenario, trace, coverage }: OracleOptions): Orac
       for (const [key, { committed, rolled, hasGuard }] of tables().epochs)
         if (hasGuard && subtract(committed, rolled).length > 0) return `${key} is not rolled up`;
       return null;
+    },
+    newestMs(sessionId) {
+      let newestMs = Number.NEGATIVE_INFINITY;
+      for (const stream of truth.streams.values())
+        if (stream.sessionId === sessionId && !wasErased(stream.id))
+          newestMs = Math.max(newestMs, stream.readings.at(-1)?.pushedMs ?? newestMs);
+      return newestMs;
     },
     owes(device) {
       const { store, process } = device;
@@ -351,7 +350,6 @@ export function createOracle({ scenario, trace, coverage }: OracleOptions): Orac
         tables: tables(),
         books: [...books.values()],
         wasErased,
-        mayInterleave,
         isMismatched: (key) => mismatched.has(key),
       });
       return reckoning;

@@ -32,11 +32,6 @@ export interface StoredCheckOptions {
   readonly verdict: Verdict;
   readonly tables: () => Tables;
   readonly isErased: (streamId: string) => boolean;
-  /**
-   * Two copies of this reading's device may have been online at once, each on a server of its own, and have given the
-   * numbers of one epoch to readings of theirs: neither server can know what the other has received and not stored.
-   */
-  readonly mayInterleave: (reading: Reading) => boolean;
   /** An erasure has run to its end, and no restore has brought it back. */
   readonly isEmptied: (streamId: string) => boolean;
   /** Whether the times of this stream's readings are those of its device. */
@@ -80,7 +75,7 @@ export function createStoredCheck(options: StoredCheckOptions): StoredCheck {
       const [before, after] = [epoch.everStored[seq - 1], epoch.everStored[seq + 1]];
       const isOutOfOrder =
         (before !== undefined && before.id >= reading.id) || (after !== undefined && after.id <= reading.id);
-      if (isOutOfOrder && !options.mayInterleave(reading))
+      if (isOutOfOrder)
         verdict.fail('stored order', `${epoch.key} number ${seq} is reading ${reading.id}, out of order`);
       epoch.everStored[seq] = reading;
       // A copy of a device cannot know what the other has delivered: what it is not sure of, it brings in an epoch of its own.
@@ -208,7 +203,7 @@ export function createStoredCheck(options: StoredCheckOptions): StoredCheck {
       for (let i = 0; i < chunk.n; i++) {
         const reading = readingAt(epoch, chunk, i, axes);
         if (reading === null) return;
-        if (reading.id <= newest && !options.mayInterleave(reading))
+        if (reading.id <= newest)
           return verdict.fail('stored order', `${epoch.key} has reading ${reading.id} after ${newest}`);
         newest = reading.id;
       }
