@@ -9,12 +9,12 @@ import { scenarioOf, type ProfileName } from '#test/simulation/scenario.ts';
 
 /** Of every profile; the long one is left to the command. */
 const SEEDS: Partial<Record<ProfileName, number>> = {
-  short: 40,
-  'two-servers': 2,
-  restore: 2,
-  erasure: 2,
-  live: 2,
-  'store-overflow': 2,
+  short: 30,
+  'two-servers': 1,
+  restore: 1,
+  erasure: 1,
+  live: 1,
+  'store-overflow': 1,
   credit: 1,
 };
 /** Of short histories nobody has seen before. */
@@ -54,7 +54,7 @@ test(
       for (let seed = 1; seed <= count; seed++) expect(await wrongIn(seed, profile, reached)).toBe(null);
     const groups = new Map(coverageReport(reached).map((report) => [report.group, report]));
     // A simulator that no longer does anything would find nothing wrong.
-    expect(groups.get('fault')!.unreached.length).toBeLessThan(10);
+    expect(groups.get('fault')!.unreached.length).toBeLessThan(15);
     expect(groups.get('device phase')!.reached.length).toBeGreaterThan(6);
     expect(groups.get('writer phase')!.reached.length).toBeGreaterThan(6);
   },

@@ -36,12 +36,15 @@ export function idOf(payload: Uint8Array, offset: number, axes: number): number 
   return id;
 }
 
-/** 24 bits, so that float32 holds them exactly; multiplication and xor of MurmurHash3's finaliser (Appleby 2011). */
+/**
+ * 24 bits, so that float32 holds them exactly; multiplication and xor of MurmurHash3's finaliser (Appleby 2011). Scaled by
+ * powers of two so far apart that a float64 sum is rounded: only then does it show in which order readings were added.
+ */
 function hashOf(id: number, axis: number): number {
   let h = (id ^ Math.imul(axis, 0x9e3779b1)) | 0;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return ((h ^ (h >>> 16)) >>> 8) & 0xffffff;
+  return (((h ^ (h >>> 16)) >>> 8) & 0xffffff) * 2 ** (((h & 7) - 4) * 12);
 }
 
 /** The readings that a store has, settled or not. */
