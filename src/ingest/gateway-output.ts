@@ -108,6 +108,8 @@ export interface GatewayStatistics {
   readonly databaseChanges: number;
   readonly connections: number;
   readonly buffers: number;
+  /** Of how many the store has frames that it has not settled. */
+  readonly takenBuffers: number;
   /** The largest share of one of its bounds that a stream buffer uses. */
   readonly fullestBuffer: number;
   readonly credit: CreditPool;

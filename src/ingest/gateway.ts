@@ -358,6 +358,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       get buffers() {
         return buffers.size;
       },
+      get takenBuffers() {
+        return buffers.taken;
+      },
       get fullestBuffer() {
         return buffers.fullest;
       },

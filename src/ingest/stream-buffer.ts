@@ -68,6 +68,8 @@ export interface StreamBuffer extends FrameSource {
   declareLost(loss: LossDeclaration): void;
   /** True when nothing waits here and nothing is with the store. */
   readonly isEmpty: boolean;
+  /** The store has frames of it that it has not settled. */
+  readonly isTaken: boolean;
   /** The largest share of one of its bounds that is in use. */
   readonly fullness: number;
   /**
@@ -152,6 +154,9 @@ export function createStreamBuffer(
     listener: null,
     get isEmpty() {
       return ring.size === 0 && replay.size === 0 && losses.size === 0 && taken.length === 0;
+    },
+    get isTaken() {
+      return taken.length > 0;
     },
     get fullness() {
       // One frame is taken however large it is.

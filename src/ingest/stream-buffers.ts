@@ -27,6 +27,8 @@ export interface StreamBuffers {
   readonly size: number;
   /** The largest share of one of its bounds that a buffer uses. */
   readonly fullest: number;
+  /** Of how many the store has frames that it has not settled. */
+  readonly taken: number;
   values(): Iterable<StreamBuffer>;
   /** `connection` is null for a path that numbers readings in an epoch of its own. */
   open(
@@ -110,6 +112,11 @@ export function createStreamBuffers(options: StreamBuffersOptions): StreamBuffer
       let fullest = 0;
       for (const { fullness } of buffers.values()) fullest = Math.max(fullest, fullness);
       return fullest;
+    },
+    get taken() {
+      let count = 0;
+      for (const { isTaken } of buffers.values()) if (isTaken) count++;
+      return count;
     },
     values: () => buffers.values(),
     async open(identity, { definition, epoch, previousStoreLost = false }, connection) {

@@ -11,6 +11,7 @@ import { formatFigure } from '#bench/support/report.ts';
 import { addSum, emptySum, type CampaignSum, type SeedRange } from '#test/simulation/campaign.ts';
 import { coverageReport } from '#test/simulation/coverage.ts';
 import { runHistory, type History } from '#test/simulation/run-history.ts';
+import { runMutations } from '#test/simulation/mutations/mutation-command.ts';
 import { profiles, scenarioOf, type ProfileName, type Scenario } from '#test/simulation/scenario.ts';
 import { shrink } from '#test/simulation/shrink.ts';
 
@@ -31,6 +32,7 @@ const options = {
   profile: { kind: 'text', default: 'short', doc: 'what the histories are like' },
   seed: { kind: 'text', default: '', doc: 'this one alone' },
   trace: { kind: 'flag', doc: 'with --seed: everything that happens' },
+  mutations: { kind: 'flag', doc: 'instead: whether deliberate bugs in the program are found' },
   minutes: {
     kind: 'number',
     default: 0,
@@ -56,6 +58,7 @@ async function main(): Promise<number> {
   }
   if (parsed.outcome === 'error') return mistake(parsed.message);
   const { values } = parsed;
+  if (values.mutations) return runMutations();
   const profile = names.find((name) => name === values.profile);
   if (profile === undefined)
     return mistake(`There is no profile '${values.profile}'. Known are ${names.join(', ')}.`);

@@ -16,6 +16,10 @@ const SEEDS: Partial<Record<ProfileName, number>> = {
   live: 1,
   'store-overflow': 1,
   credit: 1,
+  return: 4,
+  watch: 2,
+  overlap: 4,
+  medium: 4,
 };
 /** Of short histories nobody has seen before. */
 const FRESH_SEEDS = 20;

@@ -18,6 +18,7 @@ import type { Scenario } from '#test/simulation/scenario.ts';
 import type { Trace } from '#test/simulation/trace.ts';
 import type { World } from '#test/simulation/world.ts';
 import { createBoundsCheck, type BoundsCheck } from '#test/simulation/oracle/bounds-check.ts';
+import { createConductCheck, type ConductCheck } from '#test/simulation/oracle/conduct-check.ts';
 import { createCoverageWatch } from '#test/simulation/oracle/coverage-watch.ts';
 import { createDeviceBook, keyOf, type DeviceBook } from '#test/simulation/oracle/device-book.ts';
 import { auditReadings, type Reckoning } from '#test/simulation/oracle/final-audit.ts';
@@ -62,6 +63,7 @@ type Said = DeviceMessage | DataMessage;
 export function createOracle({ scenario, trace, coverage }: OracleOptions): Oracle {
   let world: World | null = null;
   let bounds: BoundsCheck | null = null;
+  let conduct: ConductCheck | null = null;
   const nowMs = (): number => world?.scheduler.nowMs ?? 0;
   const verdict = createVerdict(nowMs);
   const truth = createTruth();
@@ -149,10 +151,11 @@ export function createOracle({ scenario, trace, coverage }: OracleOptions): Orac
     }
   }
 
-  function sent(device: DeviceNode, { frames, liveOnly }: DataMessage): void {
-    if (liveOnly) return;
+  function sent(device: DeviceNode, { frames, liveOnly, historical }: DataMessage): void {
     for (const { ref, firstSeq, count } of frames) {
       const epoch = refs.get(device)?.get(ref);
+      if (!historical && epoch !== undefined) epoch.live = extend(epoch.live, firstSeq, firstSeq + count);
+      if (liveOnly) continue;
       if (epoch === undefined)
         verdict.fail('readings to open streams', `${device.name} sends under reference ${ref}`);
       else epoch.sent = extend(epoch.sent, firstSeq, firstSeq + count);
@@ -180,6 +183,7 @@ export function createOracle({ scenario, trace, coverage }: OracleOptions): Orac
         return;
       case 'state':
         bounds?.entered(device, event.phase);
+        conduct?.happened(device, event);
         if (event.phase === 'stopped' && (event.closeCode ?? 0) >= 4500 && event.closeCode !== 4501)
           verdict.fail(
             'never closed for good',
@@ -234,6 +238,7 @@ export function createOracle({ scenario, trace, coverage }: OracleOptions): Orac
       );
       noticeReturn();
       settled.serverSaid(message, streamKey);
+      conduct?.serverSaid(server, device, { message, connection: streamKey });
       watch.serverSaid(device, message, streamKey);
     },
     deviceSaid(device, server, message) {
@@ -288,12 +293,21 @@ export function createOracle({ scenario, trace, coverage }: OracleOptions): Orac
       begins(event) {
         trace.note(nowMs(), ['*', event.kind], [event.target, event.stream, event.forMs], event);
         if (event.kind !== 'back-up' && event.kind !== 'lift') coverage.count('fault', event.kind);
+        if (event.kind.startsWith('half-open'))
+          conduct?.lineDrops(
+            world!.devices[event.target % world!.devices.length]!.name,
+            nowMs() + event.forMs,
+          );
       },
       goesBack(mayLose) {
         noticeReturn();
         backTo = { incarnation: world!.database.incarnation, mayLose };
       },
-      crashed: () => stored.nothingGone('a crash of the database'),
+      crashed() {
+        noticeReturn();
+        // While a restore or a promotion is under way, what is gone is gone with that.
+        if (backTo === null) stored.nothingGone('a crash of the database');
+      },
       erases: (id) => void everErased.add(id),
       hasErased: (id) => void nowErased.add(id),
       ends: (server) => watch.ends(server),
@@ -301,6 +315,7 @@ export function createOracle({ scenario, trace, coverage }: OracleOptions): Orac
     attach(made) {
       world = made;
       bounds = createBoundsCheck({ world: made, scenario, verdict });
+      conduct = createConductCheck({ world: made, scenario, verdict });
       made.database.onCommit = (change) => {
         noticeReturn();
         noteCommit(change);
@@ -310,9 +325,13 @@ export function createOracle({ scenario, trace, coverage }: OracleOptions): Orac
     look() {
       noticeReturn();
       bounds?.look();
+      conduct?.look();
     },
     poll: () => watch.poll(),
-    healed: () => trace.note(nowMs(), ['*', 'everything is healed']),
+    healed() {
+      trace.note(nowMs(), ['*', 'everything is healed']);
+      conduct?.healed();
+    },
     toRollUp() {
       for (const [key, { committed, rolled, hasGuard }] of tables().epochs)
         if (hasGuard && subtract(committed, rolled).length > 0) return `${key} is not rolled up`;

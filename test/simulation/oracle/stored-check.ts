@@ -90,6 +90,19 @@ export function createStoredCheck(options: StoredCheckOptions): StoredCheck {
     }
   }
 
+  /** A device without a clock sends times that mean nothing: of two readings, not both can be right by chance. */
+  function hasTimesOfArrival(epoch: EpochTruth, chunk: StoredChunk, axes: number): void {
+    for (let i = 0; i < chunk.n; i++) {
+      const reading = readingAt(epoch, chunk, i, axes);
+      if (reading === null || reading.timeUs !== chunk.timesUs[i]) return;
+    }
+    if (chunk.n > 1)
+      verdict.fail(
+        'stored time',
+        `${epoch.key} from ${chunk.firstSeq} has the times of a device without a clock`,
+      );
+  }
+
   function commitEpoch({ key, added, declared, chunks }: Change): void {
     const epoch = truth.epoch(key);
     const stream = tables().streams.get(epoch.streamId);
@@ -112,6 +125,7 @@ export function createStoredCheck(options: StoredCheckOptions): StoredCheck {
           `${key} has a row of ${chunk.n} readings in ${chunk.payload.length} bytes`,
         );
       store(epoch, chunk, axes);
+      if (!options.hasDeviceClock(epoch.streamId)) hasTimesOfArrival(epoch, chunk, axes);
     }
     const apart = difference(rows, added);
     if (apart !== '') verdict.fail('guard and rows', `${key}: the rows and the guard differ: ${apart}`);
@@ -140,6 +154,15 @@ export function createStoredCheck(options: StoredCheckOptions): StoredCheck {
     }
   }
 
+  /** A restore brings back what a promotion before it had lost. */
+  function recall(epoch: EpochTruth, range: RangeSet): void {
+    for (const { from, to } of range)
+      for (let seq = from; seq < to; seq++) {
+        const reading = epoch.everStored[seq];
+        if (reading !== undefined && !reading.stored.includes(epoch)) reading.stored.push(epoch);
+      }
+  }
+
   /** Readings of `range` are stored no more. */
   function forget(epoch: EpochTruth, range: RangeSet): void {
     for (const { from, to } of range)
@@ -164,8 +187,9 @@ export function createStoredCheck(options: StoredCheckOptions): StoredCheck {
         const lost = table?.lost ?? [];
         const gone = subtract(epoch.committed, committed);
         forget(epoch, gone);
+        recall(epoch, subtract(committed, epoch.committed));
         const unsettled = subtract(union(gone, subtract(epoch.declared, lost)), union(committed, lost));
-        epoch.taken = union(epoch.taken, unsettled);
+        epoch.taken = union(subtract(epoch.taken, union(committed, lost)), unsettled);
         epoch.everTaken = union(epoch.everTaken, unsettled);
         epoch.acknowledged = subtract(epoch.acknowledged, unsettled);
         epoch.committed = committed;

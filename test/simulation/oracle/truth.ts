@@ -51,6 +51,8 @@ export interface EpochTruth {
   acknowledged: RangeSet;
   /** Numbers of readings that a device sent to be stored, on any connection. */
   sent: RangeSet;
+  /** Numbers of readings that a device sent to be shown as live. */
+  live: RangeSet;
   /** Numbers that a device gave to readings its sensor failed to give. */
   skipped: RangeSet;
   /** Numbers whose readings a device store dropped or could not keep. */
@@ -133,6 +135,7 @@ function newEpoch(key: string): EpochTruth {
     everTaken: [],
     acknowledged: [],
     sent: [],
+    live: [],
     skipped: [],
     dropped: [],
     damaged: [],

@@ -3,6 +3,7 @@
  * it was taken when nothing is wrong. Bound: one entry a viewer.
  */
 
+import { covers } from '#base/ranges.ts';
 import type { LiveMessage } from '#protocol/live-codec.ts';
 import { readingTimeUs } from '#protocol/data-codec.ts';
 import { idOf } from '#test/simulation/readings.ts';
@@ -46,6 +47,12 @@ export function createViewerCheck(options: ViewerCheckOptions): ViewerCheck {
           return verdict.fail(
             'shown session',
             `${viewer.name} watches session ${viewer.sessionId} and sees stream ${streamId} of ${stream?.sessionId ?? 'none'}`,
+          );
+        const epoch = truth.epoch(`${streamId}/${frame.epoch}`);
+        if (!covers(epoch.live, { from: frame.firstSeq, to: frame.firstSeq + count }))
+          verdict.fail(
+            'shown as live',
+            `${viewer.name} sees number ${frame.firstSeq} of ${epoch.key}, which was sent again and not as live`,
           );
         const axes = options.axesOf(streamId) ?? payload.length / count / 4;
         for (let i = 0; i < count; i++) {
