@@ -204,8 +204,13 @@ export function createDeviceBook(name: string, truth: Truth, verdict: Verdict): 
       markGone(listOf(log), loss.from, loss.to, loss.reason === 'device-store-full' ? 'dropped' : 'corrupt');
     },
     discarded(streamId) {
-      for (const [key, list] of numbers)
-        if (key.startsWith(streamId)) markGone(list, 0, list.length, 'discarded');
+      for (const [key, list] of numbers) {
+        if (!key.startsWith(streamId)) continue;
+        markGone(list, 0, list.length, 'discarded');
+        // Nothing of it is stored any more: should the program begin it again, its numbers begin again too. A restore that
+        // brings it back is found out when the stream is opened, by the comparison with the newest reading.
+        numbers.delete(key);
+      }
     },
     declared(epoch, loss) {
       const log = store?.logs().find((l) => keyOf(l) === epoch.key);
