@@ -42,7 +42,7 @@ export const deviceMutations: readonly Mutation[] = [
   {
     name: 'settled-one-too-many',
     what: 'A device takes one reading more for settled than the server stated.',
-    from: 7,
+    from: 9,
     edits: [
       {
         file: dialogue,

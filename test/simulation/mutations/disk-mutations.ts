@@ -28,7 +28,7 @@ export const diskMutations: readonly Mutation[] = [
   {
     name: 'power-loss-keeps-epoch',
     what: 'A store that may have lost its end with the power goes on in its epoch, and gives numbers a second time.',
-    from: 7,
+    from: 88,
     edits: [{ file: store, find: '!isSameBoot(header.boot, boot));', replace: 'boot === null);' }],
   },
   {

@@ -27,7 +27,7 @@ export const ingestMutations: readonly Mutation[] = [
   {
     name: 'newest-closed-for-oldest',
     what: 'Of two connections of a device the one with the older generation stays.',
-    from: 22,
+    from: 30,
     edits: [
       {
         file: gateway,
@@ -39,7 +39,7 @@ export const ingestMutations: readonly Mutation[] = [
   {
     name: 'server-acknowledges-from-memory',
     what: 'A server acknowledges what its buffer has ever seen settled, not what the database says now.',
-    from: 9,
+    from: 16,
     edits: [
       {
         file: buffer,
@@ -212,7 +212,7 @@ import { frameBytes } from`,
   {
     name: 'live-only-stored',
     what: 'Readings that were sent for display only are stored without credit.',
-    from: 30,
+    from: 50,
     edits: [
       {
         file: session,

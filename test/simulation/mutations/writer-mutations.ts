@@ -86,7 +86,7 @@ export const writerMutations: readonly Mutation[] = [
   {
     name: 'unknown-outcome-taken-as-committed',
     what: 'A COMMIT whose answer was lost counts as committed.',
-    from: 9,
+    from: 15,
     edits: [
       {
         file: driver,
