@@ -40,6 +40,7 @@ interface Context {
   readonly witness: NemesisWitness;
   readonly recording: Map<DeviceNode, Set<number>>;
   readonly refused: Set<string>;
+  readonly corrupted: Set<DeviceNode>;
   hasBackUp: boolean;
   isHealed: boolean;
 }
@@ -51,6 +52,7 @@ export function createNemesis(world: World, scenario: Scenario, witness: Nemesis
     witness,
     recording: new Map(),
     refused: new Set(),
+    corrupted: new Set(),
     hasBackUp: false,
     isHealed: false,
   };
@@ -208,6 +210,9 @@ const deviceActions = {
   },
   'corrupt-tail'(context, event) {
     const device = deviceOf(context, event);
+    // Bits that are flipped twice are right again: a medium that heals itself is none that any store promises to survive.
+    if (context.corrupted.has(device)) return;
+    context.corrupted.add(device);
     device.corruptTail(1 + Math.round(event.amount ** 3 * 3000));
     bootLater(context, device, event);
   },
