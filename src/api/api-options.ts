@@ -31,6 +31,8 @@ export const apiLimits = {
   readingsBodyBytes: 1024 * 1024,
   /** A request that has not arrived whole by then is cut off (slow loris). */
   requestMs: 30_000,
+  /** How often it is looked for such requests; Node's own 30 s would double the time. */
+  requestCheckMs: 5_000,
   /** Longer than the minute after which proxies drop idle connections. */
   keepAliveMs: 72_000,
 } as const;

@@ -28,12 +28,19 @@ import { addSystemRoutes } from '#api/system-routes.ts';
 import { compileValidator } from '#api/validation.ts';
 import { addWebPage } from '#api/web-page.ts';
 
+const timeLimits = {
+  requestTimeout: apiLimits.requestMs,
+  headersTimeout: apiLimits.requestMs,
+  connectionsCheckingInterval: apiLimits.requestCheckMs,
+  keepAliveTimeout: apiLimits.keepAliveMs,
+};
+
 /** The server, ready to listen. `api.server` is the one to attach WebSockets to; `api.close()` ends it. */
 export async function createApi(options: ApiOptions): Promise<Api> {
   const api = Fastify({
     bodyLimit: apiLimits.bodyBytes,
-    requestTimeout: apiLimits.requestMs,
-    keepAliveTimeout: apiLimits.keepAliveMs,
+    ...timeLimits,
+    http: timeLimits,
     trustProxy: options.trustedProxy ?? false,
     genReqId: () => crypto.randomUUID(),
     // WebSockets are closed by those who hold them.
@@ -73,8 +80,7 @@ function serverOf(tls: ApiOptions['tls']): Pick<FastifyHttpOptions<Server>, 'ser
         {
           cert: tls.cert,
           key: tls.key,
-          requestTimeout: apiLimits.requestMs,
-          keepAliveTimeout: apiLimits.keepAliveMs,
+          ...timeLimits,
           minVersion: 'TLSv1.2',
         },
         handler,

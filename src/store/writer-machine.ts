@@ -6,9 +6,10 @@
  */
 
 import { assert } from '#base/assert.ts';
-import { isEqual, type RangeSet } from '#base/ranges.ts';
+import type { RangeSet } from '#base/ranges.ts';
 import type { EpochProgress, Frame, FrameSource, LossDeclaration } from '#contract/readings.ts';
 import { planStream, type Chunk, type StreamPlan } from '#store/flush-plan.ts';
+import { standingOf } from '#store/guard-standing.ts';
 
 export interface WriterConfig {
   /** A flush starts this long after the first frame became due. */
@@ -113,21 +114,6 @@ export interface WriterMachine {
   readonly phase: WriterPhase;
   /** Of the batch and its halves. */
   readonly heldReadings: number;
-}
-
-/**
- * How a source stands to its guard row, which is locked. `unknown`: there is none; it was erased, or opened just before
- * the database crashed. `claims`: its connection has not written yet, and nobody else has since it opened the stream.
- */
-type Standing = 'unknown' | 'current' | 'claims' | 'superseded' | 'outdated';
-
-/** The generation is a fencing token (M. Burrows, "The Chubby lock service", OSDI 2006, section 2.4: sequencers). */
-function standingOf({ claim }: FrameSource, { progress, generation }: GuardRow): Standing {
-  if (progress === null) return 'unknown';
-  if (claim === null || claim.generation === generation) return 'current';
-  if (claim.generation < generation) return 'superseded';
-  const { committed, lost } = claim.opened;
-  return isEqual(committed, progress.committed) && isEqual(lost, progress.lost) ? 'claims' : 'outdated';
 }
 
 export type WriterPhase = 'idle' | 'locking' | 'writing' | 'committing' | 'rollingBack' | 'waiting';

@@ -184,13 +184,13 @@ test.each(['promoted', 'files put back', 'files put back, with a log that tells 
     const device = await w.connect('keeper', fileStore(await directory('device')));
     const [early, going, idle] = ['early', 'going', 'idle'].map((name) => begin(device, name));
     for (const recording of [early!, going!]) push(recording, 500);
-    early!.stream.end();
+    void early!.stream.end();
     expect(await device.drained({ timeoutMs: 20_000 })).toBe(true);
     await w.takeImage();
 
     // Acknowledged by the primary alone: more of one stream, and a whole one that ends.
     for (const recording of [going!, idle!]) push(recording, 700);
-    idle!.stream.end();
+    void idle!.stream.end();
     expect(await device.drained({ timeoutMs: 20_000 })).toBe(true);
     const before = await serverRow(w.ownerUrl);
     // The server has seen where the log of the primary ended.
@@ -282,7 +282,7 @@ test('a database that is killed again and again recovers what it had, and no dev
     while (performance.now() < endMs) {
       push(recording, 50);
       // Opening streams commits without waiting for the disk: what a crash may take back.
-      if (Math.random() < 0.2) begin(device, `extra-${kill}`).stream.end();
+      if (Math.random() < 0.2) void begin(device, `extra-${kill}`).stream.end();
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     await w.killPrimary();

@@ -115,7 +115,9 @@ test('what the writer commits is in the tables, told within the commit, and roll
   const server = setting.server();
   expect(await setting.settle(server.database.backend.authenticate('key', ''))).toEqual(device);
   expect(await setting.settle(server.database.backend.authenticate('other', ''))).toBeNull();
-  expect(await setting.settle(server.database.backend.greet(device))).toMatchObject({ generation: expect.any(Number) });
+  expect(await setting.settle(server.database.backend.greet(device))).toMatchObject({
+    generation: expect.any(Number),
+  });
   const handle = await open(setting, server);
   const source = createTestSource(handle);
   source.declare({ from: 1_300, to: 1_310, reason: 'sensor-fault' });

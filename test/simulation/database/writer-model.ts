@@ -57,7 +57,7 @@ export function createWriterModel(
             const value = work();
             answer = () => resolve(value);
           } catch (error) {
-            answer = () => reject(error as Error);
+            answer = () => reject(error);
           }
         scheduler.after(backends.latencyMs(), process, answer);
       });
