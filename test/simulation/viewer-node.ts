@@ -48,12 +48,17 @@ export function createViewerNode(options: ViewerNodeOptions): ViewerNode {
     const process = scheduler.process(`${name}#${++processes}`);
     node.process = process;
     let lookAgainMs: number = LOOK_AGAIN_MS.first;
+    let from = 'closed';
     const client: LiveClient = connectLive({
       url: 'ws://server/v1/live',
       clock,
       random: seededRandom(integerBelow(scheduler.random, 2 ** 32)),
       ticket: () => network.ask(name, process, (server) => server.issueTicket({ name, orgId })),
       openSocket: (url) => openSocket(process, url),
+      onState: ({ name: to }) => {
+        if (to !== from) observer.note('live machine', { from, to });
+        from = to;
+      },
       onReadings: (_channel, message) => observer.viewerSaw(node, message),
       onCommitted: (_channel, streams) => observer.viewerSaw(node, streams),
       onRefused: (_channel, code) => {
