@@ -58,7 +58,8 @@ fs.writeFileSync(file, JSON.stringify({ testResults: [{ status: 'passed', assert
 const standInForApt = `#!${process.execPath}
 const fs = require('node:fs');
 fs.appendFileSync('apt-calls', process.argv.slice(2).join(' ') + '\\n');
-if (process.argv[2] === 'install') fs.writeFileSync(__dirname + '/chromium', '', { mode: 0o755 });
+if (process.argv[2] === 'install')
+  for (const name of process.argv.slice(5)) fs.writeFileSync(__dirname + '/' + name, '', { mode: 0o755 });
 `;
 const standInForSudo = `#!${process.execPath}
 const words = process.argv.slice(2).filter((word) => word !== '-n' && word !== 'env' && !word.includes('='));
@@ -290,7 +291,7 @@ test('a missing program is installed where we may, and the last line counts the 
   expect(outcome).toMatchObject({ exitCode: 0, err: '' });
   expect(outcome.out.trimEnd().split('\n').at(-1)).toBe('1 passed, 0 failed');
   const calls = readFileSync(inside('apt-calls'), 'utf8');
-  expect(calls).toBe('update\ninstall -y --no-install-recommends chromium\n');
+  expect(calls).toBe('update\ninstall -y --no-install-recommends chromium spin gcc libc6-dev\n');
 });
 
 test('a missing program that we may not install is named, and counts as a failure', async () => {

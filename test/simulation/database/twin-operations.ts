@@ -135,14 +135,23 @@ export function isErased(device: DeviceIdentity, { definition }: StreamHandle): 
   };
 }
 
+/** Generations follow the clock, which is another at either place: that they grow is what both must do. */
 export function drawGeneration({ deviceId }: DeviceIdentity): Operation {
   return {
     actor: 'reader',
     name: 'generation',
     text: 'draw a generation',
-    run: ({ place }) => place.generation(deviceId),
+    async run({ place }) {
+      const drawn = await place.generation(deviceId);
+      if (drawn === null) return null;
+      const isGreater = drawn.generation > (newestGenerations.get(place) ?? 0);
+      newestGenerations.set(place, drawn.generation);
+      return { isGreater, incarnation: drawn.incarnation };
+    },
   };
 }
+
+const newestGenerations = new WeakMap<object, number>();
 
 export function listDirty(streamIds: readonly string[]): Operation {
   return {

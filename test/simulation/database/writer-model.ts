@@ -57,7 +57,7 @@ export function createWriterModel(
             const value = work();
             answer = () => resolve(value);
           } catch (error) {
-            answer = () => reject(error);
+            answer = () => reject(error instanceof Error ? error : new Error(String(error)));
           }
         scheduler.after(backends.latencyMs(), process, answer);
       });
