@@ -37,9 +37,42 @@ test('the first number of another life is found by halving, wherever it is', () 
       let found = answer(count);
       for (; found.type === 'ask'; questions++) found = answer(found.below);
       expect(found).toEqual({ type: 'anothers', fromSeq: parted });
-      expect(questions).toBeLessThanOrEqual(2 + Math.ceil(Math.log2(count)));
+      expect(questions).toBeLessThanOrEqual(3 + Math.ceil(Math.log2(count)));
       expect(channel.search).toBe(null);
     }
+});
+
+test('what another life stores below while it is searched is compared as well', () => {
+  const { store, log } = recorded(64);
+  const channel = newChannel(0);
+  /** The other life stored its end first, and goes on with what it has between. */
+  let stored = [...Array.from({ length: 8 }, (_, seq) => seq), 60, 61, 62, 63];
+  const answer = (below: number) => {
+    const seq = stored.findLast((one) => one < below)!;
+    const newest = { seq, timeUs: seq * 5000 + (seq < 10 ? 0 : 1), crc32: ZEROS };
+    return compare(store, log, { channel, newest });
+  };
+  let last = answer(64);
+  for (let questions = 1; last.type === 'ask'; questions++) {
+    if (questions === 4) stored = Array.from({ length: 64 }, (_, seq) => seq);
+    expect(questions).toBeLessThan(20);
+    last = answer(last.below);
+  }
+  expect(last).toEqual({ type: 'anothers', fromSeq: 10 });
+});
+
+test('what neither life has stored between the same and the other is not taken for the same', () => {
+  const { store, log } = recorded(50);
+  const channel = newChannel(0);
+  const stored = [...Array.from({ length: 20 }, (_, seq) => seq), 30, 31, 32];
+  const answer = (below: number) => {
+    const seq = stored.findLast((one) => one < below)!;
+    const newest = { seq, timeUs: seq * 5000 + (seq < 25 ? 0 : 1), crc32: ZEROS };
+    return compare(store, log, { channel, newest });
+  };
+  let last = answer(50);
+  while (last.type === 'ask') last = answer(last.below);
+  expect(last).toEqual({ type: 'anothers', fromSeq: 20 });
 });
 
 test('a reading that is the same, or not held, or not given, is nobody else`s', () => {

@@ -2,7 +2,9 @@
  * Owns the comparison of this store with what the server has under the same numbers. A copy of a store, or an old one that
  * was put back, gives numbers anew that the server has from another life of it, and after a restart nobody knows from which
  * on. Both lives agree up to where the copy was made and differ from there, so the newest reading that both have tells
- * whether any differs, and halving finds the first. Bound: as many questions as the count of unsettled readings has bits.
+ * whether any differs, and halving finds the newest that is the same. The other life may store meanwhile: the search ends
+ * only with an answer about all that lies below what differs. Bound: as many questions as the count of unsettled readings
+ * has bits and one, and again for every time that the other life stored below.
  */
 
 import { intersect, sizeOf, subtract, type RangeSet } from '#base/ranges.ts';
@@ -20,9 +22,9 @@ interface ServerReading {
   readonly crc32: number;
 }
 
-/** Between these the first number is looked for under which the server has another reading. */
+/** Between these the first stored number is looked for under which the server has another reading. */
 export interface Search {
-  /** Below, everything is this store's own. */
+  /** Below, everything was this store's own when that was asked. */
   own: number;
   /** The lowest number known to be another's. */
   anothers: number;
@@ -30,7 +32,10 @@ export interface Search {
   below: number;
 }
 
-/** `own`: nothing that is compared differs. `ask`: open again with what is held below. */
+/**
+ * `own`: nothing that is compared differs. `ask`: open again with what is held below. `anothers`: the lives parted at
+ * `fromSeq` or later, and of what is held from there on the server has nothing that is the same.
+ */
 export type Comparison =
   | { readonly type: 'own' }
   | { readonly type: 'ask'; readonly below: number }
@@ -61,15 +66,27 @@ export function compare(
     if (!isOther) return { type: 'own' };
     search = { own: 0, anothers: newest.seq, below: newest.seq };
   } else if (isOther && newest.seq < search.below) search.anothers = newest.seq;
-  else search.own = search.below;
-  const left = subtract(uncertain(store, log, search.anothers), [{ from: 0, to: search.own }]);
-  if (left.length === 0) {
-    channel.search = null;
-    return { type: 'anothers', fromSeq: search.anothers };
-  }
-  search.below = middleOf(left) + 1;
+  else if (search.below < search.anothers) search.own = search.below;
+  else return found(store, log, { channel, same: newest === undefined ? 0 : newest.seq + 1 });
   channel.search = search;
+  const compared = uncertain(store, log, search.anothers);
+  if (compared.length === 0) return found(store, log, { channel, same: 0 });
+  const left = subtract(compared, [{ from: 0, to: search.own }]);
+  if (left.length === 0) search.own = 0;
+  search.below = left.length === 0 ? search.anothers : middleOf(left) + 1;
   return { type: 'ask', below: search.below };
+}
+
+/** Below `same` the lives agree. What neither has stored above may be either's, and this one gives it new numbers. */
+function found(
+  store: DeviceStore,
+  log: DeviceLog,
+  { channel, same }: { channel: Channel; same: number },
+): Comparison {
+  const { anothers } = channel.search!;
+  channel.search = null;
+  const unsure = subtract(uncertain(store, log, anothers), [{ from: 0, to: same }]);
+  return { type: 'anothers', fromSeq: unsure[0]?.from ?? anothers };
 }
 
 /** The number in the middle of a set that is not empty. */

@@ -20,6 +20,7 @@ const SEEDS: Partial<Record<ProfileName, number>> = {
   watch: 2,
   overlap: 4,
   medium: 4,
+  twins: 4,
 };
 /** Of short histories nobody has seen before. */
 const FRESH_SEEDS = 20;

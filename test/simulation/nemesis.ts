@@ -42,6 +42,8 @@ interface Context {
   readonly refused: Set<string>;
   readonly corrupted: Set<DeviceNode>;
   hasBackUp: boolean;
+  /** Devices and their copies have each a server of their own. */
+  isApart: boolean;
   isHealed: boolean;
 }
 
@@ -54,6 +56,7 @@ export function createNemesis(world: World, scenario: Scenario, witness: Nemesis
     refused: new Set(),
     corrupted: new Set(),
     hasBackUp: false,
+    isApart: false,
     isHealed: false,
   };
   for (const server of world.servers) server.start();
@@ -69,7 +72,10 @@ export function createNemesis(world: World, scenario: Scenario, witness: Nemesis
       if (event.kind === 'back-up') {
         context.hasBackUp = true;
         world.database.faults.backUp();
-      } else if (event.kind !== 'lift') actions[event.kind](context, event);
+      } else if (event.kind === 'keep-apart') {
+        context.isApart = true;
+        world.devices.forEach((device) => keepApart(context, device));
+      } else actions[event.kind](context, event);
     });
   return {
     recording: context.recording,
@@ -108,6 +114,11 @@ function deviceOf({ world }: Context, event: ScenarioEvent): DeviceNode {
 
 function viewerOf({ world }: Context, event: ScenarioEvent): ViewerNode | null {
   return world.viewers[event.target % Math.max(1, world.viewers.length)] ?? null;
+}
+
+/** Copies come behind their originals in the world. */
+function keepApart({ world, isApart }: Context, device: DeviceNode): void {
+  if (isApart) world.network.route(device.name, world.devices.indexOf(device) % world.servers.length);
 }
 
 /** Ends a fault after its time, unless all was healed before. */
@@ -226,6 +237,7 @@ const deviceActions = {
     // Two are enough to fight, and each has to be heard in the end.
     if (context.world.devices.length >= context.scenario.devices.length + 2) return;
     const copy = device.clone();
+    keepApart(context, copy);
     context.recording.set(copy, new Set(context.recording.get(device)));
   },
   'device-disk-full'(context, event) {

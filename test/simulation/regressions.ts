@@ -151,4 +151,60 @@ export const regressions: readonly Regression[] = [
       'file',
     ),
   },
+  {
+    what: "While a copy of a device store looked for the first number that was another life's, the original stored readings below it: the copy was told that they were settled, and forgot its own under the same numbers.",
+    scenario: scenario(
+      {
+        seed: 164,
+        durationMs: 1710,
+        servers: 2,
+        latencyMs: [20, 120],
+        devices: [
+          {
+            name: 'device 0',
+            store: 'file',
+            maxBytes: 1 << 22,
+            streams: [{ axes: 2, rateHz: 100, readingsPerPush: 2 }],
+            org: '00000000-0000-7000-8000-00000000000a',
+          },
+        ],
+        gateway: { windowInitialBytes: 561 },
+        writer: { flushIntervalMs: 1000 },
+        events: [
+          event(454, 'slow-line', { forMs: 20, amount: 0.9 }),
+          event(457, 'clone', { amount: 0.2 }),
+          event(462, 'cut', { amount: 1 }),
+        ],
+      },
+      'file',
+    ),
+  },
+  {
+    what: 'A copy of a device store gave its own readings to numbers that nobody had stored yet, below those that the original had stored: the readings of two lives lay mixed in one epoch, out of order.',
+    scenario: scenario(
+      {
+        seed: 436,
+        durationMs: 2565,
+        servers: 2,
+        latencyMs: [20, 120],
+        devices: [
+          {
+            name: 'device 0',
+            store: 'file',
+            maxBytes: 1 << 22,
+            streams: [{ axes: 6, rateHz: 100, readingsPerPush: 2 }],
+            org: '00000000-0000-7000-8000-00000000000b',
+          },
+        ],
+        gateway: { windowInitialBytes: 772 },
+        writer: { flushIntervalMs: 50 },
+        timing: { flushMs: 200 },
+        events: [
+          event(252, 'server-pause', { target: 1, forMs: 241, amount: 0 }),
+          event(364, 'clone', { amount: 0.1 }),
+        ],
+      },
+      'file',
+    ),
+  },
 ];

@@ -66,7 +66,7 @@ export type FaultKind = (typeof kindsByTarget)[keyof typeof kindsByTarget][numbe
 export const faultKinds: readonly FaultKind[] = Object.values(kindsByTarget).flat();
 
 /** Not faults, but what they are defined against. */
-export type EventKind = FaultKind | 'back-up' | 'lift';
+export type EventKind = FaultKind | 'back-up' | 'keep-apart';
 
 export interface ScenarioEvent {
   readonly atMs: number;
@@ -110,6 +110,8 @@ interface Profile {
   readonly kinds: readonly FaultKind[];
   /** One that every history of this profile has. */
   readonly always?: readonly FaultKind[];
+  /** Of these one happens to a copy of a device, or to its original, while both have numbers to give. */
+  readonly twinKinds?: readonly FaultKind[];
   /** Share of histories that have a limit made small, for each limit. */
   readonly smallLimits: number;
   readonly memoryStores: number;
@@ -285,6 +287,20 @@ export const profiles = {
     smallLimits: 0.7,
     memoryStores: 0.5,
   },
+  twins: {
+    doc: 'a device and its copy, each at a server of its own, and servers that wake late',
+    durationMs: [1_500, 4_000],
+    servers: [2, 2],
+    devices: [1, 1],
+    streams: [1, 1],
+    viewers: [0, 0],
+    faults: [1, 3],
+    kinds: ['clone', 'split', 'cut', 'server-pause', 'half-open-up', 'db-slow', 'commit-answer-lost'],
+    always: ['clone'],
+    twinKinds: ['server-pause', 'server-pause', 'split', 'half-open-up', 'slow-line', 'db-slow', 'db-freeze'],
+    smallLimits: 0.6,
+    memoryStores: 0,
+  },
   medium: {
     doc: 'what a device has on its disk: power, damage, copies, full disks',
     durationMs: [3_000, 8_000],
@@ -391,6 +407,8 @@ function limitsOf(random: Random, plan: Profile, devices: number): Limits {
       ...(isSmall() ? { flushIntervalMs: pick(random, [10, 50, 1000]) } : {}),
       ...(isSmall() ? { flushReadings: 1 + integerBelow(random, 20) } : {}),
       ...(isSmall() ? { batchReadings: 1 + integerBelow(random, 50) } : {}),
+      // Or two copies of a device record more than is stored.
+      ...(plan.twinKinds === undefined ? {} : { flushIntervalMs: pick(random, [10, 50, 100]) }),
     },
     timing: {
       ...(isSmall() ? { flushMs: pick(random, [10, 200]) } : {}),
@@ -431,7 +449,22 @@ function eventsOf(random: Random, plan: Profile, durationMs: number): ScenarioEv
   // What is restored was backed up, some time before.
   for (const { atMs } of events.filter(({ kind }) => kind === 'restore'))
     events.push(eventOf(random, 'back-up', Math.floor(random.next() * atMs), durationMs));
+  if (plan.twinKinds !== undefined) keepTwinsApart(random, plan.twinKinds, events, durationMs);
   return events.sort((a, b) => a.atMs - b.atMs);
+}
+
+/** A copy and its original meet in the database alone, and one of the two is late there. */
+function keepTwinsApart(
+  random: Random,
+  kinds: readonly FaultKind[],
+  events: ScenarioEvent[],
+  durationMs: number,
+): void {
+  for (const { atMs } of events.filter(({ kind }) => kind === 'clone')) {
+    events.push(eventOf(random, 'keep-apart', Math.floor(random.next() * atMs), durationMs));
+    const near = Math.round(Math.max(0, atMs + (random.next() - 0.5) * 300));
+    events.push(eventOf(random, pick(random, kinds), near, durationMs));
+  }
 }
 
 function eventOf(random: Random, kind: EventKind, atMs: number, durationMs: number): ScenarioEvent {

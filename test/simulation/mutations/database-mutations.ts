@@ -23,6 +23,21 @@ export const databaseMutations: readonly Mutation[] = [
     ],
   },
   {
+    name: 'guard-read-before-lock',
+    what: 'A flush that waited for the guard of a stream goes by what the guard said before it waited.',
+    profile: 'overlap',
+    from: 90,
+    edits: [
+      {
+        file: writer,
+        find: `    const record = epochs.get(key);
+    const isThere =`,
+        replace: `    const record = epochs.get(key) === undefined ? undefined : seen.get(key);
+    const isThere =`,
+      },
+    ],
+  },
+  {
     name: 'commit-not-durable',
     what: 'Readings are acknowledged before the write-ahead log is on disk (synchronous_commit off).',
     from: 16,

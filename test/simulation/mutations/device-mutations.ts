@@ -6,6 +6,7 @@ const dialogue = 'src/sdk/device-dialogue.ts';
 const sender = 'src/sdk/device-sender.ts';
 const channel = 'src/sdk/device-channel.ts';
 const epoch = 'src/sdk/device-epoch.ts';
+const comparison = 'src/sdk/device-comparison.ts';
 const log = 'src/sdk/device-log.ts';
 const frames = 'src/sdk/memory-frames.ts';
 
@@ -71,6 +72,13 @@ export const deviceMutations: readonly Mutation[] = [
     edits: [
       { file: dialogue, find: 'if (isTemporary) {', replace: 'if (isTemporary && state.attempt < 0) {' },
     ],
+  },
+  {
+    name: 'unstored-taken-for-common',
+    what: 'A copy of a store goes on under numbers that nobody has stored yet, below those that another has used.',
+    profile: 'twins',
+    from: 436,
+    edits: [{ file: comparison, find: 'fromSeq: unsure[0]?.from ?? anothers', replace: 'fromSeq: anothers' }],
   },
   {
     name: 'copied-store-goes-on',

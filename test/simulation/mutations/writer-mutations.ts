@@ -5,6 +5,7 @@ import type { Mutation } from '#test/simulation/mutations/mutation.ts';
 const driver = 'src/store/writer.ts';
 const machine = 'src/store/writer-machine.ts';
 const plan = 'src/store/flush-plan.ts';
+const standing = 'src/store/guard-standing.ts';
 
 export const writerMutations: readonly Mutation[] = [
   {
@@ -107,6 +108,32 @@ export const writerMutations: readonly Mutation[] = [
     from: 9,
     edits: [
       { file: plan, find: 'const fresh = committed.missing(range);', replace: 'const fresh = [range];' },
+    ],
+  },
+  {
+    name: 'older-connection-still-writes',
+    what: 'A connection writes on after a newer one of its device has written (the generation is no fence).',
+    profile: 'twins',
+    from: 5,
+    edits: [
+      {
+        file: standing,
+        find: `if (claim.generation < generation) return 'superseded';`,
+        replace: `if (claim.generation < generation) return 'current';`,
+      },
+    ],
+  },
+  {
+    name: 'claim-unchecked',
+    what: 'A connection writes for the first time although others have written since it opened the stream.',
+    profile: 'twins',
+    from: 9,
+    edits: [
+      {
+        file: standing,
+        find: `isEqual(lost, progress.lost) ? 'claims' : 'outdated';`,
+        replace: `isEqual(lost, progress.lost) ? 'claims' : 'claims';`,
+      },
     ],
   },
   {

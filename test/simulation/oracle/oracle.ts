@@ -292,7 +292,7 @@ export function createOracle({ scenario, trace, coverage }: OracleOptions): Orac
     witness: {
       begins(event) {
         trace.note(nowMs(), ['*', event.kind], [event.target, event.stream, event.forMs], event);
-        if (event.kind !== 'back-up' && event.kind !== 'lift') coverage.count('fault', event.kind);
+        if (event.kind !== 'back-up' && event.kind !== 'keep-apart') coverage.count('fault', event.kind);
         if (event.kind.startsWith('half-open'))
           conduct?.lineDrops(
             world!.devices[event.target % world!.devices.length]!.name,
