@@ -294,6 +294,26 @@ test('what a full disk refused is declared for that reason, whatever else is dec
   store.close();
 });
 
+test('what a full disk refused is declared before its stream goes on in a new epoch', () => {
+  const disk = createDiskModel();
+  const store = openModel(disk);
+  const events: StoreEvent[] = [];
+  store.onEvent = (event) => events.push(event);
+  const log = store.define(foot);
+  store.append(log, content(10));
+  disk.capacityBytes = 0;
+  expect(store.append(log, content(10))).toBe(null);
+  expect(() => store.startEpoch(log, 5)).toThrow('the disk is full');
+  disk.capacityBytes = Number.POSITIVE_INFINITY;
+  const next = store.startEpoch(log, 5);
+  expect(events.filter((event) => event.type === 'loss')).toMatchObject([
+    { loss: { from: 10, to: 20, reason: 'device-store-full' } },
+  ]);
+  expect(next.losses).toEqual([{ from: 5, to: 15, reason: 'device-store-full' }]);
+  store.append(next, content(10));
+  store.close();
+});
+
 test('on a full disk acknowledged readings make room for new ones', () => {
   const disk = createDiskModel();
   const store = openModel(disk);

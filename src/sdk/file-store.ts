@@ -293,6 +293,9 @@ function append(state: FileState, log: FileLog, content: FrameContent): StoredFr
 function startEpoch(state: FileState, old: FileLog, fromSeq: number): FileLog {
   const { definition } = old;
   const { previousStoreLost, phase } = successorOf(old);
+  // What the disk refused has numbers that the old epoch may not have any more when it can say so at last.
+  if (old.pendingLoss !== null) writeProgress(state, old);
+  if (old.pendingLoss !== null) throw new AppError('overloaded', 'the disk is full', { temporary: true });
   const next = addLog(state, { epoch: randomEpoch(), definition, previousStoreLost }, true);
   state.isMoving = true;
   try {
