@@ -370,3 +370,18 @@ test('a claim whose commit had an unknown outcome is found to be its own', () =>
   db.pass(10_000);
   expect(first.heard).toEqual(['settled 0-10']);
 });
+
+test('what did not fit into a batch is flushed at once, and not an interval later', () => {
+  const machine = createWriterMachine({ ...defaultWriterConfig, batchReadings: 10 }, () => 0.5);
+  const db = database(machine);
+  const one = source('a', [0, 10], [10, 10], [20, 5]);
+  one.take = (room) => {
+    let left = room;
+    const count = one.waiting.findIndex((frame) => (left -= frame.count) <= 0) + 1;
+    return one.waiting.splice(0, count === 0 ? one.waiting.length : count);
+  };
+  db.open(one);
+  db.due(one);
+  db.pass(defaultWriterConfig.flushIntervalMs);
+  expect(one.heard).toEqual(['settled 0-10', 'settled 0-20', 'settled 0-25']);
+});

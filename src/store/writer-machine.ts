@@ -147,6 +147,8 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
   let failuresInRow = 0;
   let wantPartitions = false;
   let flushNow = false;
+  /** The last batch had no room for all that was due: the next one does not wait. */
+  let isCut = false;
 
   const wake = (atMs: number, effects: WriterEffect[]): void => {
     if (atMs >= wakeAtMs) return;
@@ -200,6 +202,7 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
         if (room <= 0) break;
       }
     }
+    isCut = room <= 0 && due.size > 0;
     firstDueMs = nowMs;
     return items;
   }
@@ -279,7 +282,7 @@ export function createWriterMachine(config: WriterConfig, random: () => number):
     const effects: WriterEffect[] = [];
     if (halves.length > 0) startFlush(nowMs, effects);
     else if (due.size > 0) {
-      let full = flushNow;
+      let full = flushNow || isCut;
       for (const source of due) if (source.pendingReadings() >= config.flushReadings) full = true;
       if (full || nowMs >= firstDueMs + config.flushIntervalMs) startFlush(nowMs, effects);
       else wake(firstDueMs + config.flushIntervalMs, effects);

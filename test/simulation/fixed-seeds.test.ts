@@ -23,7 +23,7 @@ const SEEDS: Partial<Record<ProfileName, number>> = {
   twins: 4,
 };
 /** Of short histories nobody has seen before. */
-const FRESH_SEEDS = 20;
+const FRESH_SEEDS = 10;
 
 /** What went wrong in a seed, and how to see it again; null: nothing. */
 async function wrongIn(
