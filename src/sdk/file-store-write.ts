@@ -48,6 +48,8 @@ export interface FileState {
   bytes: number;
   droppedReadings: number;
   isDiskFull: boolean;
+  /** True while numbers were given that the disk did not let be written: then there is no `store.json`. */
+  isOwing: boolean;
   /** True while readings are copied to a new epoch: nothing may be dropped on the way. */
   isMoving: boolean;
   cancelSync: (() => void) | null;
@@ -76,6 +78,30 @@ export function settleDebt(state: FileState, log: FileLog, { losses, loss }: Deb
   log.losses = losses;
   log.pendingLoss = null;
   if (loss !== null) state.emit({ type: 'loss', log, loss });
+  if (state.isOwing) restoreHeader(state);
+}
+
+/**
+ * Numbers were given to readings that the disk refused. A process that dies before it can write that down leaves a store
+ * without `store.json` behind, the one thing that a full disk takes: the next one begins a new epoch, and says that the
+ * end of this one is unknown.
+ */
+export function oweNumbers(state: FileState, log: FileLog, from: number): void {
+  log.pendingLoss = { from: log.pendingLoss?.from ?? from, to: log.nextSeq };
+  if (state.isOwing) return;
+  state.isOwing = true;
+  try {
+    state.disk.remove(join(state.directory, 'store.json'));
+  } catch (thrown) {
+    state.emit({ type: 'store-full-disk', message: messageOf(thrown) });
+  }
+}
+
+function restoreHeader(state: FileState): void {
+  for (const { pendingLoss } of state.logs.values()) if (pendingLoss !== null) return;
+  state.isOwing = false;
+  // Refused once more, it is tried again with the next sync.
+  if (!writeHeader(state, {})) state.isOwing = true;
 }
 
 export function declareLost(state: FileState, log: FileLog, loss: Loss): void {
@@ -238,7 +264,8 @@ export function writeDirty(state: FileState): boolean {
     writeProgress(state, log);
     if (log.isDirty) isWritten = false;
   }
-  return isWritten;
+  if (state.isOwing) restoreHeader(state);
+  return isWritten && !state.isOwing;
 }
 
 /**
@@ -247,6 +274,7 @@ export function writeDirty(state: FileState): boolean {
  */
 export function writeHeader(state: FileState, changes: Partial<StoreHeader>, isDurable = false): boolean {
   state.header = { ...state.header, ...changes };
+  if (state.isOwing) return false;
   const bytes = new TextEncoder().encode(JSON.stringify(state.header));
   try {
     state.disk.replaceFile(join(state.directory, 'store.json'), bytes, isDurable);

@@ -279,6 +279,31 @@ test('a full disk costs the newest readings, which are declared once it takes wr
   expect(bytesBySeq(found, found.logs()[0]!)).toEqual(bytes);
 });
 
+test('a process that dies before it could write what a full disk refused leaves an epoch of unknown end', () => {
+  const disk = createDiskModel();
+  const store = openModel(disk);
+  const log = store.define(foot);
+  store.append(log, content(10));
+  disk.capacityBytes = [...disk.files.values()].reduce((sum, bytes) => sum + bytes.length, 0);
+  expect(store.append(log, content(10))).toBe(null);
+  disk.forgetProcess();
+  disk.capacityBytes = Number.POSITIVE_INFINITY;
+  const next = openModel(disk);
+  expect(next.previousStoreLost).toBe(true);
+  expect(next.epoch).not.toBe(store.epoch);
+  expect(next.logs()[0]).toMatchObject({ epoch: store.epoch, phase: 'replaced', nextSeq: 10 });
+  const fresh = next.define(foot);
+  expect(fresh).toMatchObject({ epoch: next.epoch, previousStoreLost: true, nextSeq: 0 });
+
+  // Written at last, it costs nothing.
+  disk.capacityBytes = [...disk.files.values()].reduce((sum, bytes) => sum + bytes.length, 0);
+  expect(next.append(fresh, content(10))).toBe(null);
+  disk.capacityBytes = Number.POSITIVE_INFINITY;
+  next.append(fresh, content(10));
+  disk.forgetProcess();
+  expect(openModel(disk)).toMatchObject({ epoch: next.epoch });
+});
+
 test('what a full disk refused is declared for that reason, whatever else is declared before', () => {
   const disk = createDiskModel();
   const store = openModel(disk);

@@ -54,6 +54,7 @@ import {
   freeSettled,
   makeRoom,
   markDirty,
+  oweNumbers,
   owed,
   setPhase,
   settleDebt,
@@ -181,6 +182,7 @@ function openState(
       bytes: loaded.segments.reduce((sum, segment) => sum + segment.bytes, 0),
       droppedReadings: 0,
       isDiskFull: false,
+      isOwing: false,
       isMoving: false,
       cancelSync: null,
       isClosed: false,
@@ -281,7 +283,7 @@ function append(state: FileState, log: FileLog, content: FrameContent): StoredFr
   const parts = before === null ? [record] : [...before.records, record];
   const end = write(state, parts) ?? (freeSettled(state) ? write(state, parts) : null);
   if (end === null) {
-    log.pendingLoss = { from: log.pendingLoss?.from ?? frame.firstSeq, to: log.nextSeq };
+    oweNumbers(state, log, frame.firstSeq);
     state.droppedReadings += frame.count;
     return null;
   }

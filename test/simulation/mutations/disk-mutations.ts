@@ -39,7 +39,7 @@ export const diskMutations: readonly Mutation[] = [
     edits: [
       {
         file: store,
-        find: 'log.pendingLoss = { from: log.pendingLoss?.from ?? frame.firstSeq, to: log.nextSeq };',
+        find: 'oweNumbers(state, log, frame.firstSeq);',
         replace: 'log.nextSeq = frame.firstSeq;',
       },
     ],
@@ -52,7 +52,20 @@ export const diskMutations: readonly Mutation[] = [
     edits: [
       {
         file: store,
-        find: 'log.pendingLoss = { from: log.pendingLoss?.from ?? frame.firstSeq, to: log.nextSeq };',
+        find: 'oweNumbers(state, log, frame.firstSeq);',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'full-disk-death-unsaid',
+    what: 'What a full disk refused to a process that died then is forgotten, and its numbers are given again.',
+    profile: 'medium',
+    from: 5075,
+    edits: [
+      {
+        file: 'src/sdk/file-store-write.ts',
+        find: `state.disk.remove(join(state.directory, 'store.json'));`,
         replace: '',
       },
     ],
