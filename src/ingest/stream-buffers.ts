@@ -29,7 +29,6 @@ export interface StreamBuffers {
   readonly fullest: number;
   /** Of how many the store has frames that it has not settled. */
   readonly taken: number;
-  values(): Iterable<StreamBuffer>;
   /** `connection` is null for a path that numbers readings in an epoch of its own. */
   open(
     identity: DeviceIdentity,
@@ -118,7 +117,6 @@ export function createStreamBuffers(options: StreamBuffersOptions): StreamBuffer
       for (const { isTaken } of buffers.values()) if (isTaken) count++;
       return count;
     },
-    values: () => buffers.values(),
     async open(identity, { definition, epoch, previousStoreLost = false }, connection) {
       if (buffers.size >= maxBuffers) return fail(tooManyStreams);
       const request = { definition, epoch, previousStoreLost };
