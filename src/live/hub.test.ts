@@ -139,7 +139,7 @@ test('a viewer is welcomed, subscribes, and sees the readings of one turn in one
   tick();
   expect(viewer.control()).toEqual([
     { type: 'welcome', serverUs: 1_700_000_000_000_000, heartbeatMs: 5000 },
-    { type: 'subscribed', id: 1, channel: channelA, number: 1 },
+    { type: 'subscribed', id: 1, channel: channelA, number: 1, lossClass: 'live' },
   ]);
   expect(viewer.live()).toHaveLength(1);
   expect(viewer.live()[0]).toMatchObject({ channel: 1, offset: 1, publishedUs: 1_700_000_000_000_000 });
@@ -273,7 +273,7 @@ test('subscribing again answers with the same number', async () => {
   const viewer = connect();
   await follow(viewer, channelA);
   await follow(viewer, channelA);
-  expect(viewer.control().at(-1)).toMatchObject({ type: 'subscribed', number: 1 });
+  expect(viewer.control().at(-1)).toMatchObject({ type: 'subscribed', number: 1, lossClass: 'live' });
   expect(hub.counters.subscriptions).toBe(1);
 });
 

@@ -77,7 +77,13 @@ export function createViewer(transport: Transport, host: ViewerHost): Viewer {
     join: (name) => host.join(name, viewer),
     leave: (name) => host.leave(name, viewer),
     subscribed: (id, channel) => {
-      output.reply({ type: 'subscribed', id, channel: channel.name, number: channel.number });
+      output.reply({
+        type: 'subscribed',
+        id,
+        channel: channel.name,
+        number: channel.number,
+        lossClass: 'live',
+      });
       host.ready(viewer);
     },
     unsubscribed: (id, channel) => output.reply({ type: 'unsubscribed', id, channel }),

@@ -19,6 +19,10 @@ export const closeCodes = {
   slowConsumer: 4004,
   /** An unexpected failure on the server's side. */
   internal: 4005,
+  /** The token ended and was not refreshed: come back with a new one. */
+  expired: 4006,
+  /** This instance restarts; what was under way is finished (IANA "Service Restart"). */
+  restarting: 1012,
   /** Key, ticket or token unknown, expired or revoked. */
   unauthenticated: 4500,
   /** A newer connection of the same device took over. */
@@ -65,6 +69,8 @@ export const errorCodes = {
   conflict: { temporary: false, text: 'the request contradicts what is stored' },
   'damaged-readings': { temporary: false, text: 'stored readings fail their checksum' },
   'store-unavailable': { temporary: true, text: 'the database cannot be reached; nothing was acknowledged' },
+  'rate-limited': { temporary: true, text: 'too many messages or requests in a short time; the rest waits' },
+  'timed-out': { temporary: true, text: 'what was asked for took too long and was given up' },
   overloaded: { temporary: true, text: 'a bounded resource is full' },
   draining: { temporary: true, text: 'this instance is stopping' },
   internal: { temporary: true, text: 'an unexpected failure; it was logged' },

@@ -103,7 +103,7 @@ test('readings reach their channel, and a jump of the offset tells how many tick
   b.handle({ type: 'subscribe', channel: CHANNEL });
   b.handle({ type: 'start' });
   b.open();
-  b.hear({ type: 'subscribed', id: 1, channel: CHANNEL, number: 9 });
+  b.hear({ type: 'subscribed', id: 1, channel: CHANNEL, number: 9, lossClass: 'live' });
   const receive = (offset: number, channel = 9) =>
     b.handle({ type: 'binary', connection: b.connection, bytes: live(channel, offset) });
   expect(receive(40)[0]).toMatchObject({ type: 'readings', channel: CHANNEL, skipped: 0 });
@@ -119,13 +119,13 @@ test('after a lost connection the channels are subscribed again under the new nu
   b.handle({ type: 'subscribe', channel: CHANNEL });
   b.handle({ type: 'start' });
   b.open();
-  b.hear({ type: 'subscribed', id: 1, channel: CHANNEL, number: 9 });
+  b.hear({ type: 'subscribed', id: 1, channel: CHANNEL, number: 9, lossClass: 'live' });
   b.closed(1006);
   expect(b.machine.state).toMatchObject({ name: 'waiting', attempt: 1, code: 1006 });
   b.waitOut();
   b.open();
   expect(b.sent()[0]).toEqual({ type: 'subscribe', id: 2, channel: CHANNEL });
-  b.hear({ type: 'subscribed', id: 2, channel: CHANNEL, number: 4 });
+  b.hear({ type: 'subscribed', id: 2, channel: CHANNEL, number: 4, lossClass: 'live' });
   const receive = (channel: number) =>
     b.handle({ type: 'binary', connection: b.connection, bytes: live(channel, 1) });
   expect(receive(9)).toEqual([]);

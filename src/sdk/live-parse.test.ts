@@ -5,7 +5,7 @@ import { HUB_TEXT_CHARACTERS, parseHubMessage } from '#sdk/live-parse.ts';
 
 const examples: HubMessage[] = [
   { type: 'welcome', serverUs: 1, heartbeatMs: 5000 },
-  { type: 'subscribed', id: 1, channel: 'session/x/readings', number: 3 },
+  { type: 'subscribed', id: 1, channel: 'session/x/readings', number: 3, lossClass: 'live' },
   { type: 'unsubscribed', id: 1, channel: 'session/x/readings' },
   {
     type: 'committed',

@@ -38,14 +38,37 @@ const isText = (value: unknown): value is string => typeof value === 'string';
 
 const checks: Readonly<Record<HubMessage['type'], (message: Fields) => boolean>> = {
   welcome: (m) => isInteger(m['serverUs']) && isInteger(m['heartbeatMs']) && m['heartbeatMs'] > 0,
-  subscribed: (m) => isInteger(m['id']) && isText(m['channel']) && isInteger(m['number']),
-  unsubscribed: (m) => isInteger(m['id']) && isText(m['channel']),
+  subscribed: (m) =>
+    isInteger(m['id']) &&
+    isText(m['channel']) &&
+    isInteger(m['number']) &&
+    isText(m['lossClass']) &&
+    (m['position'] === undefined || isPosition(m['position'])),
+  unsubscribed: (m) => (m['id'] === undefined || isInteger(m['id'])) && isText(m['channel']),
+  message: (m) =>
+    isText(m['channel']) &&
+    isInteger(m['timeUs']) &&
+    isText(m['event']) &&
+    (m['offset'] === undefined || isInteger(m['offset'])),
+  reset: (m) => isText(m['channel']) && isPosition(m['position']),
+  published: (m) => isInteger(m['id']) && (m['position'] === undefined || isPosition(m['position'])),
+  response: (m) => isInteger(m['id']),
+  history: (m) => isInteger(m['id']) && isPosition(m['position']) && Array.isArray(m['messages']),
+  members: (m) => isInteger(m['id']) && isInteger(m['count']) && Array.isArray(m['members']),
+  presence: (m) =>
+    isText(m['channel']) && isInteger(m['count']) && Array.isArray(m['entered']) && Array.isArray(m['left']),
+  stated: (m) => isInteger(m['id']),
+  refreshed: (m) => isInteger(m['id']),
   committed: (m) => isInteger(m['channel']) && Array.isArray(m['streams']) && m['streams'].every(isProgress),
   probe: (m) => isInteger(m['id']) && isInteger(m['t0Us']) && isInteger(m['t1Us']) && isInteger(m['t2Us']),
   error: (m) => isText(m['code']) && isText(m['message']) && (m['id'] === undefined || isInteger(m['id'])),
   heartbeat: () => true,
   bye: (m) => isInteger(m['afterMs']) && m['afterMs'] >= 0,
 };
+
+function isPosition(value: unknown): boolean {
+  return isRecord(value) && isText(value['epoch']) && isInteger(value['offset']) && value['offset'] >= 0;
+}
 
 function isProgress(value: unknown): value is Progress {
   return (

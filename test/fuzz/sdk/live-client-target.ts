@@ -78,7 +78,7 @@ function welcome(chance: Chance): HubMessage {
 }
 
 function subscribed(id: number, n: number, chance: Chance): HubMessage {
-  return { type: 'subscribed', id, channel: channelOf(n), number: chance.below(4) };
+  return { type: 'subscribed', id, channel: channelOf(n), number: chance.below(4), lossClass: 'live' };
 }
 
 function message(chance: Chance): HubMessage {
