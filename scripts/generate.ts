@@ -64,6 +64,7 @@ async function describeApi(version: string): Promise<unknown> {
     webDirectory: null,
     tls: null,
     trustedProxy: null,
+    origins: { allowed: new Set(), isSecure: false },
     log: silentLog,
     clock: systemClock,
   });

@@ -23,6 +23,7 @@ import type { ExportQueries } from '#store/export-queries.ts';
 import type { ReadingQueries } from '#store/reading-queries.ts';
 import type { RetentionControls } from '#store/retention-controls.ts';
 import type { SessionQueries } from '#store/session-queries.ts';
+import type { OriginRule } from '#api/origin.ts';
 
 export const apiLimits = {
   /** Bodies of all routes but readings: names and options. */
@@ -64,6 +65,8 @@ export interface ApiOptions {
   readonly tls: TlsFiles | 'proxy' | null;
   /** The proxy whose X-Forwarded-For is believed; null: none. */
   readonly trustedProxy: string | null;
+  /** Which web pages may connect. */
+  readonly origins: OriginRule;
   /** Why a request must not be answered at all (clear text past the proxy), or null. Absent: nothing is refused. */
   readonly refusalOf?: (request: IncomingMessage) => string | null;
   readonly log: Log;

@@ -135,6 +135,7 @@ async function makeApi(changes: Partial<ApiOptions>): Promise<Api> {
     webDirectory,
     tls: null,
     trustedProxy: null,
+    origins: { allowed: new Set(), isSecure: false },
     log,
     clock: systemClock,
     ...changes,

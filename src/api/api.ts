@@ -13,6 +13,7 @@ import Fastify, { type FastifyHttpOptions } from 'fastify';
 import { AppError } from '#base/errors.ts';
 import { guardRoutes } from '#api/access.ts';
 import { apiLimits, type Api, type ApiOptions } from '#api/api-options.ts';
+import { answerForeignPages } from '#api/cross-origin.ts';
 import { addDeviceRoutes } from '#api/device-routes.ts';
 import { addEnvelopeRoutes } from '#api/envelope-routes.ts';
 import { addExportRoutes } from '#api/export-routes.ts';
@@ -56,6 +57,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   setSecurityHeaders(api, options);
   measureRequests(api, options);
   refuseRequests(api, options);
+  answerForeignPages(api, options.origins);
   guardRoutes(api, options.identity);
   const openApi = describeRoutes(api, options.about.version);
   addSystemRoutes(api, { ...options, openApi });

@@ -110,6 +110,7 @@ async function makeApi(registry: Registry, clock: Clock = systemClock): Promise<
     webDirectory: null,
     tls: null,
     trustedProxy: null,
+    origins: { allowed: new Set(), isSecure: false },
     log,
     clock,
   });

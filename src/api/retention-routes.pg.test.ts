@@ -49,6 +49,7 @@ beforeAll(async () => {
     webDirectory: null,
     tls: null,
     trustedProxy: null,
+    origins: { allowed: new Set(), isSecure: false },
     log: silentLog,
     clock: systemClock,
   });

@@ -8,6 +8,7 @@ import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { parseAllowedOrigins } from '#api/origin.ts';
 import { AppError } from '#base/errors.ts';
 import { createTrust } from '#app/client-address.ts';
 
@@ -90,6 +91,13 @@ export const settings = {
     default: false,
     env: 'KYMO_INSECURE',
     doc: 'listen outside loopback without TLS; health data then travels in clear',
+  }),
+  'allowed-origins': setting({
+    kind: 'string',
+    default: '',
+    env: 'KYMO_ALLOWED_ORIGINS',
+    value: 'origins',
+    doc: "web pages of other origins that may connect, such as https://app.example.org, separated by commas; '*' is any",
   }),
   'flush-interval-ms': setting({
     kind: 'number',
@@ -190,6 +198,7 @@ export function assertSafeBinding(config: Config): void {
   if ((config['tls-cert'] === '') !== (config['tls-key'] === ''))
     throw invalid(config['tls-cert'] === '' ? 'tls-cert' : 'tls-key', 'is missing', 'TLS needs both files');
   if (config['trusted-proxy'] !== '') createTrust(config['trusted-proxy']);
+  parseAllowedOrigins(config['allowed-origins']);
   if (isLoopbackHost(config.host) || hasTls || config['trusted-proxy'] !== '' || config.insecure) return;
   throw invalid(
     'host',

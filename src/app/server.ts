@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 import { createApi } from '#api/api.ts';
 import type { TlsFiles } from '#api/api-options.ts';
+import { parseAllowedOrigins, type OriginRule } from '#api/origin.ts';
 import type { Clock } from '#base/clock.ts';
 import { AppError, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
@@ -115,6 +116,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const trustedProxy = config['trusted-proxy'] === '' ? null : config['trusted-proxy'];
   const addressOf = createAddressOf(trustedProxy);
   const refusalOf = createClearTextRule(config);
+  const origins: OriginRule = {
+    allowed: parseAllowedOrigins(config['allowed-origins']),
+    isSecure: options.tls !== null || (trustedProxy !== null && !config.insecure),
+  };
   const connectionLimit = createConnectionLimit(openFilesLimit());
   const api = await createApi({
     about: { version: versionOf(), demo: options.demoKey !== null },
@@ -143,6 +148,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     webDirectory: existsSync(webDirectory) ? webDirectory : null,
     tls: options.tls ?? (config['trusted-proxy'] === '' ? null : 'proxy'),
     trustedProxy,
+    origins,
     refusalOf,
     log,
     clock,
