@@ -76,6 +76,8 @@ export interface ChannelDefinition<
   /** One string schema for each parameter of the name. */
   readonly params: P;
   readonly lossClass: LossClass;
+  /** Class live only. `readings`: binary live messages (protocol/live-codec.ts) and `committed` beside them, not JSON. */
+  readonly encoding?: 'json' | 'readings';
   /** Class event only: kept in PostgreSQL for good, with offsets from a locked row in the causing transaction. */
   readonly durable?: boolean;
   /** Needed for `event` that is not durable; `state` keeps one message for as long as it says (default a day). */
@@ -138,6 +140,10 @@ export function defineChannel<
   for (const event of [...Object.keys(out), ...Object.keys(incoming)])
     assert(eventText.test(event), `${where} event "${event}" is letters, digits and -, at most 40`);
   const isDurable = definition.durable === true;
+  assert(
+    definition.encoding !== 'readings' || lossClass === 'live',
+    `${where} only class live carries readings`,
+  );
   assert(!isDurable || lossClass === 'event', `${where} only class event can be durable`);
   if (lossClass === 'event')
     assert(isDurable !== (history !== undefined), `${where} class event has either history or durable: true`);

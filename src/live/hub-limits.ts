@@ -44,10 +44,10 @@ export const defaultHubLimits: HubLimits = {
   batchBytes: 256 * 1024,
   /** Unsent replies of a viewer that asks but does not read: about 300 of them. Then it is closed as slow. */
   controlUnsentBytes: 32 * 1024,
-  /** Steady rate of requests: a probe a second and a page that changes all its subscriptions. */
-  requestsPerSecond: 64,
-  /** Requests at once: 64 subscriptions given up and made anew, twice. Then it is closed for breaking the protocol. */
-  requestBurst: 256,
+  /** Steady rate of messages: twice what may be published, so that who is told `rate-limited` has time to hear it. */
+  requestsPerSecond: 200,
+  /** Messages at once: 64 subscriptions given up and made anew, four times. Then it is closed for breaking the protocol. */
+  requestBurst: 512,
   heartbeatMs: protocolLimits.heartbeatMs,
   /** Over how long the viewers of a draining instance spread their return. */
   byeSpreadMs: 5_000,

@@ -19,7 +19,7 @@ import { defaultHubLimits, type HubLimits } from '#live/hub-limits.ts';
 import { connectLiveSocket } from '#live/live-socket.ts';
 import { createOpenChannels } from '#live/open-channels.ts';
 import { createTicker } from '#live/ticker.ts';
-import type { Transport, ViewerPort } from '#live/transport.ts';
+import type { ConnectOptions, Transport, ViewerPort } from '#live/transport.ts';
 import { createViewer, type Viewer, type ViewerHost } from '#live/viewer.ts';
 
 export interface HubOptions<Identity> {
@@ -40,7 +40,7 @@ export interface Hub<Identity> {
   /** Takes over an open, authenticated WebSocket of a server made with `liveServerOptions` (live-socket.ts). */
   attach(socket: WebSocket, identity: Identity): void;
   /** Takes a viewer on any transport, which tells the returned port what it hears. */
-  connect(transport: Transport, identity: Identity): ViewerPort;
+  connect(transport: Transport, identity: Identity, connection?: ConnectOptions): ViewerPort;
   /** Refuses new viewers, asks the others to come back, each at another time, and closes. Resolves when all are gone. */
   drain(): Promise<void>;
 }

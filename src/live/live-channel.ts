@@ -73,7 +73,7 @@ function createTickRing(seat: ChannelSeat, { clock, counters, limits }: ChannelC
     if (collected.length === 0) return;
     newestOffset++;
     const header = { channel: seat.number, offset: newestOffset, publishedUs: clock.nowUs() };
-    const item = encodeTick(header, collected);
+    const item = encodeTick(seat.name, header, collected);
     collected = [];
     collectedBytes = 0;
     counters.ticks++;

@@ -189,6 +189,10 @@ function createIntake({ clock, limits, counters, parse }: ViewerHost, parts: Int
         if (message.ok) handle(message.value, receivedUs);
         else refuse(message.error, requestIdOf(text));
       },
+      receive(message: ViewerMessage): void {
+        const receivedUs = clock.nowUs();
+        if (admit()) handle(message, receivedUs);
+      },
       receiveBinary(): void {
         if (admit()) refuse({ code: 'malformed-message', message: 'viewers send text messages only' });
       },

@@ -49,12 +49,19 @@ const checks: Readonly<Record<HubMessage['type'], (message: Fields) => boolean>>
     isText(m['channel']) &&
     isInteger(m['timeUs']) &&
     isText(m['event']) &&
+    m['data'] !== undefined &&
     (m['offset'] === undefined || isInteger(m['offset'])),
   reset: (m) => isText(m['channel']) && isPosition(m['position']),
   published: (m) => isInteger(m['id']) && (m['position'] === undefined || isPosition(m['position'])),
-  response: (m) => isInteger(m['id']),
-  history: (m) => isInteger(m['id']) && isPosition(m['position']) && Array.isArray(m['messages']),
-  members: (m) => isInteger(m['id']) && isInteger(m['count']) && Array.isArray(m['members']),
+  response: (m) => isInteger(m['id']) && m['data'] !== undefined,
+  history: (m) =>
+    isInteger(m['id']) &&
+    isText(m['channel']) &&
+    isPosition(m['position']) &&
+    isInteger(m['oldest']) &&
+    Array.isArray(m['messages']),
+  members: (m) =>
+    isInteger(m['id']) && isText(m['channel']) && isInteger(m['count']) && Array.isArray(m['members']),
   presence: (m) =>
     isText(m['channel']) && isInteger(m['count']) && Array.isArray(m['entered']) && Array.isArray(m['left']),
   stated: (m) => isInteger(m['id']),

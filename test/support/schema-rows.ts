@@ -52,12 +52,16 @@ const patternNames: Readonly<Record<string, string>> = {
   '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$': 'UUID',
   '^[0-9a-f]{16}$': '16 hexadecimal digits',
   '^[a-z0-9][a-z0-9/_-]*$': 'channel name',
+  '^[a-z0-9*][a-z0-9/_*-]*$': 'channel name or pattern',
+  '^[a-z0-9]{1,16}$': '1 to 16 letters and digits',
+  '^[a-z][a-zA-Z0-9-]{0,39}$': 'event name',
 };
 
 function valuesOf(schema: JsonSchema): string {
   if (schema.minimum === -LAST_TIME_US && schema.maximum === LAST_TIME_US) return 'time';
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.anyOf !== undefined) return schema.anyOf.map(valuesOf).join(', ');
+  if (schema.type === undefined) return 'any JSON';
   switch (schema.type) {
     case 'object':
     case 'boolean':
