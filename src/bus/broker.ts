@@ -43,7 +43,10 @@ export interface Listening {
 
 export interface Broker {
   publish(request: PublishRequest): Promise<Published>;
-  /** An address nobody published to has an empty history with an epoch of its own. */
+  /**
+   * An address nobody published to has an empty history with an epoch of its own. A limit beyond
+   * `publicationLimits.pageMessages` counts as that; 0 asks for the position alone.
+   */
   history(address: string, query: HistoryQuery): Promise<HistoryPage>;
   listen(address: string, listener: BrokerListener): Listening;
   close(): Promise<void>;
