@@ -53,3 +53,13 @@ export const publicationLimits = {
   keySeconds: 300,
   keyCharacters: 64,
 } as const;
+
+/** What a durable log says of a message that was given to it. */
+export interface Appended {
+  readonly position: Position;
+  readonly timeUs: number;
+  /** A message under the same key was there before: this is its place. */
+  readonly isDuplicate: boolean;
+  /** Nothing came after it when this was asked. */
+  readonly isNewest: boolean;
+}
