@@ -21,6 +21,7 @@ import { createExportQueries } from '#store/export-queries.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
+import { ownPrincipals } from '#test/support/principals.ts';
 
 const root = new URL('../', import.meta.url);
 
@@ -47,9 +48,12 @@ async function describeApi(version: string): Promise<unknown> {
     run: () => Promise.reject(new Error('a description reads no data')),
     stats: { connections: 0, idle: 0, waiting: 0, refused: 0 },
   };
+  const identity = createIdentity({ authPool: unreachable, clock: systemClock });
   const api = await createApi({
     about: { version, demo: false },
-    identity: createIdentity({ authPool: unreachable, clock: systemClock }),
+    identity,
+    principals: ownPrincipals(identity),
+    onRevoked: () => undefined,
     accounts: createAccounts({ appPool: unreachable, clock: systemClock }),
     sessions: createSessionQueries(unreachable),
     retention: createRetentionControls({ app: unreachable, writer: unreachable }),

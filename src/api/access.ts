@@ -7,19 +7,23 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 
 import { assert } from '#base/assert.ts';
 import { AppError } from '#base/errors.ts';
+import type { Principal } from '#contract/principal.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
 import type { AccessIdentity } from '#identity/access.ts';
 import type { Identity } from '#identity/identity.ts';
 import { kindOfKey } from '#identity/keys.ts';
+import { principalOfAccess, principalOfDevice, type Principals } from '#identity/principals.ts';
 
 /**
- * `public`: anyone. `read`: an access key. `admin`: one with that scope. `device`: a device key. `any`: either kind.
+ * `public`: anyone. `read`: an access key of a reader. `admin`: one with that scope. `manage`: that, or a server key.
+ * `device`: a device key. `any`: whoever can show who they are, foreign tokens too; the route's own rule does the rest.
  */
-export type Access = 'public' | 'read' | 'admin' | 'device' | 'any';
+export type Access = 'public' | 'read' | 'admin' | 'manage' | 'device' | 'any';
 
 export type Caller =
   | { readonly kind: 'access'; readonly identity: AccessIdentity }
-  | { readonly kind: 'device'; readonly identity: DeviceIdentity };
+  | { readonly kind: 'device'; readonly identity: DeviceIdentity }
+  | { readonly kind: 'token'; readonly identity: Principal };
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -31,7 +35,10 @@ declare module 'fastify' {
 }
 
 /** Authenticates every request of `app` before anything of it is read. */
-export function guardRoutes(app: FastifyInstance, identity: Identity): void {
+export function guardRoutes(
+  app: FastifyInstance,
+  parts: { readonly identity: Identity; readonly principals: Principals },
+): void {
   app.decorateRequest('caller', null);
   app.addHook('onRoute', (route) => {
     assert(route.config?.access !== undefined, `the route ${route.url} says who may call it`);
@@ -40,12 +47,12 @@ export function guardRoutes(app: FastifyInstance, identity: Identity): void {
     // An unknown address has no route and nothing to protect.
     const access = request.routeOptions.config.access;
     if (access === undefined || access === 'public') return;
-    request.caller = await callerOf(request, identity);
+    request.caller = await callerOf(request, parts);
     refuseOthers(request.caller, access);
   });
 }
 
-/** The access key's holder behind a request to a `read` or `admin` route. */
+/** The access key's holder behind a request to a `read`, `admin` or `manage` route. */
 export function readerOf(request: FastifyRequest): AccessIdentity {
   assert(request.caller?.kind === 'access', 'the route demands an access key');
   return request.caller.identity;
@@ -57,21 +64,36 @@ export function deviceOf(request: FastifyRequest): DeviceIdentity {
   return request.caller.identity;
 }
 
-async function callerOf(request: FastifyRequest, identity: Identity): Promise<Caller> {
+/** Whoever is behind a request to a route that is not `public`. */
+export function principalOf(request: FastifyRequest): Principal {
+  const { caller } = request;
+  assert(caller !== null, 'the route demands a key or token');
+  if (caller.kind === 'token') return caller.identity;
+  return caller.kind === 'device' ? principalOfDevice(caller.identity) : principalOfAccess(caller.identity);
+}
+
+async function callerOf(
+  request: FastifyRequest,
+  { identity, principals }: { readonly identity: Identity; readonly principals: Principals },
+): Promise<Caller> {
   const key = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
   if (key === undefined)
     throw new AppError(
       'unauthenticated',
       'send a key: Authorization: Bearer ka_... (or kd_... for a device)',
     );
-  if (kindOfKey(key) === 'device') {
+  const kind = kindOfKey(key);
+  if (kind === 'device') {
     const device = await identity.authenticateDevice(key, request.ip);
-    if (device !== null) return { kind: 'device', identity: device };
-  } else {
+    if (device !== null) return { kind, identity: device };
+  } else if (kind === 'access') {
     const reader = await identity.authenticateAccess(key, request.ip);
-    if (reader !== null) return { kind: 'access', identity: reader };
+    if (reader !== null) return { kind, identity: reader };
+  } else {
+    const bearer = await principals.authenticate(key, request.ip);
+    if (bearer !== null) return { kind: 'token', identity: bearer };
   }
-  throw new AppError('unauthenticated', 'the key is unknown, expired or revoked');
+  throw new AppError('unauthenticated', 'the key or token is unknown, expired or revoked');
 }
 
 function refuseOthers(caller: Caller, access: Exclude<Access, 'public'>): void {
@@ -81,6 +103,11 @@ function refuseOthers(caller: Caller, access: Exclude<Access, 'public'>): void {
     return;
   }
   if (caller.kind !== 'access') throw new AppError('forbidden', 'this needs an access key (ka_...)');
-  if (access === 'admin' && caller.identity.scope !== 'admin')
+  const { scope } = caller.identity;
+  if (access === 'admin' && scope !== 'admin')
     throw new AppError('forbidden', 'this needs an access key with scope admin');
+  if (access === 'manage' && scope === 'read')
+    throw new AppError('forbidden', 'this needs an access key with scope admin or server');
+  if (access === 'read' && scope === 'server')
+    throw new AppError('forbidden', 'a server key publishes and vouches for users; it reads no recordings');
 }

@@ -18,6 +18,8 @@ import type { DeviceIdentity } from '#contract/readings.ts';
 import type { ReadingsAccepted, ReadingsRequest } from '#contract/rest.ts';
 import type { Accounts } from '#identity/accounts.ts';
 import type { Identity } from '#identity/identity.ts';
+import type { Principals } from '#identity/principals.ts';
+import type { Revocation } from '#identity/revocations.ts';
 import type { EnvelopeQueries } from '#store/envelope-queries.ts';
 import type { ExportQueries } from '#store/export-queries.ts';
 import type { ReadingQueries } from '#store/reading-queries.ts';
@@ -44,6 +46,7 @@ export type HealthChecks = Readonly<Record<string, string>>;
 export interface ApiOptions {
   readonly about: { readonly version: string; readonly demo: boolean };
   readonly identity: Identity;
+  readonly principals: Principals;
   readonly accounts: Accounts;
   readonly sessions: SessionQueries;
   readonly retention: RetentionControls;
@@ -54,6 +57,8 @@ export interface ApiOptions {
   readonly submitReadings: (identity: DeviceIdentity, request: ReadingsRequest) => Promise<ReadingsAccepted>;
   /** Closes what a device that was just revoked has open. */
   readonly onDeviceRevoked: (deviceId: string) => void;
+  /** Closes, on every instance, what whoever was just revoked has open, and refuses their tokens from now on. */
+  readonly onRevoked: (revocation: Revocation) => void;
   /** A key with scope read for the demo's organisation; null unless a demo runs and the server is bound to loopback. */
   readonly demoKey: (() => Promise<string>) | null;
   /** Whether the server can do its work now. */

@@ -33,6 +33,7 @@ import {
   Ticket,
 } from '#contract/rest.ts';
 import { createAccounts } from '#identity/accounts.ts';
+import type { Revocation } from '#identity/revocations.ts';
 import { createIdentity, type Identity } from '#identity/identity.ts';
 import { newKey } from '#identity/keys.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
@@ -46,6 +47,7 @@ import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { storeChunk } from '#test/support/stored-chunks.ts';
+import { ownPrincipals } from '#test/support/principals.ts';
 import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
 import { openTestPool } from '#test/support/test-pool.ts';
 
@@ -61,6 +63,7 @@ let identity: Identity;
 let api: Api;
 let submitted: { identity: DeviceIdentity; request: ReadingsRequest }[];
 let revoked: string[];
+let revocations: Revocation[];
 let logged: string[];
 let readiness: () => Promise<Record<string, string>>;
 
@@ -95,6 +98,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   submitted = [];
   revoked = [];
+  revocations = [];
   logged = [];
   readiness = async () => ({ database: 'ok' });
   api = await makeApi({});
@@ -117,6 +121,7 @@ async function makeApi(changes: Partial<ApiOptions>): Promise<Api> {
   return createApi({
     about: { version: '1.2.3', demo: true },
     identity,
+    principals: ownPrincipals(identity),
     accounts: createAccounts({ appPool: pools.app, clock: systemClock }),
     sessions: createSessionQueries(pools.app),
     retention: createRetentionControls(pools),
@@ -129,6 +134,7 @@ async function makeApi(changes: Partial<ApiOptions>): Promise<Api> {
       return { session, stream, epoch: '00'.repeat(8), firstSeq: 0, count: request.readings.length };
     },
     onDeviceRevoked: (id) => revoked.push(id),
+    onRevoked: (revocation) => revocations.push(revocation),
     demoKey: async () => tenantA.readKey,
     checkReadiness: () => readiness(),
     metrics: new Registry(),
@@ -485,7 +491,7 @@ test('a ticket stands for its key, once', async () => {
   expect(identity.redeemDeviceTicket(device.ticket)).toEqual(tenantA.device);
   expect(identity.redeemDeviceTicket(device.ticket)).toBeNull();
   const live = await take(tenantB.readKey);
-  expect(identity.redeemLiveTicket(live.ticket)).toMatchObject({ orgId: tenantB.orgId, scope: 'read' });
+  expect(identity.redeemLiveTicket(live.ticket)).toMatchObject({ orgId: tenantB.orgId, kind: 'access' });
 });
 
 test('the demo signs in a browser beside the server, and nobody else', async () => {
@@ -588,4 +594,55 @@ test('the OpenAPI document names every route, its answers and its schemas', asyn
     expect(operation.responses).toHaveProperty('500');
     expect('401' in operation.responses).toBe(operation.security.length > 0);
   }
+});
+
+test('an administrator makes, lists and revokes access keys, and a revocation is told', async () => {
+  const { adminKey, orgId } = tenantA;
+  const made = await call('POST', '/v1/access-keys', {
+    key: adminKey,
+    body: { name: 'back end', scope: 'server' },
+  });
+  expect(made.statusCode).toBe(201);
+  const { id, key } = made.json<{ id: string; key: string }>();
+  const listed = (await call('GET', '/v1/access-keys', { key: adminKey })).body;
+  expect(listed).toContain('"scope":"server"');
+  expect(listed).not.toContain(key);
+  expect((await call('DELETE', `/v1/access-keys/${id}`, { key: tenantB.adminKey })).statusCode).toBe(404);
+  expect((await call('DELETE', `/v1/access-keys/${id}`, { key: adminKey })).statusCode).toBe(204);
+  expect(revocations).toEqual([{ orgId, keyId: id }]);
+  expect((await call('POST', '/v1/tickets', { key })).statusCode).toBe(401);
+});
+
+test('a server key vouches for users and reads no recordings', async () => {
+  const accounts = createAccounts({ appPool: pools.app, clock: systemClock });
+  const { key } = await accounts.createAccessKey(tenantA.orgId, { name: 'back end', scope: 'server' });
+  expect((await call('GET', '/v1/sessions', { key })).json()).toMatchObject({
+    status: 403,
+    code: 'forbidden',
+  });
+  expect((await call('GET', '/v1/devices', { key })).statusCode).toBe(403);
+  const channels = [{ channels: 'ticker/*', operations: ['subscribe'] }];
+  const body = { subject: 'anna', channels, seconds: 60 };
+  const limited = await call('POST', '/v1/tickets/limited', { key, body });
+  expect(limited.statusCode).toBe(201);
+  expect(identity.redeemLiveTicket(limited.json<{ ticket: string }>().ticket)).toMatchObject({
+    kind: 'token',
+    orgId: tenantA.orgId,
+    subject: 'user:anna',
+    grants: channels,
+  });
+  expect((await call('POST', '/v1/tickets/limited', { key: tenantA.readKey, body })).statusCode).toBe(403);
+});
+
+test('a revocation names one token or one subject', async () => {
+  const { adminKey, orgId } = tenantA;
+  const revoke = (body: object) => call('POST', '/v1/revocations', { key: adminKey, body });
+  expect((await revoke({ tokenId: 'j1' })).statusCode).toBe(204);
+  expect((await revoke({ subject: 'anna' })).statusCode).toBe(204);
+  expect(revocations).toEqual([
+    { orgId, tokenId: 'j1' },
+    { orgId, subject: 'anna' },
+  ]);
+  expect((await revoke({})).statusCode).toBe(400);
+  expect((await revoke({ tokenId: 'j1', subject: 'anna' })).statusCode).toBe(400);
 });

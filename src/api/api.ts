@@ -15,6 +15,7 @@ import { guardRoutes } from '#api/access.ts';
 import { apiLimits, type Api, type ApiOptions } from '#api/api-options.ts';
 import { answerForeignPages } from '#api/cross-origin.ts';
 import { addDeviceRoutes } from '#api/device-routes.ts';
+import { addKeyRoutes } from '#api/key-routes.ts';
 import { addEnvelopeRoutes } from '#api/envelope-routes.ts';
 import { addExportRoutes } from '#api/export-routes.ts';
 import { describeRoutes } from '#api/openapi.ts';
@@ -58,7 +59,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   measureRequests(api, options);
   refuseRequests(api, options);
   answerForeignPages(api, options.origins);
-  guardRoutes(api, options.identity);
+  guardRoutes(api, options);
   const openApi = describeRoutes(api, options.about.version);
   addSystemRoutes(api, { ...options, openApi });
   addSignInRoutes(api, options);
@@ -68,6 +69,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   addEnvelopeRoutes(api, options);
   addExportRoutes(api, options);
   addDeviceRoutes(api, options);
+  addKeyRoutes(api, options);
   if (options.webDirectory !== null) await addWebPage(api, options.webDirectory);
   await api.ready();
   return api;

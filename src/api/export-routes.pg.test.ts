@@ -40,6 +40,7 @@ import { createManualClock } from '#test/support/manual-clock.ts';
 import { storeChunk, type StoredSegment } from '#test/support/stored-chunks.ts';
 import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
 import { openTestPool } from '#test/support/test-pool.ts';
+import { ownPrincipals } from '#test/support/principals.ts';
 
 let database: TestDatabase;
 let pools: Pools;
@@ -93,9 +94,12 @@ async function makeApi(registry: Registry, clock: Clock = systemClock): Promise<
     },
     stats: pools.app.stats,
   };
+  const identity = createIdentity({ authPool: pools.auth, clock: systemClock });
   return createApi({
     about: { version: '1.2.3', demo: false },
-    identity: createIdentity({ authPool: pools.auth, clock: systemClock }),
+    identity,
+    principals: ownPrincipals(identity),
+    onRevoked: () => undefined,
     accounts: createAccounts({ appPool: pools.app, clock: systemClock }),
     sessions: createSessionQueries(pools.app),
     retention: createRetentionControls(pools),

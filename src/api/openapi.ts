@@ -50,9 +50,16 @@ const securitySchemes = {
   accessKey: {
     type: 'http',
     scheme: 'bearer',
-    description: 'A key of a person or program that reads (`ka_...`); scope `admin` also manages devices.',
+    description:
+      'A key of a person or program that reads (`ka_...`); scope `admin` also manages devices and keys, scope `server` publishes and vouches for users.',
   },
   deviceKey: { type: 'http', scheme: 'bearer', description: 'The key of a device (`kd_...`).' },
+  token: {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description: 'A token of a back end that this server trusts (docs/tokens.md).',
+  },
 };
 
 function buildDocument(routes: readonly Documented[], version: string): JsonSchema {

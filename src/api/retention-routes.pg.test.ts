@@ -20,6 +20,7 @@ import { createSessionQueries } from '#store/session-queries.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
 import { openTestPool } from '#test/support/test-pool.ts';
+import { ownPrincipals } from '#test/support/principals.ts';
 
 let database: TestDatabase;
 let pools: Pools;
@@ -32,9 +33,12 @@ beforeAll(async () => {
   pools = await openPools(database.ownerUrl);
   tenant = await createTenant(database.ownerUrl, pools, 'A');
   other = await createTenant(database.ownerUrl, pools, 'B');
+  const identity = createIdentity({ authPool: pools.auth, clock: systemClock });
   api = await createApi({
     about: { version: '1.2.3', demo: false },
-    identity: createIdentity({ authPool: pools.auth, clock: systemClock }),
+    identity,
+    principals: ownPrincipals(identity),
+    onRevoked: () => undefined,
     accounts: createAccounts({ appPool: pools.app, clock: systemClock }),
     sessions: createSessionQueries(pools.app),
     retention: createRetentionControls(pools),

@@ -35,7 +35,7 @@ export function answers(
 /** OpenAPI security requirements: which kinds of key open the route. */
 export function security(access: Access): { [name: string]: string[] }[] {
   if (access === 'public') return [];
-  if (access === 'any') return [{ accessKey: [] }, { deviceKey: [] }];
+  if (access === 'any') return [{ accessKey: [] }, { deviceKey: [] }, { token: [] }];
   return access === 'device' ? [{ deviceKey: [] }] : [{ accessKey: [] }];
 }
 

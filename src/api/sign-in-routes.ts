@@ -1,18 +1,19 @@
 /** Owns the ways from a key to a connection: tickets for WebSockets, and the demo's key for a browser beside the server. */
 
 import { AppError } from '#base/errors.ts';
-import { assert } from '#base/assert.ts';
-import { SignedIn, Ticket } from '#contract/rest.ts';
-import type { TicketHolder } from '#identity/tickets.ts';
-import type { Caller } from '#api/access.ts';
+import { LimitedTicketRequest, SignedIn, Ticket } from '#contract/rest.ts';
+import type { IssuedTicket } from '#identity/tickets.ts';
+import { principalOf, readerOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { isOwnMachine } from '#api/loopback.ts';
 import { answers, security } from '#api/route-schemas.ts';
 
 const tags = ['sign-in'];
+/** How long the connection that a limited ticket opens may last, unless it says. */
+const DEFAULT_LIMITED_SECONDS = 3_600;
 
 export function addSignInRoutes(api: Api, options: ApiOptions): void {
-  const { identity, demoKey } = options;
+  const { identity, demoKey, clock } = options;
   const ticketConfig = { access: 'any' } as const;
   api.post('/v1/tickets', {
     config: ticketConfig,
@@ -21,14 +22,49 @@ export function addSignInRoutes(api: Api, options: ApiOptions): void {
       operationId: 'createTicket',
       summary: 'A single-use ticket for the query of a WebSocket address',
       description:
-        'With an access key it opens /v1/live, with a device key /v1/device, as `?ticket=...`, once, within 30 s.',
+        'With an access key or a token it opens /v1/live, with a device key /v1/device, as `?ticket=...`, once, within 30 s.',
       security: security('any'),
       response: answers({ 201: Ticket }, ticketConfig),
     },
     handler: async (request, reply) => {
-      assert(request.caller !== null, 'the route demands a key');
-      const { ticket, expiresAtUs } = identity.issueTicket(holderOf(request.caller));
-      return reply.code(201).send({ ticket, expiresAt: new Date(expiresAtUs / 1000).toISOString() });
+      const { caller } = request;
+      const issued = identity.issueTicket(
+        caller?.kind === 'device'
+          ? { purpose: 'device', identity: caller.identity }
+          : { purpose: 'live', identity: principalOf(request) },
+      );
+      return reply.code(201).send(shownTicket(issued));
+    },
+  });
+
+  const limitedConfig = { access: 'manage' } as const;
+  api.post('/v1/tickets/limited', {
+    config: limitedConfig,
+    schema: {
+      tags,
+      operationId: 'createLimitedTicket',
+      summary: 'A single-use ticket for somebody else, limited to channels and operations',
+      description:
+        'For a back end that lets its own users in: they open /v1/live with it, once, within 30 s.',
+      security: security('manage'),
+      body: LimitedTicketRequest,
+      response: answers({ 201: Ticket }, { ...limitedConfig, refusals: [400, 413, 415] }),
+    },
+    handler: async (request, reply) => {
+      const { subject, channels, seconds = DEFAULT_LIMITED_SECONDS } = request.body;
+      const issued = identity.issueTicket({
+        purpose: 'live',
+        identity: {
+          kind: 'token',
+          orgId: readerOf(request).orgId,
+          subject: `user:${subject}`,
+          isAdmin: false,
+          grants: channels,
+          expiresAtUs: clock.nowUs() + seconds * 1e6,
+          revocationId: null,
+        },
+      });
+      return reply.code(201).send(shownTicket(issued));
     },
   });
 
@@ -56,8 +92,6 @@ export function addSignInRoutes(api: Api, options: ApiOptions): void {
   });
 }
 
-function holderOf(caller: Caller): TicketHolder {
-  return caller.kind === 'device'
-    ? { purpose: 'device', identity: caller.identity }
-    : { purpose: 'live', identity: caller.identity };
+function shownTicket({ ticket, expiresAtUs }: IssuedTicket): Ticket {
+  return { ticket, expiresAt: new Date(expiresAtUs / 1000).toISOString() };
 }

@@ -16,11 +16,13 @@ import type { Log } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import { createMemoryBus } from '#bus/memory-bus.ts';
-import type { AccessIdentity } from '#identity/access.ts';
+import type { Principal } from '#contract/principal.ts';
 import { createAccounts, type Accounts } from '#identity/accounts.ts';
 import { createIdentity, type Identity } from '#identity/identity.ts';
 import { createGateway, defaultGatewayConfig } from '#ingest/gateway.ts';
 import { createHttpReadings } from '#ingest/http-readings.ts';
+import { createPrincipals } from '#identity/principals.ts';
+import { createRevocations } from '#identity/revocations.ts';
 import { createHub } from '#live/hub.ts';
 import type { WireError } from '#protocol/data-codec.ts';
 import { createCatalogue } from '#store/catalogue.ts';
@@ -42,6 +44,7 @@ import { createConnectionLimit, openFilesLimit } from '#app/connection-limit.ts'
 import type { Lifecycle } from '#app/lifecycle.ts';
 import { listen } from '#app/listening.ts';
 import { createMetrics } from '#app/metrics.ts';
+import { readTrustedIssuer } from '#app/trusted-issuer.ts';
 import { answerUpgrades } from '#app/upgrades.ts';
 import { startUpkeepThread, type UpkeepThread } from '#app/upkeep-thread.ts';
 
@@ -82,6 +85,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   lifecycle.add('database connections', () => pools.close());
   const identity = createIdentity({ authPool: pools.auth, clock });
   const accounts = createAccounts({ appPool: pools.app, clock });
+  const revocations = createRevocations(clock);
+  const principals = createPrincipals({ identity, tokens: readTrustedIssuer(config, clock), revocations });
   const writer = await startWriter(options, pools);
   const upkeep = startUpkeep(options, pools);
   const clocks = createClockRecorder({ app: pools.app, clock, log });
@@ -106,7 +111,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     },
   });
   const sessions = createSessionQueries(pools.app);
-  const hub = createHub<AccessIdentity>({
+  const hub = createHub<Principal>({
     bus,
     clock,
     limits: { heartbeatMs: config['heartbeat-ms'] },
@@ -124,6 +129,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const api = await createApi({
     about: { version: versionOf(), demo: options.demoKey !== null },
     identity,
+    principals,
     accounts,
     sessions,
     retention: createRetentionControls(pools),
@@ -131,6 +137,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(pools.app),
     submitReadings: createHttpReadings({ gateway, store: writer, clock }),
+    onRevoked: (revocation) => revocations.add(revocation),
     onDeviceRevoked: (deviceId) => gateway.disconnect(deviceId),
     demoKey: isLoopbackHost(config.host) ? options.demoKey : null,
     checkReadiness: async () => ({
@@ -156,6 +163,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   connectionLimit.apply(api.server);
   const refuseUpgrades = answerUpgrades(api.server, {
     identity,
+    principals,
     gateway,
     hub,
     addressOf,
@@ -183,7 +191,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 async function authorizeChannel(
   sessions: SessionQueries,
   channel: string,
-  viewer: AccessIdentity,
+  viewer: Principal,
 ): Promise<Result<null, WireError>> {
   const id = /^session\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/readings$/.exec(channel)?.[1];
   const isThere = id !== undefined && (await sessions.exists(viewer.orgId, id));

@@ -12,10 +12,11 @@ import { WebSocketServer } from 'ws';
 import type { RefusalOf } from '#app/clear-text.ts';
 import type { AddressOf } from '#app/client-address.ts';
 import { AppError } from '#base/errors.ts';
+import type { Principal } from '#contract/principal.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
-import type { AccessIdentity } from '#identity/access.ts';
 import { networkOf } from '#identity/failed-attempts.ts';
 import type { Identity } from '#identity/identity.ts';
+import type { Principals } from '#identity/principals.ts';
 import { attachDevice, deviceServerOptions } from '#ingest/device-socket.ts';
 import type { Gateway } from '#ingest/gateway.ts';
 import type { Hub } from '#live/hub.ts';
@@ -28,8 +29,9 @@ const UNKNOWN_PER_ADDRESS = 256;
 
 export interface UpgradeOptions {
   readonly identity: Identity;
+  readonly principals: Principals;
   readonly gateway: Gateway;
-  readonly hub: Pick<Hub<AccessIdentity>, 'attach'>;
+  readonly hub: Pick<Hub<Principal>, 'attach'>;
   /** Whose address a request counts for. */
   readonly addressOf: AddressOf;
   /** Requests that are refused whoever asks. */
@@ -38,7 +40,7 @@ export interface UpgradeOptions {
 
 /** Starts answering upgrades of `server`. The returned function refuses them from then on. */
 export function answerUpgrades(server: Server, options: UpgradeOptions): () => void {
-  const { identity, gateway, hub, addressOf } = options;
+  const { identity, principals, gateway, hub, addressOf } = options;
   const devices = new WebSocketServer(deviceServerOptions);
   const viewers = new WebSocketServer(liveServerOptions);
   const unknown = new Map<string, number>();
@@ -64,7 +66,7 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
     } else if (url.pathname === '/v1/live') {
       const viewer =
         key !== null
-          ? await identity.authenticateAccess(key, address)
+          ? await principals.authenticate(key, address)
           : ticket !== null
             ? identity.redeemLiveTicket(ticket)
             : null;

@@ -5,6 +5,7 @@
 
 import { Type, type Static } from 'typebox';
 
+import { channelOperations } from '#contract/principal.ts';
 import { StreamDefinition } from '#protocol/messages.ts';
 import { limits } from '#protocol/limits.ts';
 
@@ -231,6 +232,86 @@ export type Health = Static<typeof Health>;
 /** A single-use pass for a WebSocket's query string (`?ticket=`), good for 30 seconds. */
 export const Ticket = Type.Object({ ticket: Type.String(), expiresAt: Instant }, { $id: 'Ticket' });
 export type Ticket = Static<typeof Ticket>;
+
+const ChannelGrant = Type.Object(
+  {
+    channels: Type.String({
+      minLength: 1,
+      maxLength: 200,
+      pattern: '^[a-z0-9*][a-z0-9/_*-]*$',
+      description: 'a channel name; `*` stands for any one segment, a last `**` for all that follow',
+    }),
+    operations: Type.Array(Type.Enum([...channelOperations]), { minItems: 1, maxItems: 4 }),
+  },
+  { additionalProperties: false, $id: 'ChannelGrant' },
+);
+
+/** Who a limited ticket is for, and what it may do at most. */
+export const LimitedTicketRequest = Type.Object(
+  {
+    subject: Type.String({
+      minLength: 1,
+      maxLength: 128,
+      pattern: '^[\\x21-\\x7e]+$',
+      description: 'shown to others as `user:SUBJECT`',
+    }),
+    channels: Type.Array(ChannelGrant, { minItems: 1, maxItems: 64 }),
+    seconds: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 86_400,
+        description: 'the connection ends after this; default 3600',
+      }),
+    ),
+  },
+  { additionalProperties: false, $id: 'LimitedTicketRequest' },
+);
+
+export const AccessKeyRequest = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: limits.nameCharacters }),
+    scope: Type.Enum(['read', 'admin', 'server']),
+    expiresAt: Type.Optional(Instant),
+  },
+  { additionalProperties: false, $id: 'AccessKeyRequest' },
+);
+
+export const AccessKeyCreated = Type.Object(
+  { id: Id, key: Type.String({ description: 'shown once; only its hash is kept' }) },
+  { $id: 'AccessKeyCreated' },
+);
+export type AccessKeyCreated = Static<typeof AccessKeyCreated>;
+
+export const AccessKeySummary = Type.Object(
+  {
+    id: Id,
+    name: Type.String(),
+    scope: Type.Enum(['read', 'admin', 'server']),
+    createdAt: Instant,
+    expiresAt: Nullable(Instant),
+    revokedAt: Nullable(Instant),
+  },
+  { $id: 'AccessKeySummary' },
+);
+export type AccessKeySummary = Static<typeof AccessKeySummary>;
+
+export const AccessKeyPage = Type.Object(
+  {
+    keys: Type.Array(AccessKeySummary),
+    next: Nullable(Type.String({ description: 'cursor of the next page; null at the end' })),
+  },
+  { $id: 'AccessKeyPage' },
+);
+export type AccessKeyPage = Static<typeof AccessKeyPage>;
+
+/** Whose tokens are refused from now on: one token by its `jti`, or all of a subject (the token's `sub`). */
+export const RevocationRequest = Type.Object(
+  {
+    tokenId: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+    subject: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+  },
+  { additionalProperties: false, minProperties: 1, maxProperties: 1, $id: 'RevocationRequest' },
+);
 
 /** RFC 9457 problem details. `code` is one of protocol/codes.ts. */
 export const Problem = Type.Object(

@@ -1,11 +1,17 @@
 /** Owns the types of those who read: who they are and what they may do. */
 
-/** `admin` may also make and revoke devices. */
-export type Scope = 'read' | 'admin';
+/**
+ * `read`: a person or program that reads. `admin` may also make and revoke devices and keys. `server`: a back end that
+ * publishes to the channels of its organisation and vouches for its own users; it reads no recordings.
+ */
+export const scopes = ['read', 'admin', 'server'] as const;
+export type Scope = (typeof scopes)[number];
 
 /** A person or program with an access key. */
 export interface AccessIdentity {
   readonly orgId: string;
   readonly keyId: string;
   readonly scope: Scope;
+  /** Infinity: not before it is revoked. */
+  readonly expiresAtUs: number;
 }

@@ -8,16 +8,17 @@ import type pg from 'pg';
 import type { Clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
 import { uuidv7 } from '#base/uuid.ts';
-import type { DeviceCreated, DevicePage, DeviceSummary } from '#contract/rest.ts';
+import type {
+  AccessKeyCreated,
+  AccessKeyPage,
+  AccessKeySummary,
+  DeviceCreated,
+  DevicePage,
+  DeviceSummary,
+} from '#contract/rest.ts';
 import type { Scope } from '#identity/access.ts';
 import { newKey } from '#identity/keys.ts';
 import { runAsOrg, type RolePool, type Statement } from '#store/pools.ts';
-
-export interface AccessKeyCreated {
-  readonly id: string;
-  /** Shown once. */
-  readonly key: string;
-}
 
 export interface Accounts {
   createDevice(orgId: string, name: string): Promise<DeviceCreated>;
@@ -29,6 +30,12 @@ export interface Accounts {
     orgId: string,
     key: { name: string; scope: Scope; expiresAt?: Date },
   ): Promise<AccessKeyCreated>;
+  /** Newest first. `cursor`: `next` of the page before. Returns null when it is not one. */
+  listAccessKeys(
+    orgId: string,
+    page: { cursor: string | null; limit: number },
+  ): Promise<AccessKeyPage | null>;
+  /** False when the organisation has no such key. Idempotent. */
   revokeAccessKey(orgId: string, keyId: string): Promise<boolean>;
 }
 
@@ -89,6 +96,17 @@ export function createAccounts(options: { appPool: RolePool; clock: Clock }): Ac
       });
       return { id, key };
     },
+    async listAccessKeys(orgId, { cursor: after, limit }) {
+      // Keys are never deleted either.
+      if (after !== null && !idPattern.test(after)) return null;
+      const [result] = await runAsOrg(appPool, orgId, {
+        statements: [keyPageStatement(after, limit)],
+        mode: 'snapshot',
+      });
+      const rows = (result?.rows ?? []) as KeyRow[];
+      const shown = rows.slice(0, limit);
+      return { keys: shown.map(keySummaryOf), next: rows.length > limit ? (shown.at(-1)?.id ?? null) : null };
+    },
     async revokeAccessKey(orgId, keyId) {
       const { rowCount } = await change(orgId, {
         text: 'update kymo.access_key set revoked_at = coalesce(revoked_at, now()) where id = $1',
@@ -124,6 +142,36 @@ function pageStatement(after: string | null, limit: number): Statement {
     text: `select id, name, created_at, revoked_at, last_seen_at from kymo.device
       where $1::uuid is null
          or (created_at, id) < (select created_at, id from kymo.device where id = $1::uuid)
+      order by created_at desc, id desc limit $2`,
+    values: [after, limit + 1],
+  };
+}
+
+interface KeyRow {
+  readonly id: string;
+  readonly name: string;
+  readonly scope: Scope;
+  readonly created_at: Date;
+  readonly expires_at: Date | null;
+  readonly revoked_at: Date | null;
+}
+
+function keySummaryOf({ id, name, scope, created_at, expires_at, revoked_at }: KeyRow): AccessKeySummary {
+  return {
+    id,
+    name,
+    scope,
+    createdAt: created_at.toISOString(),
+    expiresAt: expires_at?.toISOString() ?? null,
+    revokedAt: revoked_at?.toISOString() ?? null,
+  };
+}
+
+function keyPageStatement(after: string | null, limit: number): Statement {
+  return {
+    text: `select id, name, scope, created_at, expires_at, revoked_at from kymo.access_key
+      where $1::uuid is null
+         or (created_at, id) < (select created_at, id from kymo.access_key where id = $1::uuid)
       order by created_at desc, id desc limit $2`,
     values: [after, limit + 1],
   };

@@ -68,10 +68,8 @@ export function createIdentity(options: { authPool: RolePool; clock: Clock }): I
     const [result] = await authPool.run([accessStatement(hash)]);
     const row = result?.rows[0] as AccessRow | undefined;
     if (row === undefined) return { identity: null, expiresAtUs: 0 };
-    return {
-      identity: { orgId: row.org_id, keyId: row.id, scope: row.scope },
-      expiresAtUs: row.expires_at === null ? Number.POSITIVE_INFINITY : row.expires_at.getTime() * 1000,
-    };
+    const expiresAtUs = row.expires_at === null ? Number.POSITIVE_INFINITY : row.expires_at.getTime() * 1000;
+    return { identity: { orgId: row.org_id, keyId: row.id, scope: row.scope, expiresAtUs }, expiresAtUs };
   }
 
   return {

@@ -2,9 +2,10 @@ import { expect, test } from 'vitest';
 
 import { createTickets, ticketLimits } from '#identity/tickets.ts';
 import { createManualClock } from '#test/support/manual-clock.ts';
+import { testPrincipal } from '#test/support/principals.ts';
 
 const device = { purpose: 'device', identity: { deviceId: 'd1', orgId: 'o1' } } as const;
-const reader = { purpose: 'live', identity: { keyId: 'k1', orgId: 'o1', scope: 'read' } } as const;
+const reader = { purpose: 'live', identity: testPrincipal() } as const;
 
 test('a ticket is good once, for its own purpose', () => {
   const tickets = createTickets(createManualClock());

@@ -9,7 +9,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
-import type { AccessIdentity } from '#identity/access.ts';
+import type { Principal } from '#contract/principal.ts';
 
 export const ticketLimits = {
   /** DESIGN section 6: a query string may be logged on its way, so what it carries is soon worthless. */
@@ -18,10 +18,10 @@ export const ticketLimits = {
   maxTickets: 10_000,
 } as const;
 
-/** `device`: to send readings. `live`: to watch them. */
+/** `device`: to send readings. `live`: to follow channels. */
 export type TicketHolder =
   | { readonly purpose: 'device'; readonly identity: DeviceIdentity }
-  | { readonly purpose: 'live'; readonly identity: AccessIdentity };
+  | { readonly purpose: 'live'; readonly identity: Principal };
 
 export interface IssuedTicket {
   readonly ticket: string;
@@ -33,7 +33,7 @@ export interface Tickets {
   issueTicket(holder: TicketHolder): IssuedTicket;
   /** The device that the ticket stands for; null when it is unknown, used, expired, or for another purpose. */
   redeemDeviceTicket(ticket: string): DeviceIdentity | null;
-  redeemLiveTicket(ticket: string): AccessIdentity | null;
+  redeemLiveTicket(ticket: string): Principal | null;
   readonly ticketsOut: number;
 }
 
@@ -81,7 +81,7 @@ export function createTickets(clock: Clock): Tickets & { forgetTickets(id: strin
     },
     forgetTickets(id) {
       for (const [hash, { holder }] of entries) {
-        const owner = holder.purpose === 'device' ? holder.identity.deviceId : holder.identity.keyId;
+        const owner = holder.purpose === 'device' ? holder.identity.deviceId : holder.identity.revocationId;
         if (owner === id) entries.delete(hash);
       }
     },

@@ -71,6 +71,7 @@ export const errorCodes = {
   'store-unavailable': { temporary: true, text: 'the database cannot be reached; nothing was acknowledged' },
   'rate-limited': { temporary: true, text: 'too many messages or requests in a short time; the rest waits' },
   'timed-out': { temporary: true, text: 'what was asked for took too long and was given up' },
+  'issuer-unavailable': { temporary: true, text: "the keys of a token's issuer cannot be fetched" },
   overloaded: { temporary: true, text: 'a bounded resource is full' },
   draining: { temporary: true, text: 'this instance is stopping' },
   internal: { temporary: true, text: 'an unexpected failure; it was logged' },

@@ -13,7 +13,7 @@ import { systemClock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
 import { ok } from '#base/result.ts';
 import { createMemoryBus } from '#bus/memory-bus.ts';
-import type { AccessIdentity } from '#identity/access.ts';
+import type { Principal } from '#contract/principal.ts';
 import type { Identity } from '#identity/identity.ts';
 import { createTickets } from '#identity/tickets.ts';
 import { createGateway, defaultGatewayConfig, type GatewayConfig } from '#ingest/gateway.ts';
@@ -22,10 +22,11 @@ import { limits } from '#protocol/limits.ts';
 import type { ServerMessage } from '#protocol/messages.ts';
 import { DEVICE_SUBPROTOCOL, LIVE_SUBPROTOCOL } from '#protocol/version.ts';
 import { streamHandle } from '#test/support/frames.ts';
+import { testPrincipal } from '#test/support/principals.ts';
 
 const INCARNATION = '00000000-0000-4000-8000-000000000000';
 const device = { deviceId: 'd1', orgId: 'o1' };
-const viewer: AccessIdentity = { orgId: 'o1', keyId: 'k1', scope: 'read' };
+const viewer = testPrincipal();
 const cleanUps: (() => unknown)[] = [];
 
 afterEach(async () => {
@@ -35,7 +36,7 @@ afterEach(async () => {
 async function start(options: { proxies?: string; gateway?: Partial<GatewayConfig> } = {}) {
   const tickets = createTickets(systemClock);
   const asked: string[] = [];
-  const attached: AccessIdentity[] = [];
+  const attached: Principal[] = [];
   const state = { isDown: false, delay: Promise.resolve() };
   const find = async (kind: string, key: string, address?: string | null): Promise<boolean> => {
     asked.push(`${kind} ${key} ${String(address)}`);
@@ -46,7 +47,7 @@ async function start(options: { proxies?: string; gateway?: Partial<GatewayConfi
   const identity: Identity = {
     ...tickets,
     authenticateDevice: async (key, address) => ((await find('device', key, address)) ? device : null),
-    authenticateAccess: async (key, address) => ((await find('access', key, address)) ? viewer : null),
+    authenticateAccess: async () => null,
     nextGeneration: async () => null,
     incarnation: async () => INCARNATION,
     forget: () => undefined,
@@ -79,6 +80,10 @@ async function start(options: { proxies?: string; gateway?: Partial<GatewayConfi
   const server = createServer((_, response) => response.end('plain'));
   const refuseAll = answerUpgrades(server, {
     identity,
+    principals: {
+      authenticate: async (key, address) => ((await find('access', key, address)) ? viewer : null),
+      channelGrant: async () => null,
+    },
     gateway,
     hub: {
       attach(socket, who) {

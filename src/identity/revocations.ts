@@ -1,0 +1,68 @@
+/**
+ * Owns which foreign tokens and subjects were revoked: a token stays valid for its signature until it ends, so it is
+ * remembered here, in this process, for as long as a token may live. Our own keys are revoked in the database instead.
+ * Bound: `maxRevocations`; beyond it the oldest is forgotten and counted.
+ */
+
+import type { Clock } from '#base/clock.ts';
+import type { Principal } from '#contract/principal.ts';
+import { tokenLimits } from '#identity/foreign-tokens.ts';
+
+/** About 2 MB. */
+const MAX_REVOCATIONS = 10_000;
+
+/** Of one organisation: a token by its `jti`, a subject with all its tokens, also later ones, or one of our keys by its id. */
+export type Revocation =
+  | { readonly orgId: string; readonly tokenId: string }
+  | { readonly orgId: string; readonly subject: string }
+  | { readonly orgId: string; readonly keyId: string };
+
+export interface Revocations {
+  add(revocation: Revocation): void;
+  isRevoked(principal: Principal): boolean;
+  readonly counters: { readonly revoked: number; readonly forgotten: number };
+}
+
+/** Whether the revocation means this principal. */
+export function concerns(revocation: Revocation, principal: Principal): boolean {
+  if (revocation.orgId !== principal.orgId) return false;
+  if ('keyId' in revocation) return principal.kind !== 'token' && principal.revocationId === revocation.keyId;
+  if (principal.kind !== 'token') return false;
+  return 'tokenId' in revocation
+    ? principal.revocationId === revocation.tokenId
+    : principal.subject === `user:${revocation.subject}`;
+}
+
+export function createRevocations(clock: Pick<Clock, 'monotonicMs'>): Revocations {
+  // In the order of ending, since all are kept equally long.
+  const ends = new Map<string, number>();
+  const counters = { revoked: 0, forgotten: 0 };
+  const tokenName = (orgId: string, id: string): string => `${orgId} token ${id}`;
+  const subjectName = (orgId: string, subject: string): string => `${orgId} subject ${subject}`;
+  const isKept = (name: string): boolean =>
+    (ends.get(name) ?? Number.NEGATIVE_INFINITY) > clock.monotonicMs();
+
+  return {
+    counters,
+    add(revocation) {
+      counters.revoked++;
+      // Keys are asked of the database at every use.
+      if ('keyId' in revocation) return;
+      const name =
+        'tokenId' in revocation
+          ? tokenName(revocation.orgId, revocation.tokenId)
+          : subjectName(revocation.orgId, `user:${revocation.subject}`);
+      ends.delete(name);
+      ends.set(name, clock.monotonicMs() + (tokenLimits.maxLifeSeconds + 60) * 1000);
+      for (const [oldest, endMs] of ends) {
+        if (endMs > clock.monotonicMs() && ends.size <= MAX_REVOCATIONS) break;
+        if (endMs > clock.monotonicMs()) counters.forgotten++;
+        ends.delete(oldest);
+      }
+    },
+    isRevoked: ({ kind, orgId, subject, revocationId }) =>
+      kind === 'token' &&
+      (isKept(subjectName(orgId, subject)) ||
+        (revocationId !== null && isKept(tokenName(orgId, revocationId)))),
+  };
+}
