@@ -166,6 +166,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     principals,
     gateway,
     hub,
+    origins,
     addressOf,
     refusalOf,
   });

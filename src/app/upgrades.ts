@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream';
 
 import { WebSocketServer } from 'ws';
 
+import { judgeOrigin, type OriginRule } from '#api/origin.ts';
 import type { RefusalOf } from '#app/clear-text.ts';
 import type { AddressOf } from '#app/client-address.ts';
 import { AppError } from '#base/errors.ts';
@@ -34,6 +35,8 @@ export interface UpgradeOptions {
   readonly hub: Pick<Hub<Principal>, 'attach'>;
   /** Whose address a request counts for. */
   readonly addressOf: AddressOf;
+  /** Which web pages may connect. */
+  readonly origins: OriginRule;
   /** Requests that are refused whoever asks. */
   readonly refusalOf: RefusalOf;
 }
@@ -52,6 +55,8 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
     const url = URL.parse(request.url ?? '/', 'http://localhost');
     if (url === null) return refuse(socket, 404);
     if (options.refusalOf(request) !== null) return refuse(socket, 403);
+    // A browser lets any page open a WebSocket to anywhere; only the server can tell a foreign one (RFC 6455 section 10.2).
+    if (judgeOrigin(options.origins, request.headers) === 'foreign') return refuse(socket, 403);
     const address = addressOf(request);
     const key = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? null;
     const ticket = url.searchParams.get('ticket');

@@ -85,6 +85,7 @@ async function start(options: { proxies?: string; gateway?: Partial<GatewayConfi
       channelGrant: async () => null,
     },
     gateway,
+    origins: { allowed: new Set(['https://app.example']), isSecure: false },
     hub: {
       attach(socket, who) {
         attached.push(who);
@@ -180,6 +181,21 @@ test('a ticket opens one socket of its kind, once', async () => {
   expect((await open(it, `/v1/device?ticket=${live}`)).status).toBe(401);
   // Used up by the wrong try.
   expect((await open(it, `/v1/live?ticket=${live}`, { protocol: LIVE_SUBPROTOCOL })).status).toBe(401);
+});
+
+test('a page of a foreign origin is refused, with a good key too; the own and a listed one are let in', async () => {
+  const it = await start();
+  const status = async (origin: string) =>
+    (
+      await open(it, '/v1/live', {
+        protocol: LIVE_SUBPROTOCOL,
+        headers: { authorization: 'Bearer good', origin },
+      })
+    ).status;
+  expect(await status('https://evil.example')).toBe(403);
+  expect(await status('null')).toBe(403);
+  expect(await status('https://app.example')).toBe(101);
+  expect(await status(`http://127.0.0.1:${it.port}`)).toBe(101);
 });
 
 test('a viewer needs a key or a ticket', async () => {
