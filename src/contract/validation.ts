@@ -45,6 +45,20 @@ export function createMessageParser<T extends { type: string }>(
   };
 }
 
+/** Checks one value against one schema: null when it matches, else the first error with its field below `at`. */
+export function createValueCheck(schema: TSchema, at: string): (value: unknown) => WireError | null {
+  const validator = Compile(schema);
+  return (value) => {
+    if (validator.Check(value)) return null;
+    const error = firstError('', validator.Errors(value));
+    return {
+      ...error,
+      field: `${at}${error.field ?? ''}`.slice(0, 256),
+      message: error.message.replace(/^: /, ''),
+    };
+  };
+}
+
 /** What is wrong first, naming the field: of a field that is missing or unknown its own name, not its parent's. */
 function firstError(type: string, errors: readonly TLocalizedValidationError[]): WireError {
   const [first] = errors;
