@@ -7,7 +7,6 @@
 import { createHash } from 'node:crypto';
 
 import { assert } from '#base/assert.ts';
-import type { Clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
 import type { Broker } from '#bus/broker.ts';
 import type { Bus } from '#bus/bus.ts';
@@ -28,7 +27,6 @@ export interface ChannelBrokers {
 export interface PublishingOptions {
   readonly bus: Bus;
   readonly brokers: ChannelBrokers;
-  readonly clock: Pick<Clock, 'nowUs'>;
   readonly counters: ChannelCounters;
 }
 
@@ -54,7 +52,7 @@ export interface ChannelPublishing {
 }
 
 export function createChannelPublishing(options: PublishingOptions): ChannelPublishing {
-  const { bus, brokers, clock, counters } = options;
+  const { bus, brokers, counters } = options;
   const brokerOf = (definition: AnyChannel): Broker | null => {
     if (definition.lossClass === 'live') return null;
     if (definition.durable !== true) return brokers.volatile;
@@ -71,13 +69,12 @@ export function createChannelPublishing(options: PublishingOptions): ChannelPubl
       const { definition, orgId, name, key } = draft;
       const address = addressOf(definition, orgId, name);
       const broker = brokerOf(definition);
+      const payload = encodeBody(draft);
       if (broker === null) {
-        const payload = encodeBody(draft, clock.nowUs());
         bus.publish(address, payload);
         counters.published++;
         return { position: null, isDuplicate: false };
       }
-      const payload = encodeBody(draft, null);
       const published = await broker.publish({ address, payload, history: historyOf(definition), key });
       if (published.isDuplicate) counters.duplicates++;
       else counters.published++;
@@ -112,12 +109,11 @@ export function publicationKey(
 }
 
 /** The body as its readers splice it into messages: its fields stand in this order (contract/live-messages.ts). */
-function encodeBody({ event, data, by }: Draft, timeUs: number | null): Uint8Array {
-  const time = timeUs === null ? '' : `"timeUs":${timeUs},`;
+function encodeBody({ event, data, by }: Draft): Uint8Array {
   const author = by === null ? '' : `,"by":${JSON.stringify(by.slice(0, 200))}`;
   // What JSON has no word for at the top, such as undefined, is null there, as it is within arrays.
   const text = (JSON.stringify(data) as string | undefined) ?? 'null';
-  const payload = Buffer.from(`{${time}"event":${JSON.stringify(event)},"data":${text}${author}}`);
+  const payload = Buffer.from(`{"event":${JSON.stringify(event)},"data":${text}${author}}`);
   if (payload.length > publicationLimits.payloadBytes)
     throw new AppError(
       'message-too-large',

@@ -82,7 +82,7 @@ export function createChannels(options: ChannelsOptions): Channels {
       throw new AppError('not-found', `channel ${definition.name} is not one of this server`);
     return checks;
   };
-  const publishing = createChannelPublishing({ bus, brokers, clock, counters });
+  const publishing = createChannelPublishing({ bus, brokers, counters });
   const calls = createBoundedCalls({ clock, limits, counters, onFailure });
   const publishAs = createServerPublishing({ registry, publishing, checksOf });
   const services: ChannelServices = { ...options.services, publish: publishAs };
