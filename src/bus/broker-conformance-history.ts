@@ -153,7 +153,9 @@ export function testKeys(start: Start): void {
     expect(new Set(published.map(({ position }) => position.offset))).toEqual(new Set([1]));
     expect((await broker.listener.history('race', { newest: true, limit: 9 })).newest).toBe(1);
   });
+}
 
+export function testForgetting(start: Start): void {
   test('a key is forgotten when its time is over', async () => {
     const broker = await start(1);
     await broker.publisher.publish(request('forget', 'a', { key: 'a' }));

@@ -18,10 +18,17 @@ import {
   type CreateBroker,
   type Start,
 } from '#bus/broker-conformance-ends.ts';
-import { testBounds, testHistory, testKeys } from '#bus/broker-conformance-history.ts';
+import { testBounds, testForgetting, testHistory, testKeys } from '#bus/broker-conformance-history.ts';
+
+export interface Keeping {
+  /** Neither histories nor keys end: bounds of publishers do not count. */
+  readonly isForever?: boolean;
+  readonly largestPayloadBytes?: number;
+}
 
 /** Registers the tests. */
-export function testBrokerConformance(create: CreateBroker): void {
+export function testBrokerConformance(create: CreateBroker, keeping: Keeping = {}): void {
+  const { isForever = false, largestPayloadBytes = 512 * 1024 } = keeping;
   let open: BrokerUnderTest[] = [];
   afterEach(async () => {
     for (const { publisher, listener } of open) {
@@ -35,15 +42,18 @@ export function testBrokerConformance(create: CreateBroker): void {
     open.push(broker);
     return broker;
   };
-  testOffsets(start);
+  testOffsets(start, largestPayloadBytes);
   testHistory(start);
-  testBounds(start);
   testKeys(start);
+  if (!isForever) {
+    testBounds(start);
+    testForgetting(start);
+  }
   testBrokerListening(start);
   testClosing(start);
 }
 
-function testOffsets(start: Start): void {
+function testOffsets(start: Start, largestPayloadBytes: number): void {
   test('publications have the offsets 1, 2, 3 in one epoch, and listeners get them in that order', async () => {
     const broker = await start();
     const heard = await hear(broker, 'o/room');
@@ -116,7 +126,7 @@ function testOffsets(start: Start): void {
     const broker = await start();
     const heard = await hear(broker, 'binary');
     const all = Uint8Array.from({ length: 256 }, (_, i) => i);
-    const large = new Uint8Array(512 * 1024).fill(0xa5);
+    const large = new Uint8Array(largestPayloadBytes).fill(0xa5);
     for (const payload of [new Uint8Array(0), all, large])
       await broker.publisher.publish(request('binary', '', { payload }));
     await heardCount(heard, 3);

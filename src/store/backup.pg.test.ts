@@ -11,6 +11,7 @@ import { ensurePartitions } from '#store/partitions.ts';
 import { createBackupWriter } from '#store/backup-format.ts';
 import { knownMigrations, migrateWithin } from '#store/migrate.ts';
 import { openPools } from '#store/pools.ts';
+import { createChannelLog } from '#store/channel-log.ts';
 import { writeBackup, type BackupReport } from '#store/backup.ts';
 import { restoreBackup, verifyBackup, type RestoreReport } from '#store/restore.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
@@ -59,6 +60,10 @@ async function fill(ownerUrl: string): Promise<void> {
         epoch: 'ffffffffffffffff',
       });
       expect(opened.ok).toBe(true);
+      await createChannelLog(pools.app).append(`${tenant.orgId}/session/${definition.session}/chat`, [
+        { payload: randomBytes(100), key: null },
+        { payload: Buffer.from('☃'), key: 'key' },
+      ]);
       for (let i = 0; i < 20; i++)
         await writer.query(addChunk, [
           tenant.orgId,
@@ -111,6 +116,7 @@ test('every row of every table and organisation comes back, under a new incarnat
   const [source, target] = [await database(), await database()];
   await fill(source.ownerUrl);
   const before = await digestTables(source.ownerUrl);
+  const channels = await channelsOf(source.ownerUrl);
   const { file, report } = await backUp(source.ownerUrl);
   expect(before['chunk']!.rows).toBe(80);
   expect(report.fileBytes).toBe(file.length);
@@ -125,10 +131,40 @@ test('every row of every table and organisation comes back, under a new incarnat
   expect(await digestTables(target.ownerUrl)).toEqual(before);
   expect(restored.incarnation).not.toBe(await incarnationOf(source.ownerUrl));
   expect(await incarnationOf(target.ownerUrl)).toBe(restored.incarnation);
-  // The application finds its roles, policies and partitions as migrations made them.
-  await (await openPools(target.ownerUrl)).close();
   expect((await backUp(target.ownerUrl)).report.summary).toEqual(report.summary);
+  // The application finds its roles, policies and partitions as migrations made them.
+  const pools = await openPools(target.ownerUrl);
+  const restoredChannels = await channelsOf(target.ownerUrl);
+  expect(restoredChannels.map(({ name, newest }) => ({ name, newest }))).toEqual(
+    channels.map(({ name, newest }) => ({ name, newest })),
+  );
+  for (const [i, { org_id: orgId, name, epoch }] of restoredChannels.entries()) {
+    // The offsets go on, and nobody takes them for those that came after the back-up.
+    expect(epoch).not.toBe(channels[i]!.epoch);
+    const [appended] = await createChannelLog(pools.app).append(`${orgId}/${name}`, [
+      { payload: Buffer.from('later'), key: null },
+    ]);
+    expect(appended!.position).toEqual({ epoch, offset: 3 });
+  }
+  await pools.close();
 });
+
+interface ChannelRow {
+  readonly org_id: string;
+  readonly name: string;
+  readonly newest: string;
+  readonly epoch: string;
+}
+
+async function channelsOf(ownerUrl: string): Promise<ChannelRow[]> {
+  const { rows } = await (
+    await connect(ownerUrl)
+  ).query<ChannelRow>(
+    'select org_id, name, newest, kymo.channel_epoch(org_id, name) as epoch from kymo.channel order by org_id, name',
+  );
+  expect(rows).toHaveLength(4);
+  return rows;
+}
 
 /** Why `work` failed, and whether the target is as it was. */
 async function refusal(

@@ -152,7 +152,7 @@ test('nobody reads or writes the channels of another organisation', async () => 
   expect(await textsOf(at('mine'))).toEqual([[1, 'secret']]);
 });
 
-test('what is too large or says nothing is refused by the table as well', async () => {
+test('what is too large is refused by the table as well', async () => {
   const append = (payload: Buffer): Promise<unknown> =>
     runAsOrg(pools.app, tenant.orgId, {
       mode: 'change',
@@ -162,7 +162,6 @@ test('what is too large or says nothing is refused by the table as well', async 
     });
   await append(Buffer.alloc(publicationLimits.payloadBytes));
   await expect(append(Buffer.alloc(publicationLimits.payloadBytes + 1))).rejects.toThrow('check');
-  await expect(append(Buffer.alloc(0))).rejects.toThrow('check');
 });
 
 test('a new incarnation is a new epoch, and the offsets go on', async () => {

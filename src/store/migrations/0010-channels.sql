@@ -23,7 +23,7 @@ create table kymo.channel_message (
   -- Who publishes again under the same key gets the first one's offset.
   key text check (length(key) between 1 and 64),
   -- UTF-8 JSON; the limit is that of protocol/publication.ts.
-  payload bytea not null check (length(payload) between 1 and 16384),
+  payload bytea not null check (length(payload) <= 16384),
   primary key (channel_id, channel_offset)
 );
 create unique index channel_message_by_key on kymo.channel_message (channel_id, key) where key is not null;
