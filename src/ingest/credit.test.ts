@@ -3,12 +3,13 @@ import { expect, test } from 'vitest';
 
 import { createCreditLedger, createCreditPool, createSpotCredit } from '#ingest/credit.ts';
 
-const window = { initialBytes: 100, maxBytes: 1_600 };
+const window = { quietBytes: 20, initialBytes: 100, maxBytes: 1_600 };
 
 /** Sends all that is granted and settles it, as a device with a backlog does. */
 function burst(ledger: ReturnType<typeof createCreditLedger>): void {
   const bytes = ledger.grantedBytes - ledger.receivedBytes;
   expect(ledger.receive(bytes)).toBe(true);
+  ledger.wake();
   ledger.settle(bytes);
 }
 
@@ -46,6 +47,9 @@ test('windows that grew leave a part of the pool to those that come later', () =
   for (let round = 0; round < 20; round++) greedy.forEach(burst);
   expect(pool.reservedBytes).toBeLessThanOrEqual(3_000);
   const late = createCreditLedger(pool, window);
+  expect(late.grantedBytes).toBe(20);
+  late.receive(20);
+  expect(late.wake()).toBe(true);
   expect(late.grantedBytes).toBe(100);
 });
 
@@ -87,13 +91,56 @@ test('a closed account grants nothing more, and returns what it holds as that se
 
 test('a connection that finds the pool empty is served when others give back', () => {
   const pool = createCreditPool(100);
-  const first = createCreditLedger(pool, window);
+  const first = createCreditLedger(pool, { ...window, quietBytes: 100 });
   const second = createCreditLedger(pool, window);
   expect(second.grantedBytes).toBe(0);
   expect(pool.shortages).toBe(1);
   first.close();
   expect(second.topUp()).toBe(true);
-  expect(second.grantedBytes).toBe(100);
+  expect(second.grantedBytes).toBe(20);
+});
+
+test('while credit is scarce a connection begins with a quiet window, and first windows leave some to those', () => {
+  const pool = createCreditPool(800);
+  const busy = Array.from({ length: 20 }, () => createCreditLedger(pool, window));
+  expect(busy.map(({ grantedBytes }) => grantedBytes).slice(4, 6)).toEqual([100, 20]);
+  for (const ledger of busy.slice(5, 8)) ledger.wake();
+  expect(pool.reservedBytes).toBe(800);
+  busy[0]!.close();
+  busy[19]!.wake();
+  expect(busy[19]!.grantedBytes).toBe(20);
+  expect(createCreditLedger(pool, window).grantedBytes).toBe(20);
+});
+
+test('a quiet connection gives back all but a quiet window, and wakes to a first one', () => {
+  const pool = createCreditPool(3_000);
+  const ledger = createCreditLedger(pool, window);
+  for (let i = 0; i < 5; i++) burst(ledger);
+  expect(ledger.hasIdle).toBe(true);
+  const used = ledger.receivedBytes;
+  expect(ledger.reclaim()).toBe(used + 20);
+  expect(ledger.hasIdle).toBe(false);
+  expect([ledger.statedBytes, ledger.grantedBytes]).toEqual([used + 20, used + 1_600]);
+  expect(ledger.topUp()).toBe(false);
+  expect(ledger.reclaimed(used - 1)).toBe(false);
+  expect(ledger.reclaimed(used + 1_601)).toBe(false);
+  expect(ledger.reclaimed(used + 20)).toBe(true);
+  expect(pool.reservedBytes).toBe(20);
+  expect(ledger.topUp()).toBe(false);
+  expect(ledger.receive(21)).toBe(false);
+  expect(ledger.receive(20)).toBe(true);
+  expect(ledger.wake()).toBe(true);
+  expect(ledger.grantedBytes - used).toBe(100);
+});
+
+test('a connection that closes while it is asked gives everything back once', () => {
+  const pool = createCreditPool(150);
+  const ledger = createCreditLedger(pool, window);
+  ledger.reclaim();
+  ledger.close();
+  expect(pool.reservedBytes).toBe(0);
+  ledger.reclaimFailed();
+  expect(ledger.statedBytes).toBe(0);
 });
 
 test('spot credit reserves what comes and nothing ahead, up to its maximum and the pool', () => {
@@ -113,7 +160,18 @@ test('spot credit reserves what comes and nothing ahead, up to its maximum and t
 });
 
 const action = fc.record({
-  kind: fc.constantFrom('open', 'receive', 'settle', 'drop', 'topUp', 'close'),
+  kind: fc.constantFrom(
+    'open',
+    'receive',
+    'settle',
+    'drop',
+    'topUp',
+    'wake',
+    'ask',
+    'answer',
+    'keep',
+    'close',
+  ),
   ledger: fc.nat(7),
   bytes: fc.nat(500),
 });
@@ -136,7 +194,15 @@ test('whatever happens, the pool is never exceeded and everything comes back', (
             const leaving = Math.min(bytes, one.outstanding);
             one.ledger[kind](leaving);
             one.outstanding -= leaving;
-          } else one.ledger[kind]();
+          } else if (kind === 'ask') {
+            if (one.ledger.hasIdle) one.ledger.reclaim();
+          } else if (kind === 'answer') {
+            // Somewhere between what is asked for and everything.
+            const { statedBytes, grantedBytes, receivedBytes } = one.ledger;
+            const least = Math.max(statedBytes, receivedBytes);
+            expect(one.ledger.reclaimed(least + (bytes % (grantedBytes - least + 1)))).toBe(true);
+          } else if (kind === 'keep') one.ledger.reclaimFailed();
+          else one.ledger[kind]();
           expect(pool.reservedBytes).toBeLessThanOrEqual(total);
           const held = ledgers.reduce(
             (sum, { ledger, outstanding }) => sum + outstanding + ledger.grantedBytes - ledger.receivedBytes,

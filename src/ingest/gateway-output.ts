@@ -78,6 +78,8 @@ export interface GatewayCounters {
   controlFloods: number;
   /** Clock observations that came too often to be kept. */
   skippedClocks: number;
+  /** Bytes of credit that quiet devices gave back. */
+  reclaimedBytes: number;
   errors: Record<string, number>;
 }
 
@@ -93,6 +95,7 @@ export function newGatewayCounters(): GatewayCounters {
     discardedFrames: 0,
     controlFloods: 0,
     skippedClocks: 0,
+    reclaimedBytes: 0,
     errors: {},
   };
 }

@@ -14,6 +14,8 @@ import { dataBytes, frameOf, READING_BYTES, streamHandle, wireFrame } from '#tes
 
 const NOW_US = 1_700_000_000_000_000;
 const WINDOW_BYTES = 20_000;
+const QUIET_BYTES = 1_000;
+const QUIET_AFTER_MS = 10_000;
 const device = { deviceId: 'device', orgId: 'org' };
 const greeting = { identity: device, generation: 7, incarnation: '00000000-0000-4000-8000-000000000000' };
 
@@ -47,7 +49,13 @@ function setUp(options: { poolBytes?: number; windowBytes?: number } = {}) {
       live: (_, frame) => void live.push(frame),
       ackSoon: () => void acksAsked++,
     },
-    openLedger: () => createCreditLedger(pool, { initialBytes: windowBytes, maxBytes: 8 * windowBytes }),
+    openLedger: () =>
+      createCreditLedger(pool, {
+        quietBytes: QUIET_BYTES,
+        initialBytes: windowBytes,
+        maxBytes: 8 * windowBytes,
+      }),
+    reclaim: { quietAfterMs: QUIET_AFTER_MS, mayAsk: () => true },
     counters,
     startedMs: 0,
     heartbeatMs: 5_000,
@@ -117,6 +125,7 @@ const everyMessage: DeviceMessage[] = [
   { type: 'probe', id: 1, t0Us: 0 },
   { type: 'clock', deviceUs: 0, offsetUs: 0, roundTripUs: 0 },
   { type: 'commandResult', id: '01900000-0000-7000-8000-000000000001', ok: true },
+  { type: 'reclaimed', id: 1, durable: 0 },
   { type: 'heartbeat' },
 ];
 
@@ -392,8 +401,9 @@ test('an acknowledgement holds the first unsettled number and at most 32 ranges 
 
 test('credit that was free again only later is told by the tick, once', () => {
   const it = setUp({ poolBytes: WINDOW_BYTES }).greet();
-  const other = createCreditLedger(it.pool, { initialBytes: 1, maxBytes: 1 });
-  expect(other.grantedBytes).toBe(0);
+  const other = createCreditLedger(it.pool, { quietBytes: 5e4, initialBytes: 5e4, maxBytes: 5e4 });
+  expect(it.pool.reservedBytes).toBe(WINDOW_BYTES);
+  expect(other.grantedBytes).toBeLessThan(WINDOW_BYTES / 2);
   const buffer = it.open(1);
   it.data([wireFrame(1, 0, 500)]);
   buffer.take(500);
@@ -403,6 +413,91 @@ test('credit that was free again only later is told by the tick, once', () => {
   const credits = it.sent.filter((message) => message.type === 'credit').length;
   it.tick(2_000);
   expect(it.sent.filter((message) => message.type === 'credit')).toHaveLength(credits);
+});
+
+/** A device that holds its first window in a pool of which more than half is reserved. */
+function quietSession() {
+  const it = setUp({ poolBytes: 1.5 * WINDOW_BYTES }).greet();
+  it.open(1);
+  return it;
+}
+
+function questions(it: ReturnType<typeof setUp>) {
+  return it.sent.filter((message) => message.type === 'reclaim');
+}
+
+test('a device that sends nothing while credit is scarce is asked once for what it does not use', () => {
+  const it = quietSession();
+  it.tick(QUIET_AFTER_MS - 1);
+  expect(questions(it)).toEqual([]);
+  it.tick(QUIET_AFTER_MS);
+  it.tick(QUIET_AFTER_MS + 1_000);
+  expect(questions(it)).toEqual([{ type: 'reclaim', id: 1, durable: QUIET_BYTES }]);
+  expect(it.pool.reservedBytes).toBe(WINDOW_BYTES);
+  it.say({ type: 'reclaimed', id: 1, durable: QUIET_BYTES });
+  expect(it.pool.reservedBytes).toBe(QUIET_BYTES);
+  expect(it.counters.reclaimedBytes).toBe(WINDOW_BYTES - QUIET_BYTES);
+  it.tick(QUIET_AFTER_MS + 2_000);
+  expect(it.sent.some(({ type }) => type === 'credit')).toBe(false);
+});
+
+test('nobody is asked while there is credit enough', () => {
+  const it = setUp().greet();
+  it.tick(QUIET_AFTER_MS);
+  expect(questions(it)).toEqual([]);
+});
+
+test.each([true, false])('a quiet device that sends gets its window at once, live-only %s', (liveOnly) => {
+  const it = quietSession();
+  it.tick(QUIET_AFTER_MS);
+  it.say({ type: 'reclaimed', id: 1, durable: QUIET_BYTES });
+  it.data([wireFrame(1, 0, 1)], { liveOnly });
+  const credit = it.sent.findLast(({ type }) => type === 'credit');
+  expect(credit).toMatchObject({ credit: { durable: WINDOW_BYTES } });
+  expect(it.pool.reservedBytes).toBe(WINDOW_BYTES);
+});
+
+test('what was on its way when a device was asked is taken, and nothing more is stated until it answers', () => {
+  const it = quietSession();
+  it.tick(QUIET_AFTER_MS);
+  it.data([wireFrame(1, 0, 500)]);
+  const used = frameBytes(wireFrame(1, 0, 500));
+  expect(used).toBeGreaterThan(QUIET_BYTES);
+  it.session.sendAck();
+  it.tick(QUIET_AFTER_MS + 1_000);
+  expect(it.sent.filter(({ type }) => type === 'credit' || type === 'ack')).toEqual([]);
+  it.say({ type: 'reclaimed', id: 1, durable: used });
+  // It is quiet no longer.
+  expect(it.last()).toMatchObject({ type: 'credit', credit: { durable: WINDOW_BYTES } });
+  expect(it.closed).toBe(undefined);
+});
+
+test('an answer that cannot be is refused, and one that nobody waits for ignored', () => {
+  const it = quietSession();
+  it.say({ type: 'reclaimed', id: 1, durable: 0 });
+  it.tick(QUIET_AFTER_MS);
+  it.say({ type: 'reclaimed', id: 2, durable: 0 });
+  expect(it.codes()).toEqual([]);
+  it.say({ type: 'reclaimed', id: 1, durable: WINDOW_BYTES + 1 });
+  expect(it.last()).toMatchObject({ code: 'invalid-field', field: '/durable' });
+  expect(it.pool.reservedBytes).toBe(WINDOW_BYTES);
+});
+
+test('a device that does not answer keeps its credit and is not asked again', () => {
+  const it = quietSession();
+  it.tick(QUIET_AFTER_MS);
+  for (let i = 1; i < 20; i++) {
+    it.say({ type: 'heartbeat' }, QUIET_AFTER_MS + i * 1_000);
+    it.tick(QUIET_AFTER_MS + i * 1_000);
+  }
+  expect(questions(it)).toHaveLength(1);
+  expect(it.sent.findLast(({ type }) => type === 'credit')).toMatchObject({
+    credit: { durable: WINDOW_BYTES },
+  });
+  it.say({ type: 'reclaimed', id: 1, durable: QUIET_BYTES });
+  expect(it.pool.reservedBytes).toBe(WINDOW_BYTES);
+  it.data([wireFrame(1, 0, 400)]);
+  expect(it.closed).toBe(undefined);
 });
 
 test('several dropped frames of one turn make one rewind, from the oldest', () => {

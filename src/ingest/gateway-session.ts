@@ -15,6 +15,7 @@ import { limits } from '#protocol/limits.ts';
 import type { DeviceMessage, ServerMessage } from '#protocol/messages.ts';
 import { PROTOCOL_VERSION } from '#protocol/version.ts';
 import type { CreditLedger } from '#ingest/credit.ts';
+import { createCreditReclaim, type CreditReclaim, type ReclaimOptions } from '#ingest/credit-reclaim.ts';
 import type { GatewayCounters, GatewayOutput, Greeting, Open, OpenAnswer } from '#ingest/gateway-output.ts';
 import { checkFrame, stampFrame, type Mark } from '#ingest/received-frame.ts';
 import { createOpenStreams, type OpenStream } from '#ingest/open-streams.ts';
@@ -62,6 +63,8 @@ export interface SessionOptions {
   readonly output: GatewayOutput;
   /** Called once the device is known: a stranger holds no credit. */
   readonly openLedger: () => CreditLedger;
+  /** When a device that sends nothing is asked to give credit back. */
+  readonly reclaim: Pick<ReclaimOptions, 'quietAfterMs' | 'mayAsk'>;
   readonly counters: GatewayCounters;
   readonly startedMs: number;
   readonly heartbeatMs: number;
@@ -84,6 +87,7 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
   let phase: 'hello' | 'authenticating' | 'ready' | 'closed' = 'hello';
   let identity: DeviceIdentity | null = null;
   let ledger: CreditLedger | null = null;
+  let reclaim: CreditReclaim | null = null;
   let lastHeardMs = options.startedMs;
   let lastSentMs = options.startedMs;
   let liveReceivedBytes = 0;
@@ -135,9 +139,14 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
   }
 
   function credit(): { durable: number; live: number } {
-    toldDurable = ledger?.grantedBytes ?? 0;
+    toldDurable = ledger?.statedBytes ?? 0;
     toldLive = liveGrantedBytes;
     return { durable: toldDurable, live: toldLive };
+  }
+
+  function tellCredit(): void {
+    if (ledger!.statedBytes !== toldDurable || liveGrantedBytes !== toldLive)
+      send({ type: 'credit', credit: credit() });
   }
 
   function control(message: Result<DeviceMessage, WireError>, nowUs: number, atMs: number): void {
@@ -189,6 +198,10 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
       case 'commandResult':
         output.commandResult(message);
         return;
+      case 'reclaimed':
+        if (reclaim!.answered(message)) tellCredit();
+        else refuse({ code: 'invalid-field', message: 'sent less, granted more', field: '/durable' });
+        return;
       case 'heartbeat':
       case 'bye':
         return;
@@ -230,7 +243,7 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
     if (phase === 'closed') return;
     nowMs = atMs;
     lastHeardMs = atMs;
-    if (ledger === null) {
+    if (ledger === null || reclaim === null) {
       refuse({ code: 'hello-required', message: 'wait for welcome before sending data' });
       return;
     }
@@ -241,6 +254,7 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
       refuse(decoded.error);
       return;
     }
+    if (reclaim.heard(atMs)) tellCredit();
     const { frames, liveOnly, historical, sentUs } = decoded.value;
     const mark = { liveOnly, historical, sentUs, nowUs };
     for (let i = 0; i < frames.length; i++) {
@@ -308,6 +322,8 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
     }
     identity = greeting.identity;
     ledger = options.openLedger();
+    const answerMs = options.heartbeatMs * 3;
+    reclaim = createCreditReclaim({ ...options.reclaim, ledger, counters, startedMs: nowMs, answerMs });
     phase = 'ready';
     send({
       type: 'welcome',
@@ -323,7 +339,7 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
   function tick(atMs: number): void {
     nowMs = atMs;
     if (phase === 'closed') return;
-    if (ledger === null) {
+    if (ledger === null || reclaim === null) {
       if (atMs - options.startedMs >= limits.helloMs) close('helloTimeout');
       return;
     }
@@ -335,9 +351,13 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
     ledger.topUp();
     if (liveGrantedBytes - liveReceivedBytes < sessionLimits.liveWindowBytes / 2)
       liveGrantedBytes = liveReceivedBytes + sessionLimits.liveWindowBytes;
-    if (ledger.grantedBytes !== toldDurable || liveGrantedBytes !== toldLive)
-      send({ type: 'credit', credit: credit() });
-    else if (atMs - lastSentMs >= options.heartbeatMs) send({ type: 'heartbeat' });
+    const question = reclaim.tick(atMs);
+    if (question !== null) {
+      send(question);
+      toldDurable = question.durable;
+    }
+    tellCredit();
+    if (atMs - lastSentMs >= options.heartbeatMs) send({ type: 'heartbeat' });
   }
 
   function disconnected(): void {

@@ -26,6 +26,7 @@ import {
   type StreamDefinition,
 } from '#protocol/messages.ts';
 import { createCreditLedger, createCreditPool, createSpotCredit, type SpotCredit } from '#ingest/credit.ts';
+import { createReclaimAllowance } from '#ingest/credit-reclaim.ts';
 import {
   newGatewayCounters,
   type DeviceConnection,
@@ -75,9 +76,12 @@ export interface IngestBackend {
 export interface GatewayConfig {
   /** Received and not settled, over all connections. */
   readonly creditPoolBytes: number;
-  /** A connection's window when it opens, and the most it may grow to. */
+  /** A connection's window while it sends nothing and credit is scarce, when it opens, and the most it may grow to. */
+  readonly windowQuietBytes: number;
   readonly windowInitialBytes: number;
   readonly windowMaxBytes: number;
+  /** A connection that sent no readings for so long is quiet. */
+  readonly quietAfterMs: number;
   readonly maxBuffers: number;
   readonly heartbeatMs: number;
   /** Clients come back spread over this time after a drain. */
@@ -87,9 +91,13 @@ export interface GatewayConfig {
 export const defaultGatewayConfig: GatewayConfig = {
   // Five seconds of 500 sessions with seven nine-axis sensors at 200 Hz are 140 MB.
   creditPoolBytes: 256 * 1024 * 1024,
+  // 10,000 of them take 40 MB of the pool, and a device can cut its frames to that.
+  windowQuietBytes: 4 * 1024,
   // A seven-sensor device sends about 55 kB/s: half a second, and a flush takes a quarter.
   windowInitialBytes: 32 * 1024,
   windowMaxBytes: 1024 * 1024,
+  // Who sends once in ten seconds hardly minds the round trip that it takes to get a window again.
+  quietAfterMs: 10_000,
   maxBuffers: 65_536,
   heartbeatMs: limits.heartbeatMs,
   drainSpreadMs: 2_000,
@@ -136,6 +144,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const { backend, store, clock, log, config, endOfTurn = afterThisTurn } = options;
   const pool = createCreditPool(config.creditPoolBytes);
   const counters = newGatewayCounters();
+  const reclaims = createReclaimAllowance();
   const greetings = createGreetings((identity) => backend.greet(identity));
   /** Heartbeats must not wait longer than half of their time. */
   const tickMs = Math.min(1_000, config.heartbeatMs / 2);
@@ -209,9 +218,11 @@ export function createGateway(options: GatewayOptions): Gateway {
       output,
       openLedger: () =>
         createCreditLedger(pool, {
+          quietBytes: config.windowQuietBytes,
           initialBytes: config.windowInitialBytes,
           maxBytes: config.windowMaxBytes,
         }),
+      reclaim: { quietAfterMs: config.quietAfterMs, mayAsk: (nowMs) => reclaims.take(nowMs) },
       counters,
       startedMs: clock.monotonicMs(),
       heartbeatMs: config.heartbeatMs,

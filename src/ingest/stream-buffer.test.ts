@@ -30,7 +30,7 @@ function setUp() {
   listen(buffer);
   const pool = createCreditPool(64 * 1024 * 1024);
   const payer = (windowBytes = 16 * 1024 * 1024) =>
-    createCreditLedger(pool, { initialBytes: windowBytes, maxBytes: windowBytes });
+    createCreditLedger(pool, { quietBytes: windowBytes, initialBytes: windowBytes, maxBytes: windowBytes });
   return { handle, counters, heard, buffer, pool, payer };
 }
 

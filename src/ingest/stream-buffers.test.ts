@@ -28,7 +28,11 @@ function setUp(maxBuffers = 10) {
     maxBuffers,
     committed: () => undefined,
   });
-  const ledger = createCreditLedger(createCreditPool(1e6), { initialBytes: 1e5, maxBytes: 1e5 });
+  const ledger = createCreditLedger(createCreditPool(1e6), {
+    quietBytes: 1e5,
+    initialBytes: 1e5,
+    maxBytes: 1e5,
+  });
   return {
     clock,
     buffers,

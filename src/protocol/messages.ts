@@ -131,6 +131,15 @@ const deviceMessages = {
     },
     strict,
   ),
+  /** The answer to `reclaim`: of the durable credit this device uses no more than `durable` until more is granted. */
+  reclaimed: Type.Object(
+    {
+      type: Type.Literal('reclaimed'),
+      id: Type.Integer({ minimum: 0, maximum: 0xffffffff }),
+      durable: Bytes,
+    },
+    strict,
+  ),
   heartbeat: Type.Object({ type: Type.Literal('heartbeat') }, strict),
   bye: Type.Object({ type: Type.Literal('bye') }, strict),
 } as const;
@@ -208,6 +217,11 @@ const serverMessages = {
    */
   closed: Type.Object({ type: Type.Literal('closed'), ref: Ref }, strict),
   credit: Type.Object({ type: Type.Literal('credit'), credit: Credit }, strict),
+  /** Others need the credit that this quiet device holds: it may keep `durable`, or what it has used, and says so. */
+  reclaim: Type.Object(
+    { type: Type.Literal('reclaim'), id: Type.Integer({ minimum: 0, maximum: 0xffffffff }), durable: Bytes },
+    strict,
+  ),
   /** Send again from here: the server had to drop readings that it had received but not committed. */
   rewind: Type.Object({ type: Type.Literal('rewind'), ref: Ref, fromSeq: Seq }, strict),
   probe: Type.Object(

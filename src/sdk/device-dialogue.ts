@@ -18,7 +18,7 @@ import {
   type Channel,
 } from '#sdk/device-channel.ts';
 import { changeEpoch, EPOCH_INTERVAL_MS, hasDiverged, syncRuns } from '#sdk/device-epoch.ts';
-import { grant, newSender, type Run } from '#sdk/device-sender.ts';
+import { giveBack, grant, newSender, type Run } from '#sdk/device-sender.ts';
 import { flushWithin, send, type Connection, type MachineState } from '#sdk/device-state.ts';
 import { isSettled, storeLimits } from '#sdk/device-store.ts';
 
@@ -49,6 +49,10 @@ export function handleMessage(state: MachineState, connection: Connection, messa
       connection.progressMs = nowMs(state);
       grant(connection.sender, message.credit);
       return flushWithin(state, state.timing.flushMs);
+    case 'reclaim': {
+      const { id, durable } = message;
+      return send(state, { type: 'reclaimed', id, durable: giveBack(connection.sender, durable) });
+    }
     case 'rewind':
       return rewound(state, connection, message);
     case 'probe':

@@ -143,6 +143,25 @@ test('a frame that is larger than the window is stored in parts', () => {
   expect(messages.length).toBeGreaterThan(4);
 });
 
+test('a device that is asked gives back the credit that it does not use, and sends within the rest', () => {
+  const b = online({ durableWindow: 20_000 });
+  b.push(5);
+  b.clock.advance(60);
+  b.server!.send({ type: 'reclaim', id: 1, durable: 32 + 5 * 8 + 300 });
+  b.clock.advance(1);
+  const { durable } = b.server!.messages.find((message) => message.type === 'reclaimed')!;
+  expect(durable).toBe(32 + 5 * 8 + 300);
+  expect(b.machine.status().durableCreditLeft).toBe(300);
+  // What does not fit is shown at once, and stored in parts.
+  b.push(100);
+  b.clock.advance(60);
+  const kinds = b.server!.received.map(({ liveOnly, historical }) => ({ liveOnly, historical }));
+  expect(kinds).toContainEqual({ liveOnly: true, historical: false });
+  expect(kinds).toContainEqual({ liveOnly: false, historical: true });
+  b.server!.setDurable(true);
+  expectAllStored(b);
+});
+
 test('replay goes on beside new readings when the window shrinks', () => {
   const b = createBench({ durableWindow: 20_000 });
   b.machine.define(foot);

@@ -209,10 +209,9 @@ export function modelConnection(options: ModelOptions): ModelConnection {
 }
 
 function credit(state: ModelState): { durable: number; live: number } {
-  const { liveWindow = 65_536 } = state.options;
   if (state.isGranting)
     state.granted.durable = Math.max(state.granted.durable, state.used.durable + state.windowBytes);
-  state.granted.live = state.used.live + liveWindow;
+  state.granted.live = state.used.live + (state.options.liveWindow ?? 65_536);
   return { ...state.granted };
 }
 
@@ -239,10 +238,11 @@ function take(state: ModelState, message: DeviceMessage): void {
       return declared(streamOf(state, message.ref), message);
     case 'close':
       if (state.discarded.delete(message.ref)) return send({ type: 'closed', ref: message.ref });
-      streamOf(state, message.ref).close = message;
-      return;
+      return void (streamOf(state, message.ref).close = message);
     case 'probe':
       return send({ ...message, t1Us: serverUs, t2Us: serverUs });
+    case 'reclaimed':
+      return void (state.granted.durable = Math.min(state.granted.durable, message.durable));
     case 'clock':
     case 'commandResult':
     case 'heartbeat':

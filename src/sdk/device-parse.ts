@@ -66,6 +66,7 @@ const checks: { readonly [T in ServerMessage['type']]: Check } = {
   ack: object({ streams, credit }),
   closed: object({ ref }),
   credit: object({ credit }),
+  reclaim: object({ id: uint32, durable: seq }),
   rewind: object({ ref, fromSeq: seq }),
   probe: object({ id: uint32, t0Us: timeUs, t1Us: timeUs, t2Us: timeUs }),
   command: object({ id: uuid, name: text(limits.nameCharacters), argument: optional(text(4096)) }),

@@ -73,12 +73,20 @@ export function newSender(): Sender {
   };
 }
 
-/** Credit is cumulative, so an older statement that arrives late changes nothing. */
+/** Credit is cumulative, so a statement that repeats an older one changes nothing. */
 export function grant(sender: Sender, credit: Readonly<Account>): void {
   sender.granted.durable = Math.max(sender.granted.durable, credit.durable);
   sender.granted.live = Math.max(sender.granted.live, credit.live);
   // Windows also shrink; a tenth a grant forgets a larger one within seconds.
   sender.windowBytes = Math.max(sender.windowBytes * 0.9, durableLeft(sender));
+}
+
+/** Gives back what lies above `durable` and is not used, and says what is left. Any reading still fits, in a frame of its own. */
+export function giveBack(sender: Sender, durable: number): number {
+  const { granted, used } = sender;
+  granted.durable = Math.min(granted.durable, Math.max(used.durable, durable));
+  sender.windowBytes = durableLeft(sender);
+  return granted.durable;
 }
 
 /** Bytes of durable credit that are not used. */

@@ -395,6 +395,9 @@ function limitsOf(random: Random, plan: Profile, devices: number): Limits {
       // A pool that has no first window for every device is a wrong configuration: whoever comes last waits for ever.
       ...(isSmall()
         ? {
+            // Room for a reading of any stream.
+            windowQuietBytes: Math.max(256, windowInitialBytes >> 2),
+            quietAfterMs: 500 + (windowInitialBytes % 1500),
             windowInitialBytes,
             windowMaxBytes: windowInitialBytes + integerBelow(random, 16_384),
             creditPoolBytes: windowInitialBytes * 3 * devices + integerBelow(random, 16_384),

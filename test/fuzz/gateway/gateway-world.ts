@@ -37,6 +37,7 @@ const messageTypes = [
   'probe',
   'clock',
   'commandResult',
+  'reclaimed',
   'heartbeat',
   'bye',
 ];
@@ -227,6 +228,7 @@ function say(world: World, line: Line, text: string): void {
   const said = understood(text);
   if (said.type === 'hello' && phase === 'new') line.phase = 'greeting';
   line.stepErrors = [];
+  if (said.type === 'reclaimed') line.answers(text);
   line.connection.text(text);
   if (said.open !== null && line.stepErrors.length === 0) line.asked.set(said.open.ref, said.open.key);
   world.notes.reached(isOpen ? `text ${said.type} ${phase} ${outcome(line)}` : 'text closed');

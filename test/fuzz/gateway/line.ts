@@ -34,17 +34,31 @@ export interface Line {
   readonly asked: Map<number, string>;
   /** Credit as told, and used by what was sent. */
   readonly told: { durable: number; live: number };
+  /** What was asked back and not answered; the line gave it back when it heard that. */
+  question: { readonly id: number; readonly durable: number } | null;
   readonly used: { durable: number; live: number };
   /** Errors heard, in all and in this step. */
   errors: number;
   stepErrors: string[];
+  /** Notes an answer to `reclaim` before it is said: what it states holds, if it can be meant. */
+  answers(text: string): void;
 }
 
 export function createLine(epochs: ReadonlyMap<string, EpochModel>, notes: Notes): Line {
   function credited(credit: Credit): void {
-    hold(credit.durable >= line.told.durable && credit.live >= line.told.live, 'a grant never shrinks');
-    line.told.durable = credit.durable;
+    hold(credit.live >= line.told.live, 'a grant never shrinks');
     line.told.live = credit.live;
+    // While it waits the server states what it asked for; anything else says that it waits no longer.
+    if (credit.durable === line.question?.durable) return;
+    line.question = null;
+    hold(credit.durable >= line.told.durable, 'a grant shrinks only when it is given back');
+    line.told.durable = credit.durable;
+  }
+
+  function asked(id: number, durable: number): void {
+    hold(durable < line.told.durable, 'what is asked back was granted');
+    line.question = { id, durable };
+    line.told.durable = Math.max(line.used.durable, durable);
   }
 
   /** Whatever is stated as settled is committed or declared, unless it was erased. */
@@ -87,6 +101,8 @@ export function createLine(epochs: ReadonlyMap<string, EpochModel>, notes: Notes
         return credited(message.credit);
       case 'credit':
         return credited(message.credit);
+      case 'reclaim':
+        return asked(message.id, message.durable);
       case 'closed':
         hold(line.refs.delete(message.ref), 'what is closed was open');
         return;
@@ -147,8 +163,17 @@ export function createLine(epochs: ReadonlyMap<string, EpochModel>, notes: Notes
     asked: new Map(),
     told: { durable: 0, live: 0 },
     used: { durable: 0, live: 0 },
+    question: null,
     errors: 0,
     stepErrors: [],
+    answers(text) {
+      const { id, durable } = JSON.parse(text) as { id?: unknown; durable?: unknown };
+      if (line.question === null || id !== line.question.id || typeof durable !== 'number') return;
+      if (durable < line.used.durable || durable > line.told.durable) return;
+      line.question = null;
+      line.told.durable = durable;
+      notes.reached('credit given back');
+    },
   };
   return line;
 }

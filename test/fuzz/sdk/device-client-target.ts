@@ -141,6 +141,7 @@ function message(chance: Chance): ServerMessage {
   }
   if (draw < 48) return opened(ref, chance);
   if (draw < 56) return { type: 'credit', credit: credit(chance) };
+  if (draw < 59) return { type: 'reclaim', id: chance.below(3), durable: chance.among(grants) };
   if (draw < 62) return { type: 'rewind', ref, fromSeq: seq(chance) };
   if (draw < 72)
     return { type: 'error', code: chance.among(codes), message: hostileString(chance).slice(0, 64), ref };

@@ -260,6 +260,10 @@ function hear({ notes, device }: World, socket: Socket, text: string): void {
     socket.granted.durable = Math.max(socket.granted.durable, message.credit.durable);
     socket.granted.live = Math.max(socket.granted.live, message.credit.live);
   }
+  if (message?.type === 'reclaim' && socket.isWelcomed) {
+    const kept = Math.max(socket.used.durable, message.durable);
+    socket.granted.durable = Math.min(socket.granted.durable, kept);
+  }
   if (message?.type === 'opened') {
     const open = socket.refs.get(message.ref);
     if (open !== undefined && message.discarded !== true) open.isOpen = true;
