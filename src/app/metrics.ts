@@ -42,6 +42,11 @@ export function createMetrics(measured: Measured): Registry {
     'times a connection got less credit than it asked for',
     () => gateway.credit.shortages,
   );
+  counter(
+    'kymo_credit_reclaimed_bytes_total',
+    'credit that devices gave back which sent nothing',
+    () => gateway.session.reclaimedBytes,
+  );
   counter('kymo_received_messages_total', 'messages from devices', () => gateway.session.messages);
   counter(
     'kymo_received_readings_total',

@@ -183,6 +183,7 @@ test('whatever happens, the pool is never exceeded and everything comes back', (
       fc.integer({ min: 0, max: 3_000 }),
       (actions, total) => {
         const pool = createCreditPool(total);
+        let refused = 0;
         const ledgers: { ledger: ReturnType<typeof createCreditLedger>; outstanding: number }[] = [];
         for (const { kind, ledger: index, bytes } of actions) {
           const one = ledgers[index % Math.max(1, ledgers.length)];
@@ -200,7 +201,7 @@ test('whatever happens, the pool is never exceeded and everything comes back', (
             // Somewhere between what is asked for and everything.
             const { statedBytes, grantedBytes, receivedBytes } = one.ledger;
             const least = Math.max(statedBytes, receivedBytes);
-            expect(one.ledger.reclaimed(least + (bytes % (grantedBytes - least + 1)))).toBe(true);
+            if (!one.ledger.reclaimed(least + (bytes % (grantedBytes - least + 1)))) refused++;
           } else if (kind === 'keep') one.ledger.reclaimFailed();
           else one.ledger[kind]();
           expect(pool.reservedBytes).toBeLessThanOrEqual(total);
@@ -210,6 +211,7 @@ test('whatever happens, the pool is never exceeded and everything comes back', (
           );
           expect(pool.reservedBytes).toBe(held);
         }
+        expect(refused).toBe(0);
         for (const { ledger, outstanding } of ledgers) {
           ledger.close();
           ledger.settle(outstanding);

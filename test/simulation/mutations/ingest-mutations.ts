@@ -273,8 +273,25 @@ import { frameBytes } from`,
   {
     name: 'credit-kept-by-the-dead',
     what: 'A connection that goes keeps the credit which it never used.',
-    from: 22,
+    from: 3,
     edits: [{ file: credit, find: 'pool.release(grantedBytes - receivedBytes);', replace: '' }],
+  },
+  {
+    name: 'credit-free-when-asked',
+    what: 'What a device is asked to give back is taken from it before it has answered.',
+    profile: 'credit',
+    from: 210,
+    edits: [
+      {
+        file: credit,
+        find: `      return reclaimedTo;
+`,
+        replace: `      pool.release(grantedBytes - reclaimedTo);
+      grantedBytes = reclaimedTo;
+      return reclaimedTo;
+`,
+      },
+    ],
   },
   {
     name: 'frame-of-another-session',

@@ -51,6 +51,8 @@ export function createBoundsCheck({ world, scenario, verdict }: BoundsOptions): 
       );
     if (credit.totalBytes !== gatewayConfig.creditPoolBytes)
       verdict.fail('bounds', `${name} has a pool of ${credit.totalBytes} bytes`);
+    if (connections === 0 && buffers === 0 && credit.reservedBytes > 0)
+      verdict.fail('bounds', `${name} has granted ${credit.reservedBytes} bytes of credit to nobody`);
     // Openings that are under way when the last place is taken may each make one more.
     if (buffers > gatewayConfig.maxBuffers + limits.streamsPerConnection)
       verdict.fail('bounds', `${name} has ${buffers} stream buffers of ${gatewayConfig.maxBuffers}`);
