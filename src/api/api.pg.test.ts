@@ -488,10 +488,13 @@ test('a ticket stands for its key, once', async () => {
     bodyOf<Ticket>(await call('POST', '/v1/tickets', { key }), 201, Ticket);
   const device = await take(tenantA.deviceKey);
   expect(Date.parse(device.expiresAt)).toBeGreaterThan(Date.now() + 25_000);
-  expect(identity.redeemDeviceTicket(device.ticket)).toEqual(tenantA.device);
-  expect(identity.redeemDeviceTicket(device.ticket)).toBeNull();
+  expect(await identity.redeemDeviceTicket(device.ticket)).toEqual(tenantA.device);
+  expect(await identity.redeemDeviceTicket(device.ticket)).toBeNull();
   const live = await take(tenantB.readKey);
-  expect(identity.redeemLiveTicket(live.ticket)).toMatchObject({ orgId: tenantB.orgId, kind: 'access' });
+  expect(await identity.redeemLiveTicket(live.ticket)).toMatchObject({
+    orgId: tenantB.orgId,
+    kind: 'access',
+  });
 });
 
 test('the demo signs in a browser beside the server, and nobody else', async () => {
@@ -625,7 +628,7 @@ test('a server key vouches for users and reads no recordings', async () => {
   const body = { subject: 'anna', channels, seconds: 60 };
   const limited = await call('POST', '/v1/tickets/limited', { key, body });
   expect(limited.statusCode).toBe(201);
-  expect(identity.redeemLiveTicket(limited.json<{ ticket: string }>().ticket)).toMatchObject({
+  expect(await identity.redeemLiveTicket(limited.json<{ ticket: string }>().ticket)).toMatchObject({
     kind: 'token',
     orgId: tenantA.orgId,
     subject: 'user:anna',

@@ -28,7 +28,7 @@ export function addSignInRoutes(api: Api, options: ApiOptions): void {
     },
     handler: async (request, reply) => {
       const { caller } = request;
-      const issued = identity.issueTicket(
+      const issued = await identity.issueTicket(
         caller?.kind === 'device'
           ? { purpose: 'device', identity: caller.identity }
           : { purpose: 'live', identity: principalOf(request) },
@@ -52,7 +52,7 @@ export function addSignInRoutes(api: Api, options: ApiOptions): void {
     },
     handler: async (request, reply) => {
       const { subject, channels, seconds = DEFAULT_LIMITED_SECONDS } = request.body;
-      const issued = identity.issueTicket({
+      const issued = await identity.issueTicket({
         purpose: 'live',
         identity: {
           kind: 'token',

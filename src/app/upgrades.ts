@@ -73,7 +73,7 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
         key !== null
           ? await principals.authenticate(key, address)
           : ticket !== null
-            ? identity.redeemLiveTicket(ticket)
+            ? await identity.redeemLiveTicket(ticket)
             : null;
       if (viewer === null) refuse(socket, 401);
       else viewers.handleUpgrade(request, socket, head, (ws) => hub.attach(ws, viewer));
@@ -87,7 +87,7 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
     address: string;
   }): Promise<DeviceIdentity | null | 'refused'> {
     if (said.key !== null) return (await identity.authenticateDevice(said.key, said.address)) ?? 'refused';
-    if (said.ticket !== null) return identity.redeemDeviceTicket(said.ticket) ?? 'refused';
+    if (said.ticket !== null) return (await identity.redeemDeviceTicket(said.ticket)) ?? 'refused';
     return null;
   }
 

@@ -90,7 +90,7 @@ test('a revoked device is refused at once here, and soon in another process', as
   const { id, key } = await accounts.createDevice(tenantA.orgId, 'to be revoked');
   expect(await identity.authenticateDevice(key)).not.toBeNull();
   expect(await elsewhere.authenticateDevice(key)).not.toBeNull();
-  const { ticket } = identity.issueTicket({
+  const { ticket } = await identity.issueTicket({
     purpose: 'device',
     identity: { deviceId: id, orgId: tenantA.orgId },
   });
@@ -98,7 +98,7 @@ test('a revoked device is refused at once here, and soon in another process', as
   expect(await accounts.revokeDevice(tenantA.orgId, id)).toBe(true);
   identity.forget(id);
   expect(await identity.authenticateDevice(key)).toBeNull();
-  expect(identity.redeemDeviceTicket(ticket)).toBeNull();
+  expect(await identity.redeemDeviceTicket(ticket)).toBeNull();
   expect(await identity.nextGeneration(id)).toBeNull();
   clock.advance(keyringLimits.rememberMs + 1);
   expect(await elsewhere.authenticateDevice(key)).toBeNull();

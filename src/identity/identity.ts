@@ -9,6 +9,7 @@ import type { RolePool, Statement } from '#store/pools.ts';
 import type { AccessIdentity, Scope } from '#identity/access.ts';
 import { createFailedAttempts } from '#identity/failed-attempts.ts';
 import { createKeyring, type IdentityCounters, type Known } from '#identity/keyring.ts';
+import type { TicketShelf } from '#identity/ticket-shelf.ts';
 import { createTickets, type Tickets } from '#identity/tickets.ts';
 
 export interface DeviceGreeting {
@@ -36,10 +37,15 @@ export interface Identity extends Tickets {
   readonly counters: IdentityCounters;
 }
 
-export function createIdentity(options: { authPool: RolePool; clock: Clock }): Identity {
+export function createIdentity(options: {
+  authPool: RolePool;
+  clock: Clock;
+  /** Where tickets lie; by default here, where no other process finds them. */
+  shelf?: TicketShelf;
+}): Identity {
   const { authPool, clock } = options;
   const failed = createFailedAttempts(clock);
-  const tickets = createTickets(clock);
+  const tickets = createTickets(clock, options.shelf);
   const counters: IdentityCounters = { lookups: 0, failures: 0, refused: 0 };
   /** Where the database's log ended when it was last asked for its incarnation. */
   let logPosition: string | null = null;

@@ -171,13 +171,13 @@ test('a device may say its key in hello, and its failure counts for its address'
 
 test('a ticket opens one socket of its kind, once', async () => {
   const it = await start();
-  const { ticket } = it.tickets.issueTicket({ purpose: 'device', identity: device });
+  const { ticket } = await it.tickets.issueTicket({ purpose: 'device', identity: device });
   const one = await open(it, `/v1/device?ticket=${ticket}`);
   one.say(hello);
   await until(() => one.heard.length > 0);
   expect(one.heard[0]).toMatchObject({ type: 'welcome' });
   expect((await open(it, `/v1/device?ticket=${ticket}`)).status).toBe(401);
-  const live = it.tickets.issueTicket({ purpose: 'live', identity: viewer }).ticket;
+  const { ticket: live } = await it.tickets.issueTicket({ purpose: 'live', identity: viewer });
   expect((await open(it, `/v1/device?ticket=${live}`)).status).toBe(401);
   // Used up by the wrong try.
   expect((await open(it, `/v1/live?ticket=${live}`, { protocol: LIVE_SUBPROTOCOL })).status).toBe(401);
