@@ -5,7 +5,9 @@
 
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 
+import type { DurableCounters } from '#bus/durable-broker.ts';
 import type { GatewayStatistics } from '#ingest/gateway-output.ts';
+import type { ChannelCounters } from '#live/channel-counters.ts';
 import type { HubCounters } from '#live/counters.ts';
 import type { IdentityCounters } from '#identity/keyring.ts';
 import type { Pools } from '#store/pools.ts';
@@ -18,6 +20,8 @@ export interface Measured {
   readonly writer: Writer;
   readonly upkeep: UpkeepThread;
   readonly hub: Readonly<HubCounters>;
+  readonly channels: Readonly<ChannelCounters>;
+  readonly durable: DurableCounters;
   readonly pools: Pools;
   readonly identity: IdentityCounters;
   readonly connections: ConnectionLimit['counters'];
@@ -152,6 +156,7 @@ export function createMetrics(measured: Measured): Registry {
   counter('kymo_viewer_errors_total', 'errors sent to viewers', () => hub.errorsByCode, 'code');
   counter('kymo_viewer_closes_total', 'ended viewers', () => hub.closesByReason, 'reason');
 
+  addChannelMetrics({ counter, gauge }, measured);
   counter(
     'kymo_dropped_connections_total',
     'connections that came when there were too many',
@@ -179,12 +184,44 @@ export function createMetrics(measured: Measured): Registry {
   return registry;
 }
 
+function addChannelMetrics({ counter, gauge }: Namers, { channels, durable }: Measured): void {
+  gauge('kymo_channel_calls', 'publishes and requests that are worked on', () => channels.underWay);
+  gauge(
+    'kymo_channel_abandoned_calls',
+    'rules and handlers that were given up and still run',
+    () => channels.abandoned,
+  );
+  counter('kymo_channel_publications_total', 'messages published', () => channels.published);
+  counter(
+    'kymo_channel_duplicates_total',
+    'messages that were published already under their key',
+    () => channels.duplicates,
+  );
+  counter('kymo_channel_requests_total', 'requests put to handlers', () => channels.requests);
+  counter(
+    'kymo_channel_refusals_total',
+    'publishes and requests answered with an error',
+    () => channels.refusedByCode,
+    'code',
+  );
+  counter('kymo_channel_failures_total', 'rules and handlers that broke', () => channels.failures);
+  counter('kymo_durable_appends_total', 'transactions of durable channels', () => durable.appends);
+  counter('kymo_durable_refusals_total', 'durable messages sent away as too many', () => durable.refused);
+  counter(
+    'kymo_durable_holes_total',
+    'announcements of durable messages that did not come',
+    () => durable.holes,
+  );
+}
+
 type Counts = Readonly<Partial<Record<string, number>>>;
 
-function namers(registry: Registry): {
+interface Namers {
   counter(name: string, help: string, read: () => number | Counts, label?: string): void;
   gauge(name: string, help: string, read: () => number): void;
-} {
+}
+
+function namers(registry: Registry): Namers {
   const registers = [registry];
   return {
     counter(name, help, read, label) {

@@ -15,7 +15,6 @@ import { AppError, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
 import { fail, ok, type Result } from '#base/result.ts';
-import { createMemoryBus } from '#bus/memory-bus.ts';
 import type { Principal } from '#contract/principal.ts';
 import { createAccounts, type Accounts } from '#identity/accounts.ts';
 import { createIdentity, type Identity } from '#identity/identity.ts';
@@ -37,6 +36,7 @@ import { connectWriterDatabase } from '#store/postgres-writer.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { createBackend } from '#app/backend.ts';
+import { createChannelEngine, createMemoryCarriers } from '#app/channel-engine.ts';
 import { createClearTextRule } from '#app/clear-text.ts';
 import { createAddressOf } from '#app/client-address.ts';
 import { isLoopbackHost, type Config } from '#app/config.ts';
@@ -91,7 +91,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const upkeep = startUpkeep(options, pools);
   const clocks = createClockRecorder({ app: pools.app, clock, log });
   lifecycle.add('clock observations', () => clocks.flush());
-  const bus = createMemoryBus();
+  const carriers = createMemoryCarriers(clock);
+  const { bus } = carriers;
   const gateway = createGateway({
     backend: createBackend({
       identity,
@@ -111,6 +112,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     },
   });
   const sessions = createSessionQueries(pools.app);
+  const engine = createChannelEngine({ definitions: [], carriers, pools, sessions, clock, log });
+  lifecycle.add('durable channels', () => engine.durable.close());
   const hub = createHub<Principal>({
     bus,
     clock,
@@ -148,6 +151,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       writer,
       upkeep,
       hub: hub.counters,
+      channels: engine.counters,
+      durable: engine.durable.counters,
       pools,
       identity: identity.counters,
       connections: connectionLimit.counters,

@@ -1,0 +1,25 @@
+/** Owns the question whether an organisation has a device that may still connect. One round trip under row-level security. */
+
+import { runAsOrg, type RolePool } from '#store/pools.ts';
+
+export interface DeviceQueries {
+  /** False for what is no id, and for a device that was revoked. */
+  exists(orgId: string, deviceId: string): Promise<boolean>;
+}
+
+const idPattern = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+export function createDeviceQueries(app: RolePool): DeviceQueries {
+  return {
+    async exists(orgId, deviceId) {
+      if (!idPattern.test(deviceId)) return false;
+      const statement = {
+        name: 'device-exists',
+        text: 'select 1 from kymo.device where id = $1 and revoked_at is null',
+        values: [deviceId],
+      };
+      const [result] = await runAsOrg(app, orgId, { statements: [statement], mode: 'snapshot' });
+      return result?.rowCount === 1;
+    },
+  };
+}
