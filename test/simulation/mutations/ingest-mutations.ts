@@ -273,7 +273,7 @@ import { frameBytes } from`,
   {
     name: 'credit-kept-by-the-dead',
     what: 'A connection that goes keeps the credit which it never used.',
-    from: 3,
+    from: 120,
     edits: [{ file: credit, find: 'pool.release(grantedBytes - receivedBytes);', replace: '' }],
   },
   {
