@@ -18,5 +18,17 @@ export {
   type HttpClientOptions,
   type ReadingQuery,
 } from '#sdk/http-client.ts';
-export { connectLive, type LiveClient, type LiveOptions } from '#sdk/live-client.ts';
-export type { LiveState } from '#sdk/live-events.ts';
+export type {
+  ChannelHistory,
+  ChannelMembers,
+  HistoryRange,
+  LiveClient,
+  LiveOptions,
+  Published,
+  PublishOptions,
+  RequestOptions,
+  Subscription,
+} from '#sdk/live-api.ts';
+export { connectLive } from '#sdk/live-client.ts';
+export type { LiveGap, LiveState } from '#sdk/live-events.ts';
+export type { ChannelMessage, PresenceChange, SubscribeOptions } from '#sdk/live-subscribers.ts';

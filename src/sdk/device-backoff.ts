@@ -8,9 +8,12 @@ import type { Random } from '#base/random.ts';
 export interface BackoffOptions {
   readonly baseMs: number;
   readonly capMs: number;
+  /** The span is never smaller, whatever the attempt. */
+  readonly leastMs?: number;
 }
 
-/** Uniform in [0, min(cap, base x 2^attempt)). `attempt` counts from 0 and starts anew after a stable connection. */
+/** Uniform in [0, max(least, min(cap, base x 2^attempt))). `attempt` counts from 0 and starts anew after a stable connection. */
 export function backoffMs(options: BackoffOptions, attempt: number, random: Random): number {
-  return random.next() * Math.min(options.capMs, options.baseMs * 2 ** Math.min(attempt, 30));
+  const { baseMs, capMs, leastMs = 0 } = options;
+  return random.next() * Math.max(leastMs, Math.min(capMs, baseMs * 2 ** Math.min(attempt, 30)));
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 
 import { AppError } from '#base/errors.ts';
 import { seededRandom } from '#base/random.ts';
-import { connectLive, type LiveOptions } from '#sdk/live-client.ts';
+import { connectLive } from '#sdk/live-client.ts';
 
 class FakeSocket extends EventTarget {
   readonly url: string;
@@ -23,7 +23,7 @@ class FakeSocket extends EventTarget {
 }
 
 /** A socket and a clock that do what the test says. */
-function bench(ticket: LiveOptions['ticket']) {
+function bench(ticket: () => Promise<string>) {
   let nowMs = 0;
   const timers = new Set<{ atMs: number; callback: () => void }>();
   const sockets: FakeSocket[] = [];

@@ -1,56 +1,34 @@
 /**
- * Owns the subscriber's socket: it runs the live machine on a real WebSocket and a real timer, in a browser, a worker
- * or Node. One socket and one timer at a time; callbacks run in the order of the messages.
+ * Owns the subscriber's connection: it runs the live machine on real links and a real timer, in a browser, a worker or
+ * Node. One link and one timer at a time; callbacks run in the order of the messages.
  */
 
-import { AppError, messageOf } from '#base/errors.ts';
 import { systemClock, type Clock } from '#base/clock.ts';
-import { systemRandom, type Random } from '#base/random.ts';
-import type { Progress } from '#contract/live-messages.ts';
-import type { LiveMessage } from '#protocol/live-codec.ts';
-import { LIVE_SUBPROTOCOL } from '#protocol/version.ts';
-import type { ClockEstimate } from '#sdk/live-clock.ts';
-import type { LiveEffect, LiveEvent, LiveState } from '#sdk/live-events.ts';
+import { AppError, messageOf } from '#base/errors.ts';
+import { systemRandom } from '#base/random.ts';
+import type { LiveClient, LiveOptions, Subscription } from '#sdk/live-api.ts';
+import type { Answer, AskBody, LiveEffect, LiveEvent } from '#sdk/live-events.ts';
+import { openPlatformSocket, openSocketLink, type Credential, type Link } from '#sdk/live-link.ts';
 import { createLiveMachine, type LiveMachine } from '#sdk/live-machine.ts';
+import { createSubscribers, type SubscribeOptions, type Subscribers } from '#sdk/live-subscribers.ts';
 
-export interface LiveOptions {
-  /** Address of the endpoint, e.g. `wss://kymo.example/v1/live`. */
-  readonly url: string;
-  /** A new single-use ticket for every attempt. An AppError that is not temporary ends the client. */
-  readonly ticket: () => Promise<string>;
-  /** Frames of `message` are views into the received bytes; `skipped` ticks were left out for this viewer. */
-  readonly onReadings?: (channel: string, message: LiveMessage, skipped: number) => void;
-  readonly onCommitted?: (channel: string, streams: readonly Progress[]) => void;
-  readonly onState?: (state: LiveState) => void;
-  /** After every (re)subscription: what was published before is not sent again. */
-  readonly onSubscribed?: (channel: string) => void;
-  /** The channel may not be followed and is given up. */
-  readonly onRefused?: (channel: string, code: string, message: string) => void;
-  readonly onClock?: (estimate: ClockEstimate) => void;
-  /** A message that could not be used; the connection goes on. */
-  readonly onProblem?: (code: string, message: string) => void;
-  readonly clock?: Clock;
-  readonly random?: Random;
-  /** Opens the socket; the platform's WebSocket unless a test brings its own. */
-  readonly openSocket?: (url: string, protocol: string) => WebSocket;
-}
+/** A person waits no longer for a button. */
+const ASK_MS = 10_000;
 
-export interface LiveClient {
-  readonly state: LiveState;
-  /** The server's clock, null before the first probe. */
-  readonly serverClock: ClockEstimate | null;
-  /** Follows a channel until `unsubscribe`, over reconnects. At most 64; refusal is told to `onRefused`. */
-  subscribe(channel: string): void;
-  unsubscribe(channel: string): void;
-  /** Ends for good; later callbacks are not called. */
-  close(): void;
+interface Waiter {
+  resolve(answer: Answer): void;
+  reject(error: AppError): void;
 }
 
 interface Run {
   readonly options: LiveOptions;
   readonly clock: Clock;
   readonly machine: LiveMachine;
-  socket: WebSocket | null;
+  readonly subscribers: Subscribers;
+  /** What was asked, by its number: bounded by MAX_ASKS of live-asks.ts. */
+  readonly waiters: Map<number, Waiter>;
+  nextRef: number;
+  link: Link | null;
   cancelTimer: () => void;
   timerAtMs: number;
 }
@@ -60,22 +38,119 @@ export function connectLive(options: LiveOptions): LiveClient {
   const run: Run = {
     options,
     clock: options.clock ?? systemClock,
-    machine: createLiveMachine(options.random ?? systemRandom),
-    socket: null,
+    machine: createLiveMachine({
+      random: options.random ?? systemRandom,
+      transports: options.transports ?? ['websocket'],
+      canRefresh: options.token !== undefined,
+    }),
+    subscribers: createSubscribers(),
+    waiters: new Map(),
+    nextRef: 1,
+    link: null,
     cancelTimer: () => {},
     timerAtMs: Number.POSITIVE_INFINITY,
   };
   handle(run, { type: 'start' });
+  const asking = createAsking(run);
   return {
     get state() {
       return run.machine.state;
     },
+    get counters() {
+      return run.machine.counters;
+    },
     get serverClock() {
       return run.machine.clock.estimate;
     },
-    subscribe: (channel) => handle(run, { type: 'subscribe', channel }),
-    unsubscribe: (channel) => handle(run, { type: 'unsubscribe', channel }),
+    subscribe: (channel, wish = {}) => subscribe(run, asking, { channel, wish }),
+    unsubscribe(channel) {
+      run.subscribers.removeAll(channel);
+      handle(run, { type: 'unsubscribe', channel });
+    },
+    ...asking,
+    refresh: () => handle(run, { type: 'refresh' }),
     close: () => handle(run, { type: 'stop' }),
+  };
+}
+
+type Asking = Pick<LiveClient, 'publish' | 'request' | 'history' | 'members' | 'setState'>;
+
+function createAsking(run: Run): Asking {
+  return {
+    async publish(channel, event, data, { key, timeoutMs } = {}) {
+      const body = { type: 'publish', channel, event, data, ...(key === undefined ? {} : { key }) } as const;
+      const answer = await ask(run, body, { timeoutMs, isRepeatable: key !== undefined });
+      const { position = null, isDuplicate = false } = answer as Extract<Answer, { type: 'published' }>;
+      return { position, isDuplicate };
+    },
+    async request(channel, name, data, { timeoutMs, isRepeatable = false } = {}) {
+      const answer = await ask(run, { type: 'request', channel, name, data }, { timeoutMs, isRepeatable });
+      return (answer as Extract<Answer, { type: 'response' }>).data;
+    },
+    async history(channel, range = {}) {
+      const answer = await ask(run, { type: 'history', channel, ...range }, { isRepeatable: true });
+      const { position, oldest, messages } = answer as Extract<Answer, { type: 'history' }>;
+      return {
+        position,
+        oldest,
+        messages: messages.map(({ by = null, ...rest }) => ({ ...rest, channel, by, skipped: 0 })),
+      };
+    },
+    async members(channel) {
+      const answer = await ask(run, { type: 'members', channel }, { isRepeatable: true });
+      const { count, members } = answer as Extract<Answer, { type: 'members' }>;
+      return { count, members };
+    },
+    async setState(channel, state) {
+      await ask(run, { type: 'state', channel, state }, { isRepeatable: true });
+    },
+  };
+}
+
+function ask(
+  run: Run,
+  body: AskBody,
+  options: { readonly timeoutMs?: number | undefined; readonly isRepeatable: boolean },
+): Promise<Answer> {
+  const { timeoutMs = ASK_MS, isRepeatable } = options;
+  return new Promise((resolve, reject) => {
+    const ref = run.nextRef++;
+    run.waiters.set(ref, { resolve, reject });
+    const deadlineMs = run.clock.monotonicMs() + timeoutMs;
+    handle(run, { type: 'ask', ask: { ref, body, deadlineMs, isRepeatable } });
+  });
+}
+
+function subscribe(
+  run: Run,
+  asking: Asking,
+  { channel, wish }: { readonly channel: string; readonly wish: SubscribeOptions },
+): Subscription {
+  const { position, last, presence, state, token } = wish;
+  // Its own object, so that the same options can be used twice.
+  const subscriber = { ...wish };
+  run.subscribers.add(channel, subscriber);
+  const options = {
+    ...(position === undefined ? {} : { position }),
+    ...(last === undefined ? {} : { last }),
+    ...(presence === undefined ? {} : { presence }),
+    ...(state === undefined ? {} : { state }),
+    ...(token === undefined ? {} : { token }),
+  };
+  handle(run, { type: 'subscribe', channel, options });
+  return {
+    channel,
+    get position() {
+      return run.machine.positionOf(channel);
+    },
+    unsubscribe() {
+      if (run.subscribers.remove(channel, subscriber)) handle(run, { type: 'unsubscribe', channel });
+    },
+    publish: (...args) => asking.publish(channel, ...args),
+    request: (...args) => asking.request(channel, ...args),
+    history: (...args) => asking.history(channel, ...args),
+    members: () => asking.members(channel),
+    setState: (next) => asking.setState(channel, next),
   };
 }
 
@@ -108,42 +183,60 @@ function perform(run: Run, effect: LiveEffect): void {
       void fetchTicket(run, effect.connection);
       return;
     case 'connect':
-      connect(run, effect.connection, effect.ticket);
+      connect(run, effect);
+      return;
+    case 'try':
       return;
     case 'send':
-      if (run.socket?.readyState === 1) run.socket.send(effect.text);
+      run.link?.send(effect.text);
       return;
     case 'disconnect':
-      run.socket?.close(effect.code);
-      run.socket = null;
+      run.link?.close(effect.code);
+      run.link = null;
       return;
     case 'state':
       options.onState?.(effect.state);
       return;
-    case 'subscribed':
-      options.onSubscribed?.(effect.channel);
-      return;
-    case 'readings':
-      options.onReadings?.(effect.channel, effect.message, effect.skipped);
-      return;
-    case 'committed':
-      options.onCommitted?.(effect.channel, effect.streams);
-      return;
     case 'clock':
       options.onClock?.(effect.estimate);
       return;
-    case 'refused':
-      options.onRefused?.(effect.channel, effect.code, effect.message);
-      return;
     case 'problem':
       options.onProblem?.(effect.code, effect.message);
+      return;
+    case 'answered':
+      take(run, effect.ref)?.resolve(effect.answer);
+      return;
+    case 'failed': {
+      const { code, message, temporary } = effect;
+      take(run, effect.ref)?.reject(new AppError(code, message, { temporary }));
+      return;
+    }
+    default:
+      tellAll(options, effect);
+      run.subscribers.tell(effect);
   }
 }
 
+/** The callbacks for every channel. */
+function tellAll(options: LiveOptions, effect: LiveEffect): void {
+  if (effect.type === 'readings') options.onReadings?.(effect.channel, effect.message, effect.skipped);
+  else if (effect.type === 'committed') options.onCommitted?.(effect.channel, effect.streams);
+  else if (effect.type === 'subscribed') options.onSubscribed?.(effect.channel);
+  else if (effect.type === 'gap') options.onReset?.(effect.gap);
+  else if (effect.type === 'refused') options.onRefused?.(effect.channel, effect.code, effect.message);
+}
+
+function take(run: Run, ref: number): Waiter | undefined {
+  const waiter = run.waiters.get(ref);
+  run.waiters.delete(ref);
+  return waiter;
+}
+
 async function fetchTicket(run: Run, connection: number): Promise<void> {
+  const { ticket: fetchTicketText, token } = run.options;
   let ticket: string;
   try {
-    ticket = await run.options.ticket();
+    ticket = token === undefined ? await fetchTicketText!() : await token();
   } catch (thrown) {
     const error = thrown instanceof AppError ? thrown : null;
     const { code = 'unreachable', temporary = true } = error ?? {};
@@ -153,19 +246,18 @@ async function fetchTicket(run: Run, connection: number): Promise<void> {
   handle(run, { type: 'ticket', connection, ticket });
 }
 
-function connect(run: Run, connection: number, ticket: string): void {
-  const { url, openSocket = (address, protocol) => new WebSocket(address, protocol) } = run.options;
-  const socket = openSocket(`${url}?ticket=${encodeURIComponent(ticket)}`, LIVE_SUBPROTOCOL);
-  run.socket = socket;
-  socket.binaryType = 'arraybuffer';
-  socket.addEventListener('message', ({ data }: { data: unknown }) => {
-    if (typeof data === 'string') handle(run, { type: 'text', connection, text: data });
-    else if (data instanceof ArrayBuffer)
-      handle(run, { type: 'binary', connection, bytes: new Uint8Array(data) });
-  });
-  // A failed handshake is followed by close as well (WHATWG WebSockets, "fail the WebSocket connection").
-  socket.addEventListener('close', ({ code, reason }) => {
-    if (run.socket === socket) run.socket = null;
-    handle(run, { type: 'closed', connection, code, reason });
-  });
+function connect(run: Run, { connection, ticket }: Extract<LiveEffect, { type: 'connect' }>): void {
+  const { url, token, openSocket = openPlatformSocket } = run.options;
+  const credential: Credential = { kind: token === undefined ? 'ticket' : 'token', text: ticket };
+  run.link = openSocketLink(
+    { url, credential, openSocket },
+    {
+      text: (text) => handle(run, { type: 'text', connection, text }),
+      binary: (bytes) => handle(run, { type: 'binary', connection, bytes }),
+      closed: (code, reason) => {
+        run.link = null;
+        handle(run, { type: 'closed', connection, code, reason });
+      },
+    },
+  );
 }

@@ -5,13 +5,14 @@ import type { HubMessage } from '#contract/live-messages.ts';
 import { closeCodes } from '#protocol/codes.ts';
 import { encodeLiveFrames, LIVE_HEADER_BYTES, writeLiveHeader } from '#protocol/live-codec.ts';
 import type { LiveEffect, LiveEvent } from '#sdk/live-events.ts';
-import { createLiveMachine, MAX_CHANNELS } from '#sdk/live-machine.ts';
+import { MAX_CHANNELS } from '#sdk/live-channels.ts';
+import { createLiveMachine } from '#sdk/live-machine.ts';
 
 const CHANNEL = 'session/a/readings';
 
 /** A machine with a hand-moved clock, and the effects of the last event. */
 function bench() {
-  const machine = createLiveMachine(seededRandom(7));
+  const machine = createLiveMachine({ random: seededRandom(7) });
   let ms = 1000;
   let connection = 0;
   let effects: LiveEffect[] = [];
@@ -84,14 +85,14 @@ test('start fetches a ticket, the ticket connects, the welcome opens and subscri
   const b = bench();
   b.handle({ type: 'subscribe', channel: CHANNEL });
   expect(b.handle({ type: 'start' })).toEqual([
-    { type: 'state', state: { name: 'connecting' } },
+    { type: 'state', state: { name: 'connecting', transport: 'websocket' } },
     { type: 'fetchTicket', connection: 1 },
   ]);
   expect(b.handle({ type: 'ticket', connection: 1, ticket: 'abc' })).toEqual([
-    { type: 'connect', connection: 1, ticket: 'abc' },
+    { type: 'connect', connection: 1, transport: 'websocket', ticket: 'abc' },
   ]);
   b.hear({ type: 'welcome', serverUs: 0, heartbeatMs: 1000 });
-  expect(b.machine.state).toEqual({ name: 'open' });
+  expect(b.machine.state).toEqual({ name: 'open', transport: 'websocket' });
   expect(b.sent()).toEqual([
     { type: 'subscribe', id: 1, channel: CHANNEL },
     { type: 'probe', id: 1, t0Us: 1_000_000 },

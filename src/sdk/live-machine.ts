@@ -1,33 +1,47 @@
 /**
  * Owns the subscriber's connection as a state machine without I/O: events in, effects out, time and chance given.
- * It keeps the wished channels subscribed over any number of connections, comes back with full jitter (M. Brooker,
- * "Exponential Backoff and Jitter", AWS 2015), finds a dead peer by silence, and probes the server's clock.
- * Events of a connection that is no longer the current one change nothing. At most MAX_CHANNELS channels.
+ * It keeps the wished channels subscribed over any number of connections and transports, comes back with full jitter
+ * (M. Brooker, "Exponential Backoff and Jitter", AWS 2015), finds a dead peer by silence, shows a new token before the old
+ * one ends, and probes the server's clock. Events of a connection that is no longer the current one change nothing.
  */
 
 import type { Random } from '#base/random.ts';
 import type { HubMessage, ViewerMessage } from '#contract/live-messages.ts';
-import { closeCodes, errorCodes, mayReconnect, type ErrorCode } from '#protocol/codes.ts';
+import { closeCodes, mayReconnect } from '#protocol/codes.ts';
 import { decodeLive } from '#protocol/live-codec.ts';
-import { createLiveClock, type LiveClock } from '#sdk/live-clock.ts';
-import type { LiveEffect, LiveEvent, LiveState, LiveTime } from '#sdk/live-events.ts';
+import type { Position } from '#protocol/publication.ts';
+import { backoffMs } from '#sdk/device-backoff.ts';
+import { createAsks, type Asks } from '#sdk/live-asks.ts';
+import { createFollowedChannels, type FollowedChannels } from '#sdk/live-channels.ts';
+import type { LiveClock } from '#sdk/live-clock.ts';
+import type {
+  Ask,
+  LiveCounters,
+  LiveEffect,
+  LiveEvent,
+  LiveMachineOptions,
+  LiveState,
+  LiveTime,
+} from '#sdk/live-events.ts';
 import { parseHubMessage } from '#sdk/live-parse.ts';
+import { createLivePulse, type LivePulse } from '#sdk/live-pulse.ts';
+import { createRefresh, type Refresh } from '#sdk/live-refresh.ts';
+import {
+  allTransports,
+  createTransportChoice,
+  isOfNetwork,
+  type TransportChoice,
+} from '#sdk/live-transports.ts';
 
-/** Channels of one connection (DESIGN section 4: a cursor names at most 64). */
-export const MAX_CHANNELS = 64;
 /** Ticket, handshake and welcome together; a phone on a bad network needs about five seconds. */
 const CONNECT_MS = 10_000;
-/** The mean of the first wait is half of it: a restarted server is found again at once. */
-const BACKOFF_BASE_MS = 500;
-/** A person watches: nobody should wait longer for a picture that could be there. */
-const BACKOFF_CAP_MS = 10_000;
+/**
+ * The mean of the first wait is 250 ms: a restarted server is found again at once. And a person watches: nobody should
+ * wait longer than the last for a picture that could be there.
+ */
+const BACKOFF = { baseMs: 500, capMs: 10_000 };
 /** A connection that lived this long was a success; the next wait starts small again. */
 const STABLE_MS = 5_000;
-/** A peer silent for three heartbeats is dead (protocol/limits.ts). */
-const SILENT_HEARTBEATS = 3;
-const FIRST_PROBES = 5;
-const FIRST_PROBE_MS = 200;
-const PROBE_MS = 2_000;
 /**
  * A ticket may have expired on the way, or its server may have restarted: a new one is worth a try. Whether the key
  * still holds is answered where tickets are made, and that answer is final.
@@ -35,66 +49,68 @@ const PROBE_MS = 2_000;
 const MAX_REFUSED_TICKETS = 3;
 /** A server that asks for a longer absence is not believed; and a timer beyond 24 days would fire at once. */
 const MAX_BYE_MS = 60_000;
-/** A subscription that failed for a passing reason is tried again after this. */
-const RESUBSCRIBE_MS = 2_000;
+/** Answers that are under way may still come before a server that stops is left; it waits that long itself. */
+const LEAVE_MS = 2_000;
+/** Where a server that stops did not say when to come back, its viewers spread over this (its own default). */
+const RESTART_SPREAD_MS = 5_000;
 
 export interface LiveMachine {
   readonly state: LiveState;
   readonly clock: LiveClock;
+  readonly counters: LiveCounters;
   /** When `wake` is next due on the monotonic clock; infinity when nothing is. */
   readonly wakeAtMs: number;
+  positionOf(channel: string): Position | null;
   handle(event: LiveEvent, now: LiveTime): LiveEffect[];
-}
-
-interface Channel {
-  /** Id of the request that waits for an answer. */
-  request: number | null;
-  number: number | null;
-  lastOffset: number;
-  retryAtMs: number;
 }
 
 const NEVER = Number.POSITIVE_INFINITY;
 
 interface Model {
   readonly random: Random;
-  readonly channels: Map<string, Channel>;
-  readonly byNumber: Map<number, string>;
-  clock: LiveClock;
+  readonly channels: FollowedChannels;
+  readonly asks: Asks;
+  readonly choice: TransportChoice;
+  readonly refresh: Refresh;
+  readonly pulse: LivePulse;
   state: LiveState;
   /** Numbers the attempts; what an older one still says is not heard. */
   connection: number;
   attempt: number;
   ticketsRefused: number;
   nextRequest: number;
-  heartbeatMs: number;
   connectDeadlineMs: number;
   openedAtMs: number;
-  heardAtMs: number;
-  sentAtMs: number;
-  probeAtMs: number;
-  probesSent: number;
+  /** What is left to do before the server is left: set by `bye`, and when a better transport works. */
+  leave: { readonly atMs: number; readonly code: number; readonly comeBackAtMs: number } | null;
+  now: LiveTime;
   effects: LiveEffect[];
 }
 
-export function createLiveMachine(random: Random): LiveMachine {
+export function createLiveMachine(options: LiveMachineOptions): LiveMachine {
   const m: Model = {
-    random,
-    channels: new Map(),
-    byNumber: new Map(),
-    clock: createLiveClock(),
+    random: options.random,
+    channels: createFollowedChannels({
+      subscribe: (wish) => request(m, (id) => ({ type: 'subscribe', id, ...wish })),
+      unsubscribe: (channel) => void request(m, (id) => ({ type: 'unsubscribe', id, channel })),
+      effect: (effect) => m.effects.push(effect),
+    }),
+    asks: createAsks({
+      send: (body) => request(m, (id) => ({ ...body, id })),
+      effect: (effect) => m.effects.push(effect),
+    }),
+    choice: createTransportChoice(options.transports ?? allTransports),
+    refresh: createRefresh(options.random, options.canRefresh ?? false),
+    pulse: createLivePulse(),
     state: { name: 'closed', code: 'not-started', message: '' },
     connection: 0,
     attempt: 0,
     ticketsRefused: 0,
     nextRequest: 1,
-    heartbeatMs: NEVER,
     connectDeadlineMs: NEVER,
     openedAtMs: 0,
-    heardAtMs: 0,
-    sentAtMs: 0,
-    probeAtMs: NEVER,
-    probesSent: 0,
+    leave: null,
+    now: { ms: 0, us: 0 },
     effects: [],
   };
   return {
@@ -102,54 +118,61 @@ export function createLiveMachine(random: Random): LiveMachine {
       return m.state;
     },
     get clock() {
-      return m.clock;
+      return m.pulse.clock;
+    },
+    get counters() {
+      return { ...m.channels.counters, refusedAsks: m.asks.refused };
     },
     get wakeAtMs() {
       return wakeAtMs(m);
     },
+    positionOf: (channel) => m.channels.positionOf(channel),
     handle(event, now) {
       m.effects = [];
-      dispatch(m, event, now);
+      m.now = now;
+      dispatch(m, event);
+      if (m.leave !== null && m.asks.underWay === 0) leaveNow(m);
       return m.effects;
     },
   };
 }
 
-function dispatch(m: Model, event: LiveEvent, now: LiveTime): void {
+function dispatch(m: Model, event: LiveEvent): void {
   if ('connection' in event && event.connection !== m.connection) return;
+  const isOpen = m.state.name === 'open';
   switch (event.type) {
     case 'start':
-      if (m.state.name === 'closed') begin(m, now);
+      if (m.state.name === 'closed') begin(m);
       return;
     case 'ticket':
-      m.effects.push({ type: 'connect', connection: m.connection, ticket: event.ticket });
-      return;
+      return onTicket(m, event.ticket);
     case 'ticketFailed':
-      if (event.temporary) retreat(m, event.code, now);
+      if (isOpen) m.refresh.failed(event.temporary, m.now.ms);
+      else if (event.temporary) retreat(m, event.code);
       else close(m, event.code, event.message);
       return;
     case 'text':
-      m.heardAtMs = now.ms;
-      onText(m, event.text, now);
-      beat(m, now);
-      return;
     case 'binary':
-      m.heardAtMs = now.ms;
-      onBinary(m, event.bytes);
-      beat(m, now);
+      onHeard(m, event);
+      beat(m);
       return;
     case 'closed':
-      onClosed(m, event.code, event.reason, now);
+      return onClosed(m, event.code, event.reason);
+    case 'tried':
+      m.choice.looked(event.isOpen, m.now.ms);
+      if (event.isOpen && isOpen) planLeave(m, 1000, 0);
       return;
     case 'subscribe':
-      onSubscribe(m, event.channel, now);
-      return;
+      return m.channels.follow(event.channel, event.options ?? {}, isOpen);
     case 'unsubscribe':
-      onUnsubscribe(m, event.channel, now);
-      return;
+      return m.channels.forget(event.channel, isOpen);
+    case 'ask':
+      return onAsk(m, event.ask);
+    case 'refresh':
+      if (isOpen) m.refresh.now(m.now.ms);
+      return onWake(m);
     case 'wake':
-      onWake(m, now);
-      return;
+      return onWake(m);
     case 'stop':
       if (m.state.name === 'closed') return;
       m.effects.push({ type: 'disconnect', code: 1000 });
@@ -157,12 +180,46 @@ function dispatch(m: Model, event: LiveEvent, now: LiveTime): void {
   }
 }
 
-function onClosed(m: Model, code: number, reason: string, now: LiveTime): void {
+function onTicket(m: Model, ticket: string): void {
+  if (m.state.name === 'open') {
+    m.refresh.sent(request(m, (id) => ({ type: 'refresh', id, key: ticket })));
+    return;
+  }
+  if (m.state.name !== 'connecting') return;
+  const { transport } = m.state;
+  m.effects.push({ type: 'connect', connection: m.connection, transport, ticket });
+}
+
+function onClosed(m: Model, code: number, reason: string): void {
+  const { leave } = m;
   if (code === closeCodes.unauthenticated && m.ticketsRefused < MAX_REFUSED_TICKETS) {
     m.ticketsRefused++;
-    retreat(m, code, now);
-  } else if (mayReconnect(code)) retreat(m, code, now);
-  else close(m, code, reason);
+    retreat(m, code);
+  } else if (!mayReconnect(code)) close(m, code, reason);
+  else if (leave !== null) retreat(m, leave.code, Math.max(0, leave.comeBackAtMs - m.now.ms));
+  else {
+    if (isOfNetwork(code)) judgeTransport(m, false);
+    retreat(m, code, 0, code === closeCodes.restarting ? RESTART_SPREAD_MS : 0);
+  }
+}
+
+function judgeTransport(m: Model, isSlow: boolean): void {
+  if (m.state.name === 'connecting' || m.now.ms - m.openedAtMs < STABLE_MS) m.choice.failed(isSlow);
+}
+
+function onAsk(m: Model, ask: Ask): void {
+  if (m.state.name === 'closed') {
+    const message = 'the client is closed';
+    m.effects.push({ type: 'failed', ref: ask.ref, code: 'stopped', message, temporary: false });
+    return;
+  }
+  if (ask.body.type === 'state') m.channels.setState(ask.body.channel, ask.body.state);
+  m.asks.add(ask);
+  pump(m);
+}
+
+function pump(m: Model): void {
+  if (m.state.name === 'open' && m.leave === null) m.asks.pump();
 }
 
 function enter(m: Model, state: LiveState): void {
@@ -170,198 +227,175 @@ function enter(m: Model, state: LiveState): void {
   m.effects.push({ type: 'state', state });
 }
 
-function send(m: Model, message: ViewerMessage, now: LiveTime): void {
-  m.sentAtMs = now.ms;
+function send(m: Model, message: ViewerMessage): void {
+  m.pulse.sent(m.now.ms);
   m.effects.push({ type: 'send', text: JSON.stringify(message) });
 }
 
-function begin(m: Model, now: LiveTime): void {
+/** Sends under the next number, which it returns. */
+function request(m: Model, make: (id: number) => ViewerMessage): number {
+  const id = m.nextRequest++;
+  send(m, make(id));
+  return id;
+}
+
+function begin(m: Model): void {
   m.connection++;
-  m.connectDeadlineMs = now.ms + CONNECT_MS;
-  enter(m, { name: 'connecting' });
+  m.connectDeadlineMs = m.now.ms + CONNECT_MS;
+  m.choice.begin(m.now.ms);
+  enter(m, { name: 'connecting', transport: m.choice.current });
   m.effects.push({ type: 'fetchTicket', connection: m.connection });
 }
 
 /** Gives the connection up and waits: the server's wish first, then a random part of a growing span. */
-function retreat(m: Model, code: number | string, now: LiveTime, wishMs = 0): void {
-  if (m.state.name === 'open' && now.ms - m.openedAtMs >= STABLE_MS) m.attempt = 0;
+function retreat(m: Model, code: number | string, wishMs = 0, leastSpreadMs = 0): void {
+  if (m.state.name === 'open' && m.now.ms - m.openedAtMs >= STABLE_MS) {
+    m.attempt = 0;
+    m.choice.lasted();
+  }
   forgetConnection(m);
-  const spreadMs = Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** m.attempt);
-  m.attempt = Math.min(m.attempt + 1, 16);
-  const retryAtMs = now.ms + wishMs + m.random.next() * spreadMs;
+  const waitMs = backoffMs({ ...BACKOFF, leastMs: leastSpreadMs }, m.attempt++, m.random);
+  const retryAtMs = m.now.ms + wishMs + waitMs;
   enter(m, { name: 'waiting', retryAtMs, attempt: m.attempt, code });
 }
 
 function close(m: Model, code: number | string, message: string): void {
   forgetConnection(m);
   enter(m, { name: 'closed', code, message });
+  m.asks.end('stopped', message);
 }
 
 function forgetConnection(m: Model): void {
   m.connection++;
   m.connectDeadlineMs = NEVER;
-  m.heartbeatMs = NEVER;
-  m.probeAtMs = NEVER;
-  m.byNumber.clear();
-  for (const channel of m.channels.values()) {
-    channel.request = null;
-    channel.number = null;
-    channel.retryAtMs = NEVER;
-  }
+  m.pulse.forget();
+  m.leave = null;
+  m.refresh.forget();
+  m.channels.detachAll();
+  m.asks.lost();
 }
 
-function attach(m: Model, name: string, channel: Channel, now: LiveTime): void {
-  channel.request = m.nextRequest++;
-  channel.retryAtMs = NEVER;
-  send(m, { type: 'subscribe', id: channel.request, channel: name }, now);
+/** Leaves as soon as nothing is under way, and LEAVE_MS from now at the latest. */
+function planLeave(m: Model, code: number, wishMs: number): void {
+  if (m.leave !== null) return;
+  m.leave = { atMs: m.now.ms + LEAVE_MS, code, comeBackAtMs: m.now.ms + wishMs };
 }
 
-function onSubscribe(m: Model, name: string, now: LiveTime): void {
-  if (m.channels.has(name)) return;
-  if (m.channels.size >= MAX_CHANNELS) {
-    const message = `a connection follows at most ${MAX_CHANNELS} channels`;
-    m.effects.push({ type: 'refused', channel: name, code: 'limit-exceeded', message });
-    return;
-  }
-  const channel = { request: null, number: null, lastOffset: -1, retryAtMs: NEVER };
-  m.channels.set(name, channel);
-  if (m.state.name === 'open') attach(m, name, channel, now);
+function leaveNow(m: Model): void {
+  if (m.leave === null) return;
+  const { code, comeBackAtMs } = m.leave;
+  m.effects.push({ type: 'disconnect', code: 1000 });
+  retreat(m, code, Math.max(0, comeBackAtMs - m.now.ms));
 }
 
-function onUnsubscribe(m: Model, name: string, now: LiveTime): void {
-  const channel = m.channels.get(name);
-  if (channel === undefined) return;
-  m.channels.delete(name);
-  if (channel.number !== null) m.byNumber.delete(channel.number);
-  if (m.state.name === 'open') send(m, { type: 'unsubscribe', id: m.nextRequest++, channel: name }, now);
+function onHeard(m: Model, event: Extract<LiveEvent, { type: 'text' | 'binary' }>): void {
+  m.pulse.heard(m.now.ms);
+  const parsed = event.type === 'text' ? parseHubMessage(event.text) : decodeLive(event.bytes);
+  if (!parsed.ok) m.effects.push({ type: 'problem', ...parsed.error });
+  else if (parsed.value === null) return;
+  else if ('frames' in parsed.value) m.channels.readings(parsed.value);
+  else onMessage(m, parsed.value);
 }
 
-function onText(m: Model, text: string, now: LiveTime): void {
-  const parsed = parseHubMessage(text);
-  if (!parsed.ok) {
-    m.effects.push({ type: 'problem', code: parsed.error.code, message: parsed.error.message });
-    return;
-  }
-  if (parsed.value !== null) onMessage(m, parsed.value, now);
-}
-
-function onMessage(m: Model, message: HubMessage, now: LiveTime): void {
+function onMessage(m: Model, message: HubMessage): void {
   switch (message.type) {
     case 'welcome':
-      if (m.state.name !== 'open') onWelcome(m, message.heartbeatMs, now);
+      if (m.state.name === 'connecting') onWelcome(m, message);
       return;
-    case 'subscribed': {
-      const channel = m.channels.get(message.channel);
-      if (channel === undefined || channel.request !== message.id) return;
-      channel.request = null;
-      channel.number = message.number;
-      channel.lastOffset = -1;
-      m.byNumber.set(message.number, message.channel);
-      m.effects.push({ type: 'subscribed', channel: message.channel });
+    case 'published':
+    case 'response':
+    case 'history':
+    case 'members':
+    case 'stated':
+      if (m.asks.answer(message)) pump(m);
+      return;
+    case 'refreshed':
+      m.refresh.refreshed(message, m.now, m.pulse.clock.estimate);
+      return;
+    case 'probe': {
+      const estimate = m.pulse.probed(message, m.now);
+      if (estimate !== null) m.effects.push({ type: 'clock', estimate });
       return;
     }
-    case 'committed': {
-      const channel = m.byNumber.get(message.channel);
-      if (channel !== undefined) m.effects.push({ type: 'committed', channel, streams: message.streams });
-      return;
-    }
-    case 'probe':
-      if (message.id > m.probesSent) return;
-      m.clock.add({ t0Us: message.t0Us, t1Us: message.t1Us, t2Us: message.t2Us, t3Us: now.us });
-      if (m.clock.estimate !== null) m.effects.push({ type: 'clock', estimate: m.clock.estimate });
-      return;
     case 'error':
-      onError(m, message, now);
+      onError(m, message);
       return;
     case 'bye':
-      m.effects.push({ type: 'disconnect', code: 1000 });
-      retreat(m, closeCodes.draining, now, Math.min(message.afterMs, MAX_BYE_MS));
+      planLeave(m, closeCodes.draining, Math.min(message.afterMs, MAX_BYE_MS));
       return;
-    case 'unsubscribed':
     case 'heartbeat':
+      return;
+    default:
+      m.channels.hear(message, m.now.ms);
   }
 }
 
-function onWelcome(m: Model, heartbeatMs: number, now: LiveTime): void {
-  m.heartbeatMs = heartbeatMs;
+function onWelcome(m: Model, welcome: Extract<HubMessage, { type: 'welcome' }>): void {
+  m.pulse.welcome(welcome.heartbeatMs, m.now.ms);
   m.connectDeadlineMs = NEVER;
-  m.openedAtMs = now.ms;
+  m.openedAtMs = m.now.ms;
   m.ticketsRefused = 0;
-  m.sentAtMs = now.ms;
-  // Another server, or another network path: what was measured before may not hold.
-  m.clock = createLiveClock();
-  m.probesSent = 0;
-  m.probeAtMs = now.ms;
-  enter(m, { name: 'open' });
-  for (const [name, channel] of m.channels) attach(m, name, channel, now);
-  onWake(m, now);
+  m.refresh.welcome(welcome, m.now);
+  m.choice.opened(m.now.ms);
+  enter(m, { name: 'open', transport: m.choice.current });
+  m.channels.attachAll();
+  pump(m);
+  onWake(m);
 }
 
-function onError(m: Model, error: Extract<HubMessage, { type: 'error' }>, now: LiveTime): void {
-  const { code, message, id } = error;
-  const entry = [...m.channels].find(([, channel]) => id !== undefined && channel.request === id);
-  if (entry === undefined) {
-    m.effects.push({ type: 'problem', code, message });
-    return;
+function onError(m: Model, { code, message, id }: Extract<HubMessage, { type: 'error' }>): void {
+  if (id !== undefined) {
+    if (m.channels.error(id, { code, message }, m.now.ms)) return;
+    if (m.asks.error(id, code, message)) return pump(m);
+    if (m.refresh.error(id, code, m.now.ms)) return;
   }
-  const [name, channel] = entry;
-  channel.request = null;
-  const isTemporary = Object.hasOwn(errorCodes, code) && errorCodes[code as ErrorCode].temporary;
-  if (isTemporary) channel.retryAtMs = now.ms + RESUBSCRIBE_MS;
-  else {
-    m.channels.delete(name);
-    m.effects.push({ type: 'refused', channel: name, code, message });
-  }
-}
-
-function onBinary(m: Model, bytes: Uint8Array): void {
-  const decoded = decodeLive(bytes);
-  if (!decoded.ok) {
-    m.effects.push({ type: 'problem', code: decoded.error.code, message: decoded.error.message });
-    return;
-  }
-  const message = decoded.value;
-  const name = m.byNumber.get(message.channel);
-  const channel = name === undefined ? undefined : m.channels.get(name);
-  if (name === undefined || channel === undefined) return;
-  // A smaller offset is another publishing instance, which counts for itself.
-  const skipped = channel.lastOffset < 0 ? 0 : Math.max(0, message.offset - channel.lastOffset - 1);
-  channel.lastOffset = message.offset;
-  m.effects.push({ type: 'readings', channel: name, message, skipped });
+  m.effects.push({ type: 'problem', code, message });
 }
 
 function wakeAtMs(m: Model): number {
-  if (m.state.name === 'waiting') return m.state.retryAtMs;
-  if (m.state.name === 'connecting') return m.connectDeadlineMs;
+  const asks = m.asks.nextDeadlineMs;
+  if (m.state.name === 'waiting') return Math.min(asks, m.state.retryAtMs);
+  if (m.state.name === 'connecting') return Math.min(asks, m.connectDeadlineMs);
   if (m.state.name === 'closed') return NEVER;
-  let at = Math.min(m.heardAtMs + m.heartbeatMs * SILENT_HEARTBEATS, m.sentAtMs + m.heartbeatMs, m.probeAtMs);
-  for (const channel of m.channels.values()) at = Math.min(at, channel.retryAtMs);
-  return at;
+  return Math.min(
+    asks,
+    m.pulse.nextAtMs,
+    m.channels.retryAtMs,
+    m.choice.lookAtMs,
+    m.refresh.atMs,
+    m.leave?.atMs ?? NEVER,
+  );
 }
 
-function onWake(m: Model, now: LiveTime): void {
+function onWake(m: Model): void {
+  const nowMs = m.now.ms;
+  m.asks.expire(nowMs);
   if (m.state.name === 'waiting') {
-    if (now.ms >= m.state.retryAtMs) begin(m, now);
+    if (nowMs >= m.state.retryAtMs) begin(m);
     return;
   }
-  const isConnectTooSlow = m.state.name === 'connecting' && now.ms >= m.connectDeadlineMs;
-  const isSilent = m.state.name === 'open' && now.ms - m.heardAtMs >= m.heartbeatMs * SILENT_HEARTBEATS;
+  const isConnectTooSlow = m.state.name === 'connecting' && nowMs >= m.connectDeadlineMs;
+  const isSilent = m.state.name === 'open' && m.pulse.isSilent(nowMs);
   if (isConnectTooSlow || isSilent) {
     m.effects.push({ type: 'disconnect', code: closeCodes.silent });
-    retreat(m, closeCodes.silent, now);
+    judgeTransport(m, isConnectTooSlow);
+    retreat(m, closeCodes.silent);
     return;
   }
   if (m.state.name !== 'open') return;
-  for (const [name, channel] of m.channels) if (now.ms >= channel.retryAtMs) attach(m, name, channel, now);
-  if (now.ms >= m.probeAtMs) {
-    m.probesSent++;
-    m.probeAtMs = now.ms + (m.probesSent < FIRST_PROBES ? FIRST_PROBE_MS : PROBE_MS);
-    send(m, { type: 'probe', id: m.probesSent, t0Us: now.us }, now);
+  if (m.leave !== null && nowMs >= m.leave.atMs) return leaveNow(m);
+  m.channels.retry(nowMs);
+  const probe = m.pulse.takeProbe(nowMs);
+  if (probe !== null) send(m, { type: 'probe', id: probe, t0Us: m.now.us });
+  if (nowMs >= m.choice.lookAtMs) {
+    m.choice.looks();
+    m.effects.push({ type: 'try', connection: m.connection, transport: m.choice.first });
   }
-  beat(m, now);
+  if (m.refresh.isDue(nowMs)) m.effects.push({ type: 'fetchTicket', connection: m.connection });
+  beat(m);
 }
 
 /** Also called on receipt: a browser slows the timers of a hidden page, but not its messages. */
-function beat(m: Model, now: LiveTime): void {
-  if (m.state.name === 'open' && now.ms - m.sentAtMs >= m.heartbeatMs) send(m, { type: 'heartbeat' }, now);
+function beat(m: Model): void {
+  if (m.state.name === 'open' && m.pulse.isBeatDue(m.now.ms)) send(m, { type: 'heartbeat' });
 }

@@ -1,7 +1,8 @@
 /** Owns a simulated viewer: a page that follows one session with the real subscriber client. */
 
 import { integerBelow, seededRandom } from '#base/random.ts';
-import { connectLive, type LiveClient } from '#sdk/live-client.ts';
+import type { LiveClient } from '#sdk/live-api.ts';
+import { connectLive } from '#sdk/live-client.ts';
 import type { ClientHandlers } from '#test/simulation/connection.ts';
 import { WORLD_STARTS_US, type DeviceNode, type NodeContext } from '#test/simulation/device-node.ts';
 import { createSimulatedClock, type Process } from '#test/simulation/scheduler.ts';

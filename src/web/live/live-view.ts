@@ -8,7 +8,8 @@ import { systemClock } from '#base/clock.ts';
 import type { StreamDetail } from '#contract/rest.ts';
 import type { LiveMessage } from '#protocol/live-codec.ts';
 import { createHttpClient } from '#sdk/http-client.ts';
-import { connectLive, type LiveClient } from '#sdk/live-client.ts';
+import type { LiveClient } from '#sdk/live-api.ts';
+import { connectLive } from '#sdk/live-client.ts';
 import type { LiveState } from '#sdk/live-events.ts';
 import { createFrameMeter } from '#web/live/frame-meter.ts';
 import {

@@ -35,9 +35,8 @@ export const liveMutations: readonly Mutation[] = [
     edits: [
       {
         file: 'src/sdk/live-machine.ts',
-        find: 'for (const [name, channel] of m.channels) attach(m, name, channel, now);',
-        replace:
-          'if (m.attempt === 0) for (const [name, channel] of m.channels) attach(m, name, channel, now);',
+        find: 'm.channels.attachAll();',
+        replace: 'if (m.attempt === 0) m.channels.attachAll();',
       },
     ],
   },
