@@ -4,15 +4,15 @@ import { seededRandom } from '#base/random.ts';
 import type { HubMessage } from '#contract/live-messages.ts';
 import { closeCodes } from '#protocol/codes.ts';
 import { encodeLiveFrames, LIVE_HEADER_BYTES, writeLiveHeader } from '#protocol/live-codec.ts';
-import type { LiveEffect, LiveEvent } from '#sdk/live-events.ts';
+import type { LiveEffect, LiveEvent, LiveMachineOptions } from '#sdk/live-events.ts';
 import { MAX_CHANNELS } from '#sdk/live-channels.ts';
 import { createLiveMachine } from '#sdk/live-machine.ts';
 
 const CHANNEL = 'session/a/readings';
 
 /** A machine with a hand-moved clock, and the effects of the last event. */
-function bench() {
-  const machine = createLiveMachine({ random: seededRandom(7) });
+function bench(options: Partial<LiveMachineOptions> = {}) {
+  const machine = createLiveMachine({ random: seededRandom(7), ...options });
   let ms = 1000;
   let connection = 0;
   let effects: LiveEffect[] = [];
@@ -327,4 +327,165 @@ test('stop closes the socket, for good', () => {
     { type: 'disconnect', code: 1000 },
     { type: 'state', state: { name: 'closed', code: 'stopped', message: 'stopped by the caller' } },
   ]);
+});
+
+const ask = (ref: number, isRepeatable: boolean): LiveEvent => ({
+  type: 'ask',
+  ask: {
+    ref,
+    body: { type: 'publish', channel: 'room/a', event: 'said', data: ref },
+    deadlineMs: 60_000,
+    isRepeatable,
+  },
+});
+
+test('what is asked while away waits; what was under way is sent again when it may be', () => {
+  const b = bench();
+  b.handle({ type: 'start' });
+  b.handle(ask(1, false));
+  b.open();
+  expect(b.sent()).toMatchObject([{ type: 'publish', id: 1, data: 1 }, { type: 'probe' }]);
+  b.handle(ask(2, true));
+  expect(b.closed(1006)).toContainEqual(
+    expect.objectContaining({ type: 'failed', ref: 1, code: 'unreachable' }),
+  );
+  b.waitOut();
+  b.open();
+  expect(b.sent()).toContainEqual(expect.objectContaining({ type: 'publish', data: 2 }));
+  const [{ id }] = b.sent() as unknown as [{ id: number }];
+  expect(b.hear({ type: 'published', id })).toMatchObject([{ type: 'answered', ref: 2 }]);
+});
+
+test('a server that drains is left when its answers have come, or after two seconds', () => {
+  const b = bench();
+  b.handle({ type: 'start' });
+  b.open();
+  b.handle(ask(1, false));
+  expect(b.hear({ type: 'bye', afterMs: 1000 })).toEqual([]);
+  b.handle(ask(2, false));
+  expect(b.sent(), 'nothing more is asked of it').toEqual([]);
+  expect(b.hear({ type: 'published', id: 1 })).toMatchObject([
+    { type: 'answered', ref: 1 },
+    { type: 'disconnect' },
+    { type: 'state', state: { name: 'waiting' } },
+  ]);
+  b.waitOut();
+  b.open();
+  expect(b.sent()[0], 'what waited goes to the next').toMatchObject({ type: 'publish', data: 2 });
+  b.hear({ type: 'bye', afterMs: 0 });
+  expect(b.advance(2_000)).toContainEqual({ type: 'disconnect', code: 1000 });
+});
+
+test('many viewers that a restart closed do not come back together', () => {
+  const waits = Array.from({ length: 200 }, (_, seed) => {
+    const machine = createLiveMachine({ random: seededRandom(seed) });
+    const now = { ms: 0, us: 0 };
+    machine.handle({ type: 'start' }, now);
+    machine.handle(
+      { type: 'text', connection: 1, text: '{"type":"welcome","serverUs":0,"heartbeatMs":1000}' },
+      now,
+    );
+    machine.handle({ type: 'closed', connection: 1, code: closeCodes.restarting, reason: '' }, now);
+    return machine.wakeAtMs;
+  });
+  for (let second = 0; second < 5; second++)
+    expect(waits.filter((waitMs) => Math.floor(waitMs / 1000) === second).length).toBeLessThan(80);
+});
+
+function refreshing() {
+  const b = bench({ canRefresh: true });
+  b.handle({ type: 'start' });
+  b.handle({ type: 'ticket', connection: b.connection, ticket: 'first' });
+  b.hear({
+    type: 'welcome',
+    serverUs: 5_000_000,
+    heartbeatMs: 1_000_000,
+    expiresAtUs: 5_000_000 + 100_000_000,
+  });
+  const due = (): LiveEffect[] => {
+    for (let i = 0; i < 1000; i++) {
+      const effects = b.advance(1_000);
+      if (effects.some(({ type }) => type === 'fetchTicket')) return effects;
+      b.hear({ type: 'heartbeat' });
+    }
+    throw new Error('no refresh');
+  };
+  return { b, due };
+}
+
+test('a new token is shown in the second half of the life of the old one, and again before that one ends', () => {
+  const { b, due } = refreshing();
+  const openedMs = b.ms;
+  due();
+  expect(b.ms - openedMs).toBeGreaterThanOrEqual(50_000);
+  expect(b.ms - openedMs).toBeLessThan(85_000);
+  b.handle({ type: 'ticket', connection: b.connection, ticket: 'second' });
+  expect(b.sent()).toMatchObject([{ type: 'refresh', key: 'second' }]);
+  const [{ id }] = b.sent() as unknown as [{ id: number }];
+  const refreshedMs = b.ms;
+  b.hear({ type: 'refreshed', id, expiresAtUs: 5_000_000 + (b.ms - 1000) * 1000 + 40_000_000 });
+  due();
+  expect(b.ms - refreshedMs).toBeGreaterThanOrEqual(20_000);
+  expect(b.ms - refreshedMs).toBeLessThan(34_000);
+  expect(b.machine.state.name).toBe('open');
+});
+
+test('a refresh that fails for now is tried again; one that fails for good is left to the server', () => {
+  const { b, due } = refreshing();
+  due();
+  b.handle({ type: 'ticketFailed', connection: b.connection, code: 'x', message: '', temporary: true });
+  const triedMs = b.ms;
+  due();
+  expect(b.ms - triedMs).toBe(5_000);
+  b.handle({ type: 'ticketFailed', connection: b.connection, code: 'x', message: '', temporary: false });
+  expect(b.machine.state.name).toBe('open');
+  expect(() => due()).toThrow('no refresh');
+  b.closed(closeCodes.expired);
+  expect(b.machine.state.name).toBe('waiting');
+});
+
+test('a transport that cannot be opened is replaced, and the better one taken when it works again', () => {
+  const b = bench({ transports: ['websocket', 'sse'] });
+  b.handle({ type: 'subscribe', channel: CHANNEL });
+  b.handle({ type: 'start' });
+  for (let i = 0; i < 2; i++) {
+    b.closed(1006);
+    b.waitOut();
+  }
+  b.open();
+  expect(b.machine.state).toEqual({ name: 'open', transport: 'sse' });
+  const look = (): LiveEffect | undefined => {
+    for (let i = 0; i < 1000; i++) {
+      b.hear({ type: 'heartbeat' });
+      const found = b.advance(500).find(({ type }) => type === 'try');
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  expect(look()).toEqual({ type: 'try', connection: b.connection, transport: 'websocket' });
+  expect(b.handle({ type: 'tried', connection: b.connection, isOpen: false })).toEqual([]);
+  look();
+  b.handle({ type: 'tried', connection: b.connection, isOpen: true });
+  b.waitOut();
+  b.open();
+  expect(b.machine.state).toEqual({ name: 'open', transport: 'websocket' });
+  expect(b.sent()[0]).toMatchObject({ type: 'subscribe', channel: CHANNEL });
+});
+
+test('a handshake that takes all its time is not waited for twice', () => {
+  const b = bench();
+  b.handle({ type: 'start' });
+  b.advance(11_000);
+  b.waitOut();
+  expect(b.machine.state).toEqual({ name: 'connecting', transport: 'sse' });
+});
+
+test('a server that refuses with a reason is not mistaken for a blocked transport', () => {
+  const b = bench();
+  b.handle({ type: 'start' });
+  for (let i = 0; i < 8; i++) {
+    b.closed(closeCodes.overloaded);
+    b.waitOut();
+    expect(b.machine.state).toEqual({ name: 'connecting', transport: 'websocket' });
+  }
 });

@@ -142,8 +142,7 @@ function dispatch(m: Model, event: LiveEvent): void {
   const isOpen = m.state.name === 'open';
   switch (event.type) {
     case 'start':
-      if (m.state.name === 'closed') begin(m);
-      return;
+      return m.state.name === 'closed' ? begin(m) : undefined;
     case 'ticket':
       return onTicket(m, event.ticket);
     case 'ticketFailed':
@@ -318,11 +317,9 @@ function onMessage(m: Model, message: HubMessage): void {
       return;
     }
     case 'error':
-      onError(m, message);
-      return;
+      return onError(m, message);
     case 'bye':
-      planLeave(m, closeCodes.draining, Math.min(message.afterMs, MAX_BYE_MS));
-      return;
+      return planLeave(m, closeCodes.draining, Math.min(message.afterMs, MAX_BYE_MS));
     case 'heartbeat':
       return;
     default:

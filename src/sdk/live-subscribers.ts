@@ -65,12 +65,15 @@ export function createSubscribers(): Subscribers {
   const byName = new Map<string, Set<Subscriber>>();
   const patterns = new Set<string>();
 
-  const each = (channel: string, call: (subscriber: Subscriber) => void): void => {
-    for (const subscriber of [...(byName.get(channel) ?? [])]) call(subscriber);
-    for (const pattern of [...patterns])
-      if (pattern !== channel && matchesPattern(pattern, channel))
-        for (const subscriber of [...(byName.get(pattern) ?? [])]) call(subscriber);
+  // Collected before any is called: they subscribe and unsubscribe meanwhile.
+  const followersOf = (channel: string): Subscriber[] => {
+    const found = [...(byName.get(channel) ?? [])];
+    for (const pattern of patterns)
+      if (pattern !== channel && matchesPattern(pattern, channel)) found.push(...(byName.get(pattern) ?? []));
+    return found;
   };
+  const each = (channel: string, call: (subscriber: Subscriber) => void): void =>
+    followersOf(channel).forEach(call);
   const removeAll = (channel: string): void => {
     byName.delete(channel);
     patterns.delete(channel);
@@ -127,11 +130,10 @@ export function createSubscribers(): Subscribers {
           return;
         case 'refused': {
           const { channel, code, message } = effect;
-          const told: Subscriber[] = [];
-          each(channel, (subscriber) => told.push(subscriber));
+          const followers = followersOf(channel);
           // Before they are told, so that they may subscribe again.
           removeAll(channel);
-          for (const { onRefused } of told) onRefused?.(code, message, channel);
+          for (const { onRefused } of followers) onRefused?.(code, message, channel);
         }
       }
     },
