@@ -62,6 +62,7 @@ async function describeApi(version: string): Promise<unknown> {
     exports: createExportQueries(unreachable),
     submitReadings: () => Promise.reject(new Error('a description stores no data')),
     onDeviceRevoked: () => undefined,
+    live: null,
     demoKey: null,
     checkReadiness: async () => ({}),
     metrics: new Registry(),

@@ -17,8 +17,9 @@ import { principalOfAccess, principalOfDevice, type Principals } from '#identity
 /**
  * `public`: anyone. `read`: an access key of a reader. `admin`: one with that scope. `manage`: that, or a server key.
  * `device`: a device key. `any`: whoever can show who they are, foreign tokens too; the route's own rule does the rest.
+ * `stream`: the same, or a ticket in the query, which the route itself redeems.
  */
-export type Access = 'public' | 'read' | 'admin' | 'manage' | 'device' | 'any';
+export type Access = 'public' | 'read' | 'admin' | 'manage' | 'device' | 'any' | 'stream';
 
 export type Caller =
   | { readonly kind: 'access'; readonly identity: AccessIdentity }
@@ -47,6 +48,7 @@ export function guardRoutes(
     // An unknown address has no route and nothing to protect.
     const access = request.routeOptions.config.access;
     if (access === undefined || access === 'public') return;
+    if (access === 'stream' && request.headers.authorization === undefined && hasTicket(request)) return;
     request.caller = await callerOf(request, parts);
     refuseOthers(request.caller, access);
   });
@@ -70,6 +72,11 @@ export function principalOf(request: FastifyRequest): Principal {
   assert(caller !== null, 'the route demands a key or token');
   if (caller.kind === 'token') return caller.identity;
   return caller.kind === 'device' ? principalOfDevice(caller.identity) : principalOfAccess(caller.identity);
+}
+
+function hasTicket({ query }: FastifyRequest): boolean {
+  const { ticket } = query as { readonly ticket?: unknown };
+  return typeof ticket === 'string' && ticket !== '';
 }
 
 async function callerOf(
@@ -97,7 +104,7 @@ async function callerOf(
 }
 
 function refuseOthers(caller: Caller, access: Exclude<Access, 'public'>): void {
-  if (access === 'any') return;
+  if (access === 'any' || access === 'stream') return;
   if (access === 'device') {
     if (caller.kind !== 'device') throw new AppError('forbidden', 'this needs a device key (kd_...)');
     return;

@@ -25,6 +25,7 @@ import type { ExportQueries } from '#store/export-queries.ts';
 import type { ReadingQueries } from '#store/reading-queries.ts';
 import type { RetentionControls } from '#store/retention-controls.ts';
 import type { SessionQueries } from '#store/session-queries.ts';
+import type { LiveOptions } from '#api/live-options.ts';
 import type { OriginRule } from '#api/origin.ts';
 
 export const apiLimits = {
@@ -59,6 +60,8 @@ export interface ApiOptions {
   readonly onDeviceRevoked: (deviceId: string) => void;
   /** Closes, on every instance, what whoever was just revoked has open, and refuses their tokens from now on. */
   readonly onRevoked: (revocation: Revocation) => void;
+  /** Channels; null: none are served. */
+  readonly live: LiveOptions | null;
   /** A key with scope read for the demo's organisation; null unless a demo runs and the server is bound to loopback. */
   readonly demoKey: (() => Promise<string>) | null;
   /** Whether the server can do its work now. */

@@ -135,6 +135,7 @@ async function makeApi(changes: Partial<ApiOptions>): Promise<Api> {
     },
     onDeviceRevoked: (id) => revoked.push(id),
     onRevoked: (revocation) => revocations.push(revocation),
+    live: null,
     demoKey: async () => tenantA.readKey,
     checkReadiness: () => readiness(),
     metrics: new Registry(),

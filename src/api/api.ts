@@ -13,6 +13,7 @@ import Fastify, { type FastifyHttpOptions } from 'fastify';
 import { AppError } from '#base/errors.ts';
 import { guardRoutes } from '#api/access.ts';
 import { apiLimits, type Api, type ApiOptions } from '#api/api-options.ts';
+import { addChannelRoutes } from '#api/channel-routes.ts';
 import { answerForeignPages } from '#api/cross-origin.ts';
 import { addDeviceRoutes } from '#api/device-routes.ts';
 import { addKeyRoutes } from '#api/key-routes.ts';
@@ -69,6 +70,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   addEnvelopeRoutes(api, options);
   addExportRoutes(api, options);
   addDeviceRoutes(api, options);
+  if (options.live !== null) addChannelRoutes(api, { ...options, live: options.live });
   addKeyRoutes(api, options);
   if (options.webDirectory !== null) await addWebPage(api, options.webDirectory);
   await api.ready();

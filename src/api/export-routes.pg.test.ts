@@ -108,6 +108,7 @@ async function makeApi(registry: Registry, clock: Clock = systemClock): Promise<
     exports: createExportQueries(counted),
     submitReadings: () => Promise.reject(new Error('nothing is sent here')),
     onDeviceRevoked: nothing,
+    live: null,
     demoKey: null,
     checkReadiness: async () => ({}),
     metrics: registry,

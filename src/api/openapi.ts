@@ -17,6 +17,8 @@ declare module 'fastify' {
     readonly security?: readonly Readonly<Record<string, readonly string[]>>[];
     /** Media types of the success, where it is not JSON alone. */
     readonly produces?: readonly string[];
+    /** Of an event stream: what its `data` is. */
+    readonly events?: object;
   }
 }
 
@@ -27,9 +29,11 @@ interface JsonSchema {
 type Documented = RouteOptions & { readonly method: string };
 
 export interface OpenApi {
-  /** The document as it stands; whole once all routes are added. */
-  document(): JsonSchema;
+  /** The document as it stands; whole once all routes are added. 3.2 says what the events of a stream look like. */
+  document(version?: SpecificationVersion): JsonSchema;
 }
+
+type SpecificationVersion = '3.1.0' | '3.2.0';
 
 /** Follows the routes that are added to `app` from now on. Routes without an operationId (the web page) are left out. */
 export function describeRoutes(app: FastifyInstance, version: string): OpenApi {
@@ -43,7 +47,7 @@ export function describeRoutes(app: FastifyInstance, version: string): OpenApi {
     )
       routes.push(route as Documented);
   });
-  return { document: () => buildDocument(routes, version) };
+  return { document: (specification = '3.1.0') => buildDocument(routes, { version, specification }) };
 }
 
 const securitySchemes = {
@@ -54,6 +58,12 @@ const securitySchemes = {
       'A key of a person or program that reads (`ka_...`); scope `admin` also manages devices and keys, scope `server` publishes and vouches for users.',
   },
   deviceKey: { type: 'http', scheme: 'bearer', description: 'The key of a device (`kd_...`).' },
+  ticket: {
+    type: 'apiKey',
+    in: 'query',
+    name: 'ticket',
+    description: 'A ticket of POST /v1/tickets, used once; for what can send no header.',
+  },
   token: {
     type: 'http',
     scheme: 'bearer',
@@ -62,16 +72,28 @@ const securitySchemes = {
   },
 };
 
-function buildDocument(routes: readonly Documented[], version: string): JsonSchema {
+interface DocumentOptions {
+  /** Of the server. */
+  readonly version: string;
+  readonly specification: SpecificationVersion;
+}
+
+function buildDocument(
+  routes: readonly Documented[],
+  { version, specification }: DocumentOptions,
+): JsonSchema {
   const schemas = new Map<string, JsonSchema>();
   const paths: Record<string, Record<string, JsonSchema>> = {};
   for (const route of routes.toSorted((a, b) => compareTexts(a.url, b.url))) {
     const path = route.url.replaceAll(/:(\w+)/g, '{$1}');
     const operations = (paths[path] ??= {});
-    operations[route.method.toLowerCase()] = describeOperation(route, (schema) => refer(schema, schemas));
+    operations[route.method.toLowerCase()] = describeOperation(route, {
+      specification,
+      byName: (schema) => refer(schema, schemas),
+    });
   }
   return {
-    openapi: '3.1.0',
+    openapi: specification,
     info: {
       title: 'Kymo',
       version,
@@ -88,17 +110,25 @@ function buildDocument(routes: readonly Documented[], version: string): JsonSche
   };
 }
 
-function describeOperation(route: Documented, byName: (schema: JsonSchema) => JsonSchema): JsonSchema {
+interface OperationContext {
+  readonly specification: SpecificationVersion;
+  readonly byName: (schema: JsonSchema) => JsonSchema;
+}
+
+function describeOperation(route: Documented, { byName, specification }: OperationContext): JsonSchema {
   const { schema } = route;
   assert(schema !== undefined, 'a documented route has a schema');
   const parameters = [
     ...describeParameters(schema.params as JsonSchema | undefined, 'path'),
     ...describeParameters(schema.querystring as JsonSchema | undefined, 'query'),
+    ...describeParameters(schema.headers as JsonSchema | undefined, 'header'),
   ];
   const responses = Object.entries(schema.response as Record<string, JsonSchema>).map(([status, answer]) => [
     status,
     describeAnswer(answer, {
       byName,
+      specification,
+      events: schema.events as JsonSchema | undefined,
       types: typesOf(answer, Number(status) < 400 ? schema.produces : undefined),
     }),
   ]);
@@ -125,22 +155,44 @@ function typesOf(answer: JsonSchema, produces: readonly string[] | undefined): r
   return produces ?? [answer['$id'] === 'Problem' ? 'application/problem+json' : 'application/json'];
 }
 
-function describeAnswer(
-  answer: JsonSchema,
-  options: { byName: (schema: JsonSchema) => JsonSchema; types: readonly string[] },
-): JsonSchema {
+interface AnswerContext extends OperationContext {
+  readonly types: readonly string[];
+  readonly events: JsonSchema | undefined;
+}
+
+function describeAnswer(answer: JsonSchema, context: AnswerContext): JsonSchema {
   const { description, ...schema } = answer;
   if (schema['type'] === 'null') return { description };
-  const content = options.types.map((type) => [
-    type,
-    { schema: type === binaryType ? { type: 'string', format: 'binary' } : options.byName(schema) },
-  ]);
+  const describeContent = (type: string): JsonSchema => {
+    if (type === binaryType) return { schema: { type: 'string', format: 'binary' } };
+    if (type === eventStreamType) return describeEvents(context);
+    return { schema: context.byName(schema) };
+  };
+  const content = context.types.map((type) => [type, describeContent(type)]);
   return { description: description ?? 'Success.', content: Object.fromEntries(content) as JsonSchema };
 }
 
 export const binaryType = 'application/octet-stream';
+export const eventStreamType = 'text/event-stream';
 
-function describeParameters(schema: JsonSchema | undefined, place: 'path' | 'query'): JsonSchema[] {
+/** 3.2 describes one event; 3.1 has words for a whole text only, so the schema says what the data of an event is. */
+function describeEvents({ events, byName, specification }: AnswerContext): JsonSchema {
+  assert(events !== undefined, 'an event stream says what its events are');
+  const data = { type: 'string', contentMediaType: 'application/json', contentSchema: byName(events) };
+  if (specification === '3.1.0') return { schema: data };
+  const properties = {
+    id: { type: 'string', description: 'the cursor' },
+    event: { type: 'string', description: 'the type of the message' },
+    data,
+    retry: { type: 'integer', minimum: 0 },
+  };
+  return { itemSchema: { type: 'object', required: ['data'], properties } };
+}
+
+function describeParameters(
+  schema: JsonSchema | undefined,
+  place: 'path' | 'query' | 'header',
+): JsonSchema[] {
   const required = (schema?.['required'] ?? []) as readonly string[];
   return Object.entries((schema?.['properties'] ?? {}) as Record<string, JsonSchema>).map(
     ([name, { description, ...property }]) => ({

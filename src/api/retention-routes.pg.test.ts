@@ -47,6 +47,7 @@ beforeAll(async () => {
     exports: createExportQueries(pools.app),
     submitReadings: () => Promise.reject(new Error('nothing is sent here')),
     onDeviceRevoked: () => undefined,
+    live: null,
     demoKey: null,
     checkReadiness: async () => ({}),
     metrics: new Registry(),

@@ -35,7 +35,9 @@ export function answers(
 /** OpenAPI security requirements: which kinds of key open the route. */
 export function security(access: Access): { [name: string]: string[] }[] {
   if (access === 'public') return [];
-  if (access === 'any') return [{ accessKey: [] }, { deviceKey: [] }, { token: [] }];
+  const anyone = [{ accessKey: [] }, { deviceKey: [] }, { token: [] }];
+  if (access === 'any') return anyone;
+  if (access === 'stream') return [...anyone, { ticket: [] }];
   return access === 'device' ? [{ deviceKey: [] }] : [{ accessKey: [] }];
 }
 

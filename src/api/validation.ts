@@ -62,6 +62,11 @@ function readTexts(value: unknown, types: ReadonlyMap<string, unknown>): unknown
   if (typeof value !== 'object' || value === null) return value;
   const read: Record<string, unknown> = {};
   for (const [name, text] of Object.entries(value)) {
+    // One value of a parameter that may come several times is no list yet.
+    if (types.get(name) === 'array' && typeof text === 'string') {
+      read[name] = [text];
+      continue;
+    }
     const isInteger = types.get(name) === 'integer' && typeof text === 'string' && /^-?\d{1,16}$/.test(text);
     read[name] = isInteger ? Number(text) : text;
   }

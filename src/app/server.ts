@@ -142,6 +142,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     submitReadings: createHttpReadings({ gateway, store: writer, clock }),
     onRevoked: (revocation) => revocations.add(revocation),
     onDeviceRevoked: (deviceId) => gateway.disconnect(deviceId),
+    live: null,
     demoKey: isLoopbackHost(config.host) ? options.demoKey : null,
     checkReadiness: async () => ({
       store: writer.stallReason ?? (await ping(pools)),

@@ -14,7 +14,7 @@ import { closeCodes, type CloseReason, type ErrorCode } from '#protocol/codes.ts
 import type { Cursor } from '#protocol/channel-cursor.ts';
 import type { WireError } from '#protocol/data-codec.ts';
 import type { Position } from '#protocol/publication.ts';
-import { createEventEncoder, encodePlainEvent, encodeRetry, type EventEncoder } from '#live/sse-encoding.ts';
+import { createEventEncoder, encodePlainEvent, encodeRetry } from '#live/sse-encoding.ts';
 import type { ConnectOptions, Outgoing, Transport, ViewerPort } from '#live/transport.ts';
 
 export const sseLimits = {
@@ -46,6 +46,8 @@ export interface EventStreamOptions {
   /** After how long an EventSource comes back. */
   readonly retryMs: number;
   readonly clock: Clock;
+  /** Every channel was allowed: the answer begins. */
+  readonly begins: () => void;
   readonly limits?: Partial<Record<keyof typeof sseLimits, number>>;
   /** Nothing was written: the caller answers. */
   readonly refused: (error: WireError) => void;
@@ -99,6 +101,7 @@ export function streamEvents(
   const begin = (): void => {
     state = 'open';
     cancelOpening();
+    options.begins();
     response.writeHead(200, { ...options.headers, ...streamHeaders });
     out.write(encoder.begin(options.retryMs));
     for (const { items, sent } of opening.held.splice(0)) writeItems(items, sent);
