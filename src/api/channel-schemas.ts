@@ -237,9 +237,3 @@ function titleOf(name: string): string {
     .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
     .join('');
 }
-
-/** The body of a publication, whatever the channel; the engine checks event and data. */
-export const AnyPublish = Type.Object(
-  { event: Type.String({ maxLength: 40 }), data: Type.Unknown() },
-  strict,
-);
