@@ -1,13 +1,14 @@
 /**
- * Owns which test runs where. `unit` needs nothing; `pg` gets one embedded PostgreSQL for the whole run; `e2e` starts
- * whole servers and a browser. The projects run one after another, so that a heavy one never slows a timed one.
- * test/tidy/test-projects.test.ts proves that every test file belongs to exactly one project.
+ * Owns which test runs where. `unit` needs nothing; `pg` gets one embedded PostgreSQL for the whole run; `redis` starts
+ * Redis servers of its own; `e2e` starts whole servers and a browser. The projects run one after another, so that a
+ * heavy one never slows a timed one. test/tidy/test-projects.test.ts proves that every test file belongs to exactly one.
  */
 
 import { defineConfig } from 'vitest/config';
 
 /** Tests against real services, each kind in its own project. */
-const serviceTests = 'src/**/*.pg.test.ts';
+const databaseTests = 'src/**/*.pg.test.ts';
+const redisTests = 'src/**/*.redis.test.ts';
 
 export default defineConfig({
   test: {
@@ -24,7 +25,7 @@ export default defineConfig({
             'test/torture/**/*.test.ts',
             'bench/**/*.test.ts',
           ],
-          exclude: [serviceTests],
+          exclude: [databaseTests, redisTests],
           testTimeout: 10_000,
           // Modules keep no state between calls, so files share a process: four times faster than one each.
           isolate: false,
@@ -34,7 +35,7 @@ export default defineConfig({
       {
         test: {
           name: 'pg',
-          include: [serviceTests, 'test/integration/**/*.test.ts'],
+          include: [databaseTests, 'test/integration/**/*.test.ts'],
           globalSetup: ['test/support/database-setup.ts'],
           // A fault test runs for half a minute and more; a stuck one must still end.
           testTimeout: 180_000,
@@ -46,12 +47,21 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'redis',
+          include: [redisTests],
+          testTimeout: 30_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],

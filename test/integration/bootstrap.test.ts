@@ -291,7 +291,7 @@ test('a missing program is installed where we may, and the last line counts the 
   expect(outcome).toMatchObject({ exitCode: 0, err: '' });
   expect(outcome.out.trimEnd().split('\n').at(-1)).toBe('1 passed, 0 failed');
   const calls = readFileSync(inside('apt-calls'), 'utf8');
-  expect(calls).toBe('update\ninstall -y --no-install-recommends chromium spin gcc libc6-dev\n');
+  expect(calls).toBe('update\ninstall -y --no-install-recommends chromium spin gcc libc6-dev redis-server\n');
 });
 
 test('a missing program that we may not install is named, and counts as a failure', async () => {

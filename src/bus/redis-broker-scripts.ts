@@ -1,0 +1,116 @@
+/**
+ * Owns the two scripts of the broker. Keys: the counter of an address (hash: epoch, newest offset, run_id of the Redis
+ * process that counted, seconds of history), its history (a stream whose ids are the offsets), the receipts of the
+ * publishing instance, and the idempotency key. All expire by themselves.
+ */
+
+import { redisScript } from '#bus/redis-link.ts';
+
+/** Seconds that a counter outlives its last use: a day longer than the longest history. */
+const COUNTER_SECONDS = 2 * 86_400;
+/** Seconds that receipts outlive the last publication of their instance: longer than any publication is tried. */
+const RECEIPT_SECONDS = 120;
+
+/**
+ * Finds the epoch. Another run_id means that this Redis process was restarted or was a replica before, so it may have
+ * forgotten the newest offsets: the epoch ends, while what it kept stays readable and the offsets go on.
+ */
+const findEpoch = `
+local counter = redis.call('HMGET', KEYS[1], 'epoch', 'newest', 'run', 'seconds')
+local epoch, newest, changed = counter[1], tonumber(counter[2]), 0
+if not epoch then
+  epoch, newest = ARGV[1], 0
+  redis.call('DEL', KEYS[2])
+elseif counter[3] ~= ARGV[2] then
+  epoch, changed = ARGV[1], 1
+end
+local time = redis.call('TIME')
+local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
+`;
+
+/**
+ * Arguments: a new epoch in case one is needed, run_id, time and payload, messages, seconds, the channel to publish to,
+ * the publication's number at its instance, its place among the receipts, seconds of a key. Answers epoch, offset, 0 for
+ * made, 1 for known by its key, 2 for overtaken, and 1 when a known epoch ended.
+ */
+export const publishScript = redisScript(`
+local receipt = redis.call('HGET', KEYS[3], ARGV[8])
+if receipt then
+  local number, epoch, offset = string.match(receipt, '^(%d+) (%x+) (%d+)$')
+  if tonumber(number) == tonumber(ARGV[7]) then return { epoch, tonumber(offset), 0, 0 } end
+  if tonumber(number) > tonumber(ARGV[7]) then return { '', 0, 2, 0 } end
+end
+if KEYS[4] then
+  local known = redis.call('GET', KEYS[4])
+  if known then
+    local epoch, offset = string.match(known, '^(%x+) (%d+)$')
+    return { epoch, tonumber(offset), 1, 0 }
+  end
+end
+${findEpoch}
+newest = newest + 1
+local messages, seconds = tonumber(ARGV[4]), tonumber(ARGV[5])
+redis.call('HSET', KEYS[1], 'epoch', epoch, 'newest', string.format('%.0f', newest), 'run', ARGV[2], 'seconds', ARGV[5])
+redis.call('EXPIRE', KEYS[1], ${COUNTER_SECONDS})
+local offset = string.format('%.0f', newest)
+if messages > 0 then
+  redis.call('XADD', KEYS[2], 'MAXLEN', '=', messages, offset .. '-0', 't', string.format('%.0f', nowMs), 'p', ARGV[3])
+  -- One comes, so dropping two keeps up with time; what is left over, reading leaves out.
+  for _ = 1, 2 do
+    local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
+    if not first or tonumber(first[2][2]) > nowMs - seconds * 1000 then break end
+    redis.call('XDEL', KEYS[2], first[1])
+  end
+  redis.call('EXPIRE', KEYS[2], seconds)
+end
+local position = epoch .. ' ' .. offset
+redis.call('HSET', KEYS[3], ARGV[8], ARGV[7] .. ' ' .. position)
+redis.call('EXPIRE', KEYS[3], ${RECEIPT_SECONDS})
+if KEYS[4] then redis.call('SET', KEYS[4], position, 'EX', ARGV[9]) end
+redis.call('PUBLISH', ARGV[6], epoch .. struct.pack('>d', newest) .. ARGV[3])
+return { epoch, newest, 0, changed }
+`);
+
+/**
+ * Arguments: a new epoch in case one is needed, run_id, `after`, `before` or `newest`, an offset, a limit. Answers epoch,
+ * newest and oldest offset, the entries (backwards but for `after`), and 1 when a known epoch ended.
+ */
+export const historyScript = redisScript(`
+${findEpoch}
+if not counter[1] or changed == 1 then
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'newest', string.format('%.0f', newest), 'run', ARGV[2])
+end
+redis.call('EXPIRE', KEYS[1], ${COUNTER_SECONDS})
+local bornAfterMs = nowMs - tonumber(counter[4] or '0') * 1000
+local oldest = nil
+local from = '-'
+while not oldest do
+  local some = redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', 32)
+  if #some == 0 then break end
+  local last = nil
+  for _, entry in ipairs(some) do
+    if tonumber(entry[2][2]) > bornAfterMs then
+      oldest = tonumber(string.match(entry[1], '^%d+'))
+      break
+    end
+    last = entry[1]
+  end
+  if last then from = '(' .. last end
+end
+if from ~= '-' then
+  if oldest then redis.call('XTRIM', KEYS[2], 'MINID', '=', string.format('%.0f', oldest))
+  else redis.call('DEL', KEYS[2]) end
+end
+local limit, entries = tonumber(ARGV[5]), {}
+local bound = tonumber(ARGV[4])
+if oldest and limit > 0 then
+  if ARGV[3] == 'after' then
+    entries = redis.call('XRANGE', KEYS[2], string.format('%.0f-0', bound + 1), '+', 'COUNT', limit)
+  elseif ARGV[3] == 'newest' then
+    entries = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', limit)
+  elseif bound > 1 then
+    entries = redis.call('XREVRANGE', KEYS[2], string.format('%.0f-0', bound - 1), '-', 'COUNT', limit)
+  end
+end
+return { epoch, newest, oldest or newest + 1, entries, changed }
+`);
