@@ -31,6 +31,8 @@ export interface Announcements {
 
 interface Topic {
   readonly listeners: Set<BrokerListener>;
+  /** The bus brings what others announce. */
+  readonly ready: Promise<void>;
   receive(announcement: Announcement): void;
   stop(): void;
 }
@@ -41,15 +43,28 @@ export function createAnnouncements(options: AnnouncementOptions): Announcements
 
   const open = (name: string): Topic => {
     const topic = createTopic(options);
-    const stopBus = options.bus.subscribe(name, (bytes) => {
-      const announcement = decodeAnnouncement(bytes);
-      if (announcement !== null) topic.receive(announcement);
-    });
+    const ready = Promise.withResolvers<void>();
+    ready.promise.catch(() => undefined);
+    const stopBus = options.bus.subscribe(
+      name,
+      (bytes) => {
+        const announcement = decodeAnnouncement(bytes);
+        if (announcement !== null) topic.receive(announcement);
+      },
+      {
+        ready: ready.resolve,
+        resumed() {
+          for (const listener of topic.listeners) listener.resumed();
+        },
+      },
+    );
     return {
       ...topic,
+      ready: ready.promise,
       stop() {
         stopBus();
         topic.stop();
+        ready.reject(unavailable('the listening was stopped'));
       },
     };
   };
@@ -65,7 +80,7 @@ export function createAnnouncements(options: AnnouncementOptions): Announcements
       };
       topic.listeners.add(own);
       return {
-        ready: Promise.resolve(),
+        ready: topic.ready,
         stop() {
           topic.listeners.delete(own);
           if (topic.listeners.size > 0 || topics.get(name) !== topic) return;
@@ -89,14 +104,16 @@ export function createAnnouncements(options: AnnouncementOptions): Announcements
 }
 
 function neverReady(): Promise<void> {
-  const ready = Promise.reject<void>(
-    new AppError('store-unavailable', 'the broker is closed', { temporary: true }),
-  );
+  const ready = Promise.reject<void>(unavailable('the broker is closed'));
   ready.catch(() => undefined);
   return ready;
 }
 
-function createTopic({ clock, limits, counters }: AnnouncementOptions): Topic {
+function unavailable(message: string): AppError {
+  return new AppError('store-unavailable', message, { temporary: true });
+}
+
+function createTopic({ clock, limits, counters }: AnnouncementOptions): Omit<Topic, 'ready'> {
   const listeners = new Set<BrokerListener>();
   const held = new Map<number, Publication>();
   let epoch = '';

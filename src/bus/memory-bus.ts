@@ -13,12 +13,13 @@ export function createMemoryBus(): Bus {
       for (const handler of listening) if (handlers.has(handler)) handler(payload, topic);
     },
     hasListeners: (topic) => topics.has(topic),
-    subscribe(topic, handler) {
+    subscribe(topic, handler, notices) {
       const handlers = topics.get(topic) ?? new Set();
       topics.set(topic, handlers);
       // A wrapper of its own, so that the same function may subscribe twice and leave once.
       const own: BusHandler = (payload, name) => handler(payload, name);
       handlers.add(own);
+      notices?.ready?.();
       return () => {
         handlers.delete(own);
         if (handlers.size === 0 && topics.get(topic) === handlers) topics.delete(topic);

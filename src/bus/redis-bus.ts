@@ -4,8 +4,9 @@
  * to have no listener elsewhere costs nothing. Bounded by the bytes on their way to Redis; what comes beyond is dropped.
  */
 
+import type { Listening } from '#bus/broker.ts';
 import { createMemoryBus } from '#bus/memory-bus.ts';
-import type { Bus } from '#bus/bus.ts';
+import type { Bus, BusNotices } from '#bus/bus.ts';
 import type { RedisInterest } from '#bus/redis-interest.ts';
 import type { RedisLink } from '#bus/redis-link.ts';
 import type { RedisSubscriptions } from '#bus/redis-subscriptions.ts';
@@ -39,7 +40,7 @@ const TAG_BYTES = 8;
 export function createRedisBus({ link, subscriptions, interest, prefix, tag }: RedisBusOptions): RedisBus {
   const here = createMemoryBus();
   const counters = { sent: 0, received: 0, dropped: 0, unsent: 0 };
-  const topics = new Map<string, { count: number; stop(): void }>();
+  const topics = new Map<string, Topic>();
   let pendingBytes = 0;
   let isClosed = false;
   const channelOf = (topic: string): string => `${prefix}t:${topic}`;
@@ -62,53 +63,70 @@ export function createRedisBus({ link, subscriptions, interest, prefix, tag }: R
     // Lost with the link, and nobody is owed it.
     link.call(['PUBLISH', channelOf(topic), Buffer.concat([tag, payload])]).then(settled, settled);
   };
-  const open = (topic: string): { count: number; stop(): void } => {
+  const open = (topic: string): Topic => {
     const channel = channelOf(topic);
+    const subscribers = new Set<BusNotices>();
     const listening = subscriptions.add(channel, {
       message(message) {
         if (tag.equals(message.subarray(0, TAG_BYTES))) return;
         counters.received++;
         here.publish(topic, new Uint8Array(message.subarray(TAG_BYTES)));
       },
-      resumed: () => interest.announce(channel),
+      resumed() {
+        interest.announce(channel);
+        for (const notices of subscribers) notices.resumed?.();
+      },
     });
     listening.ready.then(
       () => interest.announce(channel),
       () => undefined,
     );
-    return { count: 0, stop: listening.stop };
+    return { subscribers, listening };
   };
   return {
     counters,
     publish(topic, payload) {
       if (isClosed) return;
-      if (interest.isPossible(channelOf(topic), topics.has(topic))) send(topic, payload);
+      if (!interest.isRuledOut(channelOf(topic))) send(topic, payload);
       here.publish(topic, payload);
     },
     hasListeners: (topic) =>
       here.hasListeners(topic) || interest.isPossible(channelOf(topic), topics.has(topic)),
-    subscribe(topic, handler) {
+    subscribe(topic, handler, notices = {}) {
       if (isClosed) return () => undefined;
       const stopHere = here.subscribe(topic, handler);
       const known = topics.get(topic) ?? open(topic);
       topics.set(topic, known);
-      known.count++;
-      let isStopped = false;
+      // An object of its own, so that the same notices may be given twice.
+      const own = { ...notices };
+      known.subscribers.add(own);
+      known.listening.ready.then(
+        () => {
+          if (known.subscribers.has(own)) own.ready?.();
+        },
+        () => undefined,
+      );
       return () => {
-        if (isStopped) return;
-        isStopped = true;
+        if (!known.subscribers.delete(own)) return;
         stopHere();
-        known.count--;
-        if (known.count > 0 || topics.get(topic) !== known) return;
+        if (known.subscribers.size > 0 || topics.get(topic) !== known) return;
         topics.delete(topic);
-        known.stop();
+        known.listening.stop();
       };
     },
     async close() {
       isClosed = true;
-      for (const { stop } of topics.values()) stop();
+      for (const { listening, subscribers } of topics.values()) {
+        subscribers.clear();
+        listening.stop();
+      }
       topics.clear();
       await here.close();
     },
   };
+}
+
+interface Topic {
+  readonly subscribers: Set<BusNotices>;
+  readonly listening: Listening;
 }

@@ -21,6 +21,8 @@ export interface RedisInterestOptions {
 export interface RedisInterest {
   /** False only when no other instance listens. `isOurs`: this instance is subscribed itself, which does not count. */
   isPossible(channel: string, isOurs: boolean): boolean;
+  /** True when `isPossible` was asked about the channel and the answer is no. */
+  isRuledOut(channel: string): boolean;
   /** Tells the others that this instance listens to the channel, once it does. */
   announce(channel: string): void;
   close(): void;
@@ -125,6 +127,7 @@ export function createRedisInterest({
       }
       return entry.isPossible;
     },
+    isRuledOut: (channel) => hearsOthers && known.peek(channel)?.isPossible === false,
     announce(channel) {
       announcements.add(channel);
       schedule();

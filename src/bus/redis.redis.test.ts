@@ -53,4 +53,3 @@ testPresenceConformance(async () => {
   const { near, far } = await instances();
   return { near: near.presence, far: far.presence };
 });
-

@@ -14,6 +14,7 @@ import { createRedisBus, type RedisBus } from '#bus/redis-bus.ts';
 import { createRedisInterest } from '#bus/redis-interest.ts';
 import { connectRedisLink } from '#bus/redis-link.ts';
 import { createRedisPresence, type RedisPresence } from '#bus/redis-presence.ts';
+import { createRedisShelf, type RedisShelf } from '#bus/redis-shelf.ts';
 import { createRedisSubscriptions } from '#bus/redis-subscriptions.ts';
 import { presenceLimits } from '#bus/presence.ts';
 import { publicationLimits } from '#protocol/publication.ts';
@@ -45,6 +46,7 @@ export interface Redis {
   readonly bus: RedisBus;
   readonly broker: RedisBroker;
   readonly presence: RedisPresence;
+  readonly shelf: RedisShelf;
   readonly state: RedisState;
   /** Times that the link was lost, and attempts to connect. */
   readonly counters: { readonly lost: number; readonly attempts: number };
@@ -83,6 +85,7 @@ export async function connectRedis(given: RedisOptions): Promise<Redis> {
     bus,
     broker,
     presence,
+    shelf: createRedisShelf(link, prefix),
     get state() {
       return { isUp: link.isUp, problem: link.problem };
     },
