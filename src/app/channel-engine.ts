@@ -1,18 +1,12 @@
 /**
- * Owns the joining of the channel engine: what carries channels between instances (so far within this process), what
- * keeps the durable ones, what definitions may ask of the server, and the definitions themselves.
+ * Owns the joining of the channel engine: what carries channels (carriers.ts), what keeps the durable
+ * ones, what definitions may ask of the server, and the definitions themselves.
  */
 
 import type { Clock } from '#base/clock.ts';
 import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
-import type { Broker } from '#bus/broker.ts';
-import type { Bus } from '#bus/bus.ts';
 import { createDurableBroker, type DurableBroker } from '#bus/durable-broker.ts';
-import { createMemoryBroker } from '#bus/memory-broker.ts';
-import { createMemoryBus } from '#bus/memory-bus.ts';
-import { createMemoryPresence } from '#bus/memory-presence.ts';
-import type { Presence } from '#bus/presence.ts';
 import type { AnyChannel, ChannelServices } from '#contract/channel-definition.ts';
 import { createChannelCounters, type ChannelCounters } from '#live/channel-counters.ts';
 import type { Channels } from '#live/channels.ts';
@@ -21,22 +15,8 @@ import { createChannelLog } from '#store/channel-log.ts';
 import { createDeviceQueries } from '#store/device-queries.ts';
 import type { Pools } from '#store/pools.ts';
 import type { SessionQueries } from '#store/session-queries.ts';
+import type { Carriers } from '#app/carriers.ts';
 import { createChannelServices } from '#app/channel-services.ts';
-
-/** What carries publications and presence to whoever listens. */
-export interface Carriers {
-  readonly bus: Bus;
-  readonly broker: Broker;
-  readonly presence: Presence;
-}
-
-export function createMemoryCarriers(clock: Clock): Carriers {
-  return {
-    bus: createMemoryBus(),
-    broker: createMemoryBroker({ clock }),
-    presence: createMemoryPresence(),
-  };
-}
 
 export interface ChannelEngineOptions {
   readonly definitions: readonly AnyChannel[];

@@ -59,6 +59,20 @@ export const settings = {
     value: 'url',
     doc: 'a PostgreSQL 15 or newer to use instead of the embedded one; the role must be able to create roles',
   }),
+  'redis-url': setting({
+    kind: 'string',
+    default: '',
+    env: 'REDIS_URL',
+    value: 'url',
+    doc: 'the Redis that joins several instances: redis://, rediss:// or unix://; one instance needs none',
+  }),
+  'redis-prefix': setting({
+    kind: 'string',
+    default: 'kymo:',
+    env: 'KYMO_REDIS_PREFIX',
+    value: 'text',
+    doc: 'in front of every key and channel in Redis; another one for each installation that shares it',
+  }),
   demo: setting({
     kind: 'boolean',
     default: false,

@@ -12,6 +12,8 @@ import type { HubCounters } from '#live/counters.ts';
 import type { IdentityCounters } from '#identity/keyring.ts';
 import type { Pools } from '#store/pools.ts';
 import type { Writer } from '#store/writer.ts';
+import { addCarrierMetrics } from '#app/carrier-metrics.ts';
+import type { OpenedCarriers } from '#app/carriers.ts';
 import type { ConnectionLimit } from '#app/connection-limit.ts';
 import type { UpkeepThread } from '#app/upkeep-thread.ts';
 
@@ -25,6 +27,7 @@ export interface Measured {
   readonly pools: Pools;
   readonly identity: IdentityCounters;
   readonly connections: ConnectionLimit['counters'];
+  readonly carriers: Pick<OpenedCarriers, 'memory' | 'redis'>;
 }
 
 export function createMetrics(measured: Measured): Registry {
@@ -157,6 +160,7 @@ export function createMetrics(measured: Measured): Registry {
   counter('kymo_viewer_closes_total', 'ended viewers', () => hub.closesByReason, 'reason');
 
   addChannelMetrics({ counter, gauge }, measured);
+  addCarrierMetrics({ counter, gauge }, measured.carriers);
   counter(
     'kymo_dropped_connections_total',
     'connections that came when there were too many',
@@ -216,7 +220,7 @@ function addChannelMetrics({ counter, gauge }: Namers, { channels, durable }: Me
 
 type Counts = Readonly<Partial<Record<string, number>>>;
 
-interface Namers {
+export interface Namers {
   counter(name: string, help: string, read: () => number | Counts, label?: string): void;
   gauge(name: string, help: string, read: () => number): void;
 }

@@ -36,7 +36,8 @@ import { connectWriterDatabase } from '#store/postgres-writer.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { createBackend } from '#app/backend.ts';
-import { createChannelEngine, createMemoryCarriers } from '#app/channel-engine.ts';
+import { openCarriers } from '#app/carriers.ts';
+import { createChannelEngine } from '#app/channel-engine.ts';
 import { createClearTextRule } from '#app/clear-text.ts';
 import { createAddressOf } from '#app/client-address.ts';
 import { isLoopbackHost, type Config } from '#app/config.ts';
@@ -83,7 +84,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     tell('an idle database connection broke', { role, error: error.message });
   });
   lifecycle.add('database connections', () => pools.close());
-  const identity = createIdentity({ authPool: pools.auth, clock });
+  const carriers = await openCarriers({ config, clock, log, lifecycle });
+  const identity = createIdentity({ authPool: pools.auth, clock, shelf: carriers.shelf });
   const accounts = createAccounts({ appPool: pools.app, clock });
   const revocations = createRevocations(clock);
   const principals = createPrincipals({ identity, tokens: readTrustedIssuer(config, clock), revocations });
@@ -91,7 +93,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const upkeep = startUpkeep(options, pools);
   const clocks = createClockRecorder({ app: pools.app, clock, log });
   lifecycle.add('clock observations', () => clocks.flush());
-  const carriers = createMemoryCarriers(clock);
   const { bus } = carriers;
   const gateway = createGateway({
     backend: createBackend({
@@ -146,6 +147,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     demoKey: isLoopbackHost(config.host) ? options.demoKey : null,
     checkReadiness: async () => ({
       store: writer.stallReason ?? (await ping(pools)),
+      ...carriers.checks(),
     }),
     metrics: createMetrics({
       gateway: gateway.statistics,
@@ -157,6 +159,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       pools,
       identity: identity.counters,
       connections: connectionLimit.counters,
+      carriers,
     }),
     webDirectory: existsSync(webDirectory) ? webDirectory : null,
     tls: options.tls ?? (config['trusted-proxy'] === '' ? null : 'proxy'),
