@@ -22,7 +22,7 @@ declare module 'fastify' {
   }
 }
 
-interface JsonSchema {
+export interface JsonSchema {
   readonly [key: string]: unknown;
 }
 
@@ -206,7 +206,7 @@ function describeParameters(
 }
 
 /** A copy of `schema` in which every part with an `$id` is a component. */
-function refer(schema: JsonSchema, schemas: Map<string, JsonSchema>): JsonSchema {
+export function refer(schema: JsonSchema, schemas: Map<string, JsonSchema>): JsonSchema {
   const { $id, ...rest } = schema;
   const copied = Object.entries(rest).map(([key, value]) => [key, referValue(value, schemas)]);
   const whole = describeTuple(Object.fromEntries(copied));

@@ -30,7 +30,8 @@ export function pagePolicy(host: string | undefined): string {
     `connect-src 'self'${sockets}`,
     // Mantine's run-time style elements are switched off (web/main.tsx); what scripts set on an element is not inline.
     "style-src 'self'",
-    "img-src 'self'",
+    // Swagger UI's style sheet has its icons within it; an image can neither run nor send anything.
+    "img-src 'self' data:",
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",

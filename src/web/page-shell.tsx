@@ -29,10 +29,13 @@ export function PageShell() {
           Kymo
         </Link>
         <span className="shell-space" />
+        <Link to="/docs" className="small">
+          API
+        </Link>
         <ColourSchemeToggle />
       </header>
       <main id="main" ref={main} tabIndex={-1}>
-        <Gate />
+        {path === '/docs' ? <Outlet /> : <Gate />}
       </main>
     </>
   );

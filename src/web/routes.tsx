@@ -1,6 +1,7 @@
 /** Owns the addresses of the pages. An address restores its page: what a person chose is in its search part. */
 
 import { createRootRoute, createRoute, createRouter } from '@tanstack/react-router';
+import { lazy, Suspense } from 'react';
 
 import { NotFound } from '#web/page-states.tsx';
 import { PageShell } from '#web/page-shell.tsx';
@@ -35,8 +36,35 @@ function SessionRoute() {
   return <SessionPage id={id} search={search} setSearch={setSearch} />;
 }
 
+const docsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/docs',
+  validateSearch: (search): { part?: 'messages' } =>
+    search['part'] === 'messages' ? { part: 'messages' } : {},
+  component: DocsRoute,
+});
+
+// As large as all other pages together, and few people open it.
+const DocsPage = lazy(async () => ({ default: (await import('#web/docs/docs-page.tsx')).DocsPage }));
+
+function DocsRoute() {
+  const { part = 'http' } = docsRoute.useSearch();
+  const navigate = docsRoute.useNavigate();
+  return (
+    <Suspense fallback={<div className="page" aria-busy="true" />}>
+      <DocsPage
+        part={part}
+        setPart={(chosen) => void navigate({ search: chosen === 'messages' ? { part: chosen } : {} })}
+      />
+    </Suspense>
+  );
+}
+
 export function createPageRouter() {
-  return createRouter({ routeTree: rootRoute.addChildren([listRoute, sessionRoute]), defaultPreload: false });
+  return createRouter({
+    routeTree: rootRoute.addChildren([listRoute, sessionRoute, docsRoute]),
+    defaultPreload: false,
+  });
 }
 
 declare module '@tanstack/react-router' {

@@ -2,11 +2,20 @@
 
 import { QueryCache, QueryClient, queryOptions } from '@tanstack/react-query';
 
-import { AppError } from '#base/errors.ts';
+import { AppError, messageOf } from '#base/errors.ts';
 import { createHttpClient } from '#sdk/http-client.ts';
 import { accessKey, forgetKey, rememberKey } from '#web/access-key.ts';
 
 export const server = createHttpClient({ origin: '', key: accessKey });
+
+/** A document that anybody may read. Throws AppError `unreachable` or `internal`. */
+export async function readDocument<T>(path: string): Promise<T> {
+  const response = await fetch(path).catch((cause: unknown) => {
+    throw new AppError('unreachable', messageOf(cause), { temporary: true, cause });
+  });
+  if (!response.ok) throw new AppError('internal', `it answered ${response.status}`, { temporary: true });
+  return (await response.json()) as T;
+}
 
 export const queryClient = new QueryClient({
   queryCache: new QueryCache({
