@@ -33,8 +33,11 @@ export interface GeneratedFile {
 /** Every generated file as it should be, paths relative to the repository. */
 export async function generateFiles(): Promise<readonly GeneratedFile[]> {
   const manifest = JSON.parse(await readFile(new URL('package.json', root), 'utf8')) as { version: string };
-  const document = await describeApi(manifest.version);
-  return [{ path: 'generated/openapi.json', text: `${JSON.stringify(document, null, 2)}\n` }];
+  const documents = await describeApi(manifest.version);
+  return Object.entries(documents).map(([path, document]) => ({
+    path: `generated/${path}`,
+    text: `${JSON.stringify(document, null, 2)}\n`,
+  }));
 }
 
 /** The committed text; empty when there is none yet. */
@@ -42,8 +45,8 @@ export async function readGenerated(path: string): Promise<string> {
   return readFile(new URL(path, root), 'utf8').catch(() => '');
 }
 
-// The document comes from the server's own route, which needs no database.
-async function describeApi(version: string): Promise<unknown> {
+// The documents come from the server's own routes, which need no database.
+async function describeApi(version: string): Promise<Record<string, unknown>> {
   const unreachable: RolePool = {
     run: () => Promise.reject(new Error('a description reads no data')),
     stats: { connections: 0, idle: 0, waiting: 0, refused: 0 },
@@ -73,9 +76,11 @@ async function describeApi(version: string): Promise<unknown> {
     log: silentLog,
     clock: systemClock,
   });
-  const answer = await api.inject('/openapi.json');
+  const documents: Record<string, unknown> = {};
+  for (const name of ['openapi.json', 'asyncapi.json'])
+    documents[name] = (await api.inject(`/${name}`)).json<unknown>();
   await api.close();
-  return answer.json();
+  return documents;
 }
 
 async function run(isCheck: boolean): Promise<number> {

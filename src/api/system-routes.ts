@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 
 import { About, Health } from '#contract/rest.ts';
 import type { Api, ApiOptions, HealthChecks } from '#api/api-options.ts';
+import { describeMessages } from '#api/asyncapi.ts';
 import type { OpenApi } from '#api/openapi.ts';
 import { answers, described } from '#api/route-schemas.ts';
 
@@ -64,18 +65,43 @@ export function addSystemRoutes(api: Api, options: ApiOptions & { openApi: OpenA
       reply.type(options.metrics.contentType).send(await options.metrics.metrics()),
   });
 
-  let document: string | null = null;
-  api.get('/openapi.json', {
+  addDocumentRoute(api, {
+    url: '/openapi.json',
+    operationId: 'openapi',
+    summary: 'This description (OpenAPI 3.1)',
+    document: () => options.openApi.document(),
+  });
+  addDocumentRoute(api, {
+    url: '/asyncapi.json',
+    operationId: 'asyncapi',
+    summary: 'The messages of the WebSockets, and every channel (AsyncAPI 3.0)',
+    document: () => describeMessages(options.live?.channels.definitions ?? [], options.about.version),
+  });
+}
+
+/** A document that stays as it is while the server runs: written once, when it is first asked for. */
+function addDocumentRoute(
+  api: Api,
+  route: {
+    readonly url: string;
+    readonly operationId: string;
+    readonly summary: string;
+    readonly document: () => object;
+  },
+): void {
+  const { url, operationId, summary } = route;
+  let text: string | null = null;
+  api.get(url, {
     config,
     schema: {
       tags,
-      operationId: 'openapi',
-      summary: 'This description (OpenAPI 3.1)',
-      response: answers({ 200: described(Type.Object({}), 'An OpenAPI document.') }, config),
+      operationId,
+      summary,
+      response: answers({ 200: described(Type.Object({}), 'The document.') }, config),
     },
     handler: async (_request, reply) => {
-      document ??= JSON.stringify(options.openApi.document());
-      return reply.type('application/json').send(document);
+      text ??= JSON.stringify(route.document());
+      return reply.type('application/json').send(text);
     },
   });
 }
