@@ -55,6 +55,8 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
     const url = URL.parse(request.url ?? '/', 'http://localhost');
     if (url === null) return refuse(socket, 404);
     if (options.refusalOf(request) !== null) return refuse(socket, 403);
+    // RFC 6455 section 4.4; ws would answer 400, and take the draft's version 8. Before a ticket is used up.
+    if (request.headers['sec-websocket-version'] !== '13') return refuse(socket, 426);
     // A browser lets any page open a WebSocket to anywhere; only the server can tell a foreign one (RFC 6455 section 10.2).
     if (judgeOrigin(options.origins, request.headers) === 'foreign') return refuse(socket, 403);
     const address = addressOf(request);
@@ -126,13 +128,15 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
   };
 }
 
-function refuse(socket: Duplex, status: 401 | 403 | 404 | 429 | 500 | 503): void {
+function refuse(socket: Duplex, status: 401 | 403 | 404 | 426 | 429 | 500 | 503): void {
   const extra =
     status === 401
       ? 'WWW-Authenticate: Bearer\r\n'
       : status === 429 || status === 503
         ? 'Retry-After: 1\r\n'
-        : '';
+        : status === 426
+          ? 'Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n'
+          : '';
   // Nobody reads this socket any more, so it would not hear that its peer closes, and stay for ever.
   socket.once('finish', () => socket.destroy());
   socket.end(
