@@ -114,3 +114,5 @@ if oldest and limit > 0 then
 end
 return { epoch, newest, oldest or newest + 1, entries, changed }
 `);
+
+export const brokerScripts = [publishScript, historyScript];

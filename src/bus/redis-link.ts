@@ -20,6 +20,8 @@ export interface RedisLinkOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Given to Redis whenever the link comes up, so that what is sent together runs in the order of sending. */
+  readonly scripts: readonly RedisScript[];
   /** How long connecting and greeting may take. */
   readonly connectMs: number;
   readonly pingMs: number;
@@ -267,7 +269,7 @@ export function unavailable(message: string, cause?: unknown): AppError {
 
 /** Opens both connections and asks Redis who it is. `lost` is called once either of them ends by itself. */
 async function openConnections(
-  { url, clock, connectMs }: RedisLinkOptions,
+  { url, clock, connectMs, scripts }: RedisLinkOptions,
   lost: (made: Connections, error: Error) => void,
 ): Promise<Connections> {
   let made: Connections | null = null;
@@ -299,6 +301,8 @@ async function openConnections(
     const info = String(await Promise.race([commands.sendCommand(['INFO', 'server'], {}), tooLate]));
     const runId = /^run_id:(\S+)/m.exec(info)?.[1] ?? '';
     if (runId === '') throw new Error('it does not say its run_id');
+    const loads = scripts.map(({ text }) => commands.sendCommand(['SCRIPT', 'LOAD', text], {}));
+    await Promise.race([Promise.all(loads), tooLate]);
     if (failure !== null) throw failure;
     made = { commands, subscriber, runId };
     return made;

@@ -105,3 +105,5 @@ for _, address in ipairs(redis.call('SMEMBERS', prefix .. 'rooms:' .. id)) do
 end
 return rooms
 `);
+
+export const presenceScripts = [enterScript, leaveScript, membersScript, renewScript, reapScript, ownScript];

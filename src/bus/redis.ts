@@ -9,6 +9,8 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { systemRandom, type Random } from '#base/random.ts';
+import { brokerScripts } from '#bus/redis-broker-scripts.ts';
+import { presenceScripts } from '#bus/redis-presence-scripts.ts';
 import { createRedisBroker, type RedisBroker } from '#bus/redis-broker.ts';
 import { createRedisBus, type RedisBus } from '#bus/redis-bus.ts';
 import { createRedisInterest } from '#bus/redis-interest.ts';
@@ -71,7 +73,7 @@ const DEFAULTS = {
 export async function connectRedis(given: RedisOptions): Promise<Redis> {
   const options = { ...DEFAULTS, ...given };
   const { prefix, clock, log } = options;
-  const link = await connectRedisLink(options);
+  const link = await connectRedisLink({ ...options, scripts: [...brokerScripts, ...presenceScripts] });
   const subscriptions = createRedisSubscriptions(link, log);
   const tag = randomBytes(8);
   // New with each process: its numbers begin again.
