@@ -5,7 +5,7 @@
 
 import { defineConfig } from 'oxlint';
 
-import { moduleTable, pureModules } from './test/tidy/module-table.ts';
+import { extensionImports, moduleTable, pureModules } from './test/tidy/module-table.ts';
 
 // A type, not an interface: the configuration wants an index signature, which only types have implicitly.
 type ImportRule = {
@@ -33,6 +33,21 @@ const importsOfTests = [...moduleTable].map(([name, allowed]) => ({
   files: [`src/${name}/**/*.test.{ts,tsx}`],
   rules: importRule(name, [...allowed, 'test'], false),
 }));
+
+/** Extensions import their own files by path: they are no module of the core. */
+const importsOfExtensions: ImportRule = {
+  'no-restricted-imports': [
+    'error',
+    {
+      patterns: [
+        {
+          group: ['#*/**', '../**', ...extensionImports.map((module) => `!#${module}/**`)],
+          message: `An extension may import only: #extension, ${extensionImports.join(', ')}.`,
+        },
+      ],
+    },
+  ],
+};
 
 export default defineConfig({
   plugins: ['typescript', 'import', 'unicorn', 'oxc', 'promise', 'react', 'jsx-a11y', 'vitest'],
@@ -90,6 +105,7 @@ export default defineConfig({
   overrides: [
     ...imports,
     ...importsOfTests,
+    { files: ['extensions/**'], rules: importsOfExtensions },
     // What people read on the terminal is written here.
     { files: ['src/app/**', 'scripts/**', 'bench/**', 'test/**'], rules: { 'no-console': 'off' } },
     // Plain JavaScript has no types that this rule could read.

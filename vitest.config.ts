@@ -24,6 +24,7 @@ export default defineConfig({
             'test/fuzz/**/*.test.ts',
             'test/torture/**/*.test.ts',
             'bench/**/*.test.ts',
+            'extensions/**/*.test.ts',
           ],
           exclude: [databaseTests, redisTests],
           testTimeout: 10_000,

@@ -22,6 +22,7 @@ const entries = {
   './device': { node: 'sdk/device-entry.ts', default: 'sdk/device-browser-entry.ts' },
   './device/node': 'sdk/device-entry.ts',
   './device/browser': 'sdk/device-browser-entry.ts',
+  './extension': 'contract/extension-entry.ts',
 };
 /** Read by the modules beside which they lie. */
 const assets = ['store/migrations'];

@@ -26,6 +26,7 @@ import type { ReadingQueries } from '#store/reading-queries.ts';
 import type { RetentionControls } from '#store/retention-controls.ts';
 import type { SessionQueries } from '#store/session-queries.ts';
 import type { LiveOptions } from '#api/live-options.ts';
+import type { ExtensionParts } from '#api/extension-routes.ts';
 import type { OriginRule } from '#api/origin.ts';
 
 export const apiLimits = {
@@ -77,6 +78,8 @@ export interface ApiOptions {
   readonly origins: OriginRule;
   /** Why a request must not be answered at all (clear text past the proxy), or null. Absent: nothing is refused. */
   readonly refusalOf?: (request: IncomingMessage) => string | null;
+  /** Routes of extensions, and what they may use. Absent: none. */
+  readonly extensions?: ExtensionParts;
   readonly log: Log;
   readonly clock: Clock;
 }

@@ -18,6 +18,7 @@ import { answerForeignPages } from '#api/cross-origin.ts';
 import { addDeviceRoutes } from '#api/device-routes.ts';
 import { addKeyRoutes } from '#api/key-routes.ts';
 import { addEnvelopeRoutes } from '#api/envelope-routes.ts';
+import { addExtensionRoutes } from '#api/extension-routes.ts';
 import { addExportRoutes } from '#api/export-routes.ts';
 import { describeRoutes } from '#api/openapi.ts';
 import { answerWithProblems } from '#api/problems.ts';
@@ -72,6 +73,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   addDeviceRoutes(api, options);
   if (options.live !== null) addChannelRoutes(api, { ...options, live: options.live });
   addKeyRoutes(api, options);
+  if (options.extensions !== undefined) addExtensionRoutes(api, options.extensions);
   if (options.webDirectory !== null) await addWebPage(api, options.webDirectory);
   await api.ready();
   return api;

@@ -79,6 +79,13 @@ export const settings = {
     env: 'KYMO_DEMO',
     doc: 'feed two demo sessions: a recorded walk and a synthetic walker',
   }),
+  extensions: setting({
+    kind: 'string',
+    default: '',
+    env: 'KYMO_EXTENSIONS',
+    value: 'folders',
+    doc: 'folders of extensions, separated by commas; with a demo the examples unless this says otherwise',
+  }),
   'tls-cert': setting({
     kind: 'string',
     default: '',

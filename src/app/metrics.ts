@@ -15,6 +15,7 @@ import type { Writer } from '#store/writer.ts';
 import { addCarrierMetrics } from '#app/carrier-metrics.ts';
 import type { OpenedCarriers } from '#app/carriers.ts';
 import type { ConnectionLimit } from '#app/connection-limit.ts';
+import type { WatcherCounters } from '#app/extensions/watcher-counters.ts';
 import type { UpkeepThread } from '#app/upkeep-thread.ts';
 
 export interface Measured {
@@ -24,6 +25,7 @@ export interface Measured {
   readonly hub: Readonly<HubCounters>;
   readonly channels: Readonly<ChannelCounters>;
   readonly durable: DurableCounters;
+  readonly watchers: Readonly<WatcherCounters>;
   readonly pools: Pools;
   readonly identity: IdentityCounters;
   readonly connections: ConnectionLimit['counters'];
@@ -188,7 +190,26 @@ export function createMetrics(measured: Measured): Registry {
   return registry;
 }
 
-function addChannelMetrics({ counter, gauge }: Namers, { channels, durable }: Measured): void {
+function addChannelMetrics({ counter, gauge }: Namers, { channels, durable, watchers }: Measured): void {
+  gauge('kymo_watchers', 'watchers of extensions that run', () => watchers.running);
+  counter('kymo_watcher_starts_total', 'starts of watchers', () => watchers.starts, 'watcher');
+  counter('kymo_watcher_failures_total', 'watchers that broke', () => watchers.failures, 'watcher');
+  counter(
+    'kymo_watcher_notifications_total',
+    'notifications of databases that watchers got',
+    () => watchers.notifications,
+  );
+  counter(
+    'kymo_watcher_feed_messages_total',
+    'messages of feeds that watchers got',
+    () => watchers.feedMessages,
+  );
+  counter(
+    'kymo_watcher_disconnects_total',
+    'connections to databases and feeds that broke',
+    () => watchers.disconnects,
+  );
+  counter('kymo_watcher_gaps_total', 'times that a watcher had to read again', () => watchers.gaps);
   gauge('kymo_channel_calls', 'publishes and requests that are worked on', () => channels.underWay);
   gauge(
     'kymo_channel_abandoned_calls',

@@ -42,6 +42,8 @@ import { createClearTextRule } from '#app/clear-text.ts';
 import { createAddressOf } from '#app/client-address.ts';
 import { isLoopbackHost, type Config } from '#app/config.ts';
 import { createConnectionLimit, openFilesLimit } from '#app/connection-limit.ts';
+import type { LoadedExtension } from '#app/extensions/extension-loader.ts';
+import { startWatchers } from '#app/extensions/watchers.ts';
 import type { Lifecycle } from '#app/lifecycle.ts';
 import { listen } from '#app/listening.ts';
 import { createMetrics } from '#app/metrics.ts';
@@ -72,6 +74,7 @@ export interface ServerOptions {
   readonly demoKey: (() => Promise<string>) | null;
   /** Certificate and key when TLS ends here. */
   readonly tls: TlsFiles | null;
+  readonly extensions: readonly LoadedExtension[];
   /** Whether the next free port will do where none was asked for. */
   readonly mayMovePort: boolean;
 }
@@ -113,8 +116,19 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     },
   });
   const sessions = createSessionQueries(pools.app);
-  const engine = createChannelEngine({ definitions: [], carriers, pools, sessions, clock, log });
+  const extensions = options.extensions.map((one) => one.extension);
+  const definitions = extensions.flatMap((extension) => extension.channels ?? []);
+  const engine = createChannelEngine({ definitions, carriers, pools, sessions, clock, log });
+  const watchers = startWatchers({
+    extensions,
+    services: engine.services,
+    databaseUrl: pools.appUrl,
+    clock,
+    random: systemRandom,
+    log,
+  });
   lifecycle.add('durable channels', () => engine.durable.close());
+  lifecycle.add('watchers', () => watchers.stop());
   const hub = createHub<Principal>({
     bus,
     clock,
@@ -156,6 +170,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       hub: hub.counters,
       channels: engine.counters,
       durable: engine.durable.counters,
+      watchers: watchers.counters,
       pools,
       identity: identity.counters,
       connections: connectionLimit.counters,
@@ -166,6 +181,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     trustedProxy,
     origins,
     refusalOf,
+    extensions: { extensions: options.extensions, services: engine.services },
     log,
     clock,
   });

@@ -11,6 +11,7 @@ import { createCredentials } from '#app/credentials.ts';
 import { openDatabase, openStateDirectory, stateDirectoryOf, type Database } from '#app/database.ts';
 import { startDemo } from '#app/demo.ts';
 import { toDiskError } from '#app/disk-error.ts';
+import { exampleDirectory, loadExtensions, type LoadedExtension } from '#app/extensions/extension-loader.ts';
 import { createInstallation, holdsOwnSessionsOnly, type Installation } from '#app/installation.ts';
 import { createLifecycle, type Lifecycle } from '#app/lifecycle.ts';
 import { createLog } from '#app/log.ts';
@@ -33,6 +34,7 @@ export async function startCommand(args: readonly string[], options: { demo: boo
   const config = readConfig(processSources(args));
   assertSafeBinding(config);
   const tls = readTlsPair(config);
+  const extensions = await loadExtensions(foldersOf(config));
   const log = createLog(config['log-level']);
   const lifecycle = createLifecycle(clock, log);
   const isNewPlace = config.data === '' && !existsSync(stateDirectoryOf(config));
@@ -61,6 +63,7 @@ export async function startCommand(args: readonly string[], options: { demo: boo
       log,
       lifecycle,
       own,
+      extensions,
       isDemoCommand: options.demo,
       tls: tls === null ? null : { ...tls, serve: reload.serve },
     });
@@ -75,6 +78,10 @@ export async function startCommand(args: readonly string[], options: { demo: boo
   // What came up after the signal is stopped as well.
   await lifecycle.stop();
   return 0;
+}
+
+function foldersOf(config: Config): readonly string[] {
+  return config.extensions.split(',').flatMap((folder) => (folder.trim() === '' ? [] : [folder.trim()]));
 }
 
 /** The place of the data follows from the clone's: one that was moved is told where its data stayed. */
@@ -94,6 +101,7 @@ async function start(options: {
   log: Log;
   lifecycle: Lifecycle;
   own: OwnNote;
+  extensions: readonly LoadedExtension[];
   isDemoCommand: boolean;
   tls: (TlsPair & { serve: TlsReload['serve'] }) | null;
 }): Promise<void> {
@@ -109,6 +117,10 @@ async function start(options: {
     clock,
     log,
     lifecycle,
+    extensions:
+      wantsDemo && !config.given.has('extensions') && existsSync(exampleDirectory)
+        ? await loadExtensions([exampleDirectory])
+        : options.extensions,
     demoKey: wantsDemo ? async () => (await installed.promise).demoKey() : null,
     tls,
     mayMovePort: options.isDemoCommand,

@@ -69,6 +69,8 @@ export interface Pools {
   readonly writer: RolePool;
   /** For the chunk writer, which keeps its own connections. */
   readonly writerUrl: string;
+  /** For connections that listen; as `app`, they see what row-level security and grants let them. */
+  readonly appUrl: string;
   /** The database is another one than before: connections made until now serve no new caller. */
   renew(): void;
   close(): Promise<void>;
@@ -101,6 +103,7 @@ export async function openPools(
   return {
     ...roles,
     writerUrl: urls.kymo_writer,
+    appUrl: urls.kymo_app,
     renew() {
       for (const pool of Object.values(roles)) pool.renew();
     },

@@ -38,6 +38,7 @@ beforeEach(async () => {
         clock: systemClock,
         log: silentLog,
         lifecycle,
+        extensions: [],
         demoKey: null,
         tls: null,
         mayMovePort: false,

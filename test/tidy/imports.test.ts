@@ -8,7 +8,7 @@ import path from 'node:path';
 
 import { expect, test } from 'vitest';
 
-import { moduleTable, pureModules } from '#test/tidy/module-table.ts';
+import { extensionImports, moduleTable, pureModules } from '#test/tidy/module-table.ts';
 import {
   fileNames,
   filesMatching,
@@ -49,6 +49,23 @@ test('every import between modules is in the table', () => {
   expect(wrong).toEqual([]);
 });
 
+test('extensions import #extension, base and contract, their own files and what Node and packages bring', () => {
+  const extensions = filesMatching(/^extensions\/.*(?<!\.test)\.ts$/);
+  expect(extensions.length).toBeGreaterThan(0);
+  const wrong = extensions.flatMap((file) =>
+    importsOf(file)
+      .filter(
+        (target) =>
+          (target.startsWith('#') &&
+            target !== '#extension' &&
+            !extensionImports.includes(target.slice(1).split('/')[0] ?? '')) ||
+          target.startsWith('../'),
+      )
+      .map((target) => `${file.name} imports ${target}`),
+  );
+  expect(wrong).toEqual([]);
+});
+
 test('modules are imported by #module/file.ts, never by a relative path', () => {
   const wrong = sources.flatMap((file) =>
     importsOf(file)
@@ -82,7 +99,7 @@ test('pure modules touch neither files, sockets nor processes', () => {
 
 test('nothing is exported from another file: there are no barrels', () => {
   // What the published package offers is named in one file an entry point.
-  const inner = sources.filter(({ name }) => !/^src\/sdk\/[a-z-]*-entry\.ts$/.test(name));
+  const inner = sources.filter(({ name }) => !/^src\/(sdk|contract)\/[a-z-]*-entry\.ts$/.test(name));
   expect(linesMatching(inner, /^export\s+(\*|\{[^}]*\}|type\s+\{[^}]*\})\s.*from\s+['"]/)).toEqual([]);
 });
 

@@ -41,5 +41,8 @@ const table = {
 
 export const moduleTable: ReadonlyMap<string, readonly string[]> = new Map(Object.entries(table));
 
+/** What stands in extensions/ may import, beside `#extension` itself: the same as any other extension, nothing of the core. */
+export const extensionImports: readonly string[] = ['base', 'contract'];
+
 /** Modules without input and output: they import no `node:` module and run in any JavaScript engine. */
 export const pureModules: readonly string[] = ['base', 'protocol', 'contract', 'motion'];
