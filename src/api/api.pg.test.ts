@@ -203,7 +203,18 @@ async function operations(): Promise<{ method: Method; url: string; operation: O
 }
 
 // What anyone may call. A new route is not here, so it must ask for a key.
-const publicOperations = ['about', 'health', 'readiness', 'metrics', 'openapi', 'signInToDemo'];
+const publicOperations = [
+  'about',
+  'health',
+  'readiness',
+  'metrics',
+  'openapi',
+  'openapiOfEvents',
+  'signInToDemo',
+  // What is no upgrade hears so, whoever asks.
+  'openDeviceSocket',
+  'openLiveSocket',
+];
 
 test('every route but the listed asks for a key, and answers a problem without a good one', async () => {
   const all = await operations();
@@ -594,9 +605,28 @@ test('the OpenAPI document names every route, its answers and its schemas', asyn
   for (const name of references) expect(Object.keys(document.components.schemas)).toContain(name);
   expect(text).not.toContain('$id');
   for (const { operation } of await operations()) {
-    expect(Object.keys(operation.responses).some((status) => status.startsWith('2'))).toBe(true);
+    expect(Object.keys(operation.responses).some((status) => /^(2|101)/.test(status))).toBe(true);
     expect(operation.responses).toHaveProperty('500');
     expect('401' in operation.responses).toBe(operation.security.length > 0);
+  }
+});
+
+test('the WebSocket endpoints are in the document, and answer what is no upgrade', async () => {
+  const document = (await call('GET', '/openapi.json')).json<{
+    paths: Record<string, { get: { 'x-websocket': { serverMessages: unknown } } }>;
+    components: { schemas: Record<string, { anyOf?: unknown[] }> };
+  }>();
+  for (const [url, name] of [
+    ['/v1/live', 'HubMessage'],
+    ['/v1/device', 'ServerMessage'],
+  ] as const) {
+    expect(document.paths[url]?.get['x-websocket'].serverMessages).toEqual({
+      $ref: `#/components/schemas/${name}`,
+    });
+    expect(document.components.schemas[name]?.anyOf?.length).toBeGreaterThan(5);
+    const answer = await call('GET', url);
+    expect(problemOf(answer, 426).code).toBe('malformed-message');
+    expect(answer.headers['upgrade']).toBe('websocket');
   }
 });
 

@@ -28,6 +28,7 @@ import { setSecurityHeaders } from '#api/security-headers.ts';
 import { addRetentionRoutes } from '#api/retention-routes.ts';
 import { addSessionRoutes } from '#api/session-routes.ts';
 import { addSignInRoutes } from '#api/sign-in-routes.ts';
+import { addSocketRoutes } from '#api/socket-routes.ts';
 import { addSystemRoutes } from '#api/system-routes.ts';
 import { compileValidator } from '#api/validation.ts';
 import { addWebPage } from '#api/web-page.ts';
@@ -71,6 +72,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   addEnvelopeRoutes(api, options);
   addExportRoutes(api, options);
   addDeviceRoutes(api, options);
+  addSocketRoutes(api);
   if (options.live !== null) addChannelRoutes(api, { ...options, live: options.live });
   addKeyRoutes(api, options);
   if (options.extensions !== undefined) addExtensionRoutes(api, options.extensions);

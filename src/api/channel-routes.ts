@@ -19,7 +19,6 @@ import {
   ChannelMembers,
   facesOf,
   HistoryQueryText,
-  HubMessageSchema,
   ManyPollQuery,
   ManyStreamQuery,
   PollAnswer,
@@ -33,6 +32,7 @@ import type { LiveOptions } from '#api/live-options.ts';
 import { eventStreamType } from '#api/openapi.ts';
 import { createPublishRates, type CountPublish } from '#api/publish-rates.ts';
 import { answers, security } from '#api/route-schemas.ts';
+import { HubMessageSchema } from '#api/socket-routes.ts';
 import { compileValidator } from '#api/validation.ts';
 
 const tags = ['channels'];

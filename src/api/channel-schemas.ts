@@ -6,15 +6,12 @@
 import { Type, type Static, type TObject, type TSchema } from 'typebox';
 
 import type { AnyChannel, Schemas } from '#contract/channel-definition.ts';
-import {
-  ChannelPosition,
-  hubMessageSchemas,
-  PresentMember,
-  viewerMessageSchemas,
-} from '#contract/live-messages.ts';
+import { ChannelPosition, hubMessageSchemas, PresentMember } from '#contract/live-messages.ts';
 import { publicationLimits } from '#protocol/publication.ts';
 import { pollLimits } from '#live/long-poll.ts';
+import { memberOf } from '#api/message-families.ts';
 import { described } from '#api/route-schemas.ts';
+import { HubMessageSchema } from '#api/socket-routes.ts';
 
 const strict = { additionalProperties: false } as const;
 const Offset = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
@@ -121,18 +118,6 @@ const PolledChannel = Type.Object(
   { $id: 'PolledChannel' },
 );
 
-/** Every message of one direction of /v1/live, as one schema with a name. */
-function familyOf(name: string, schemas: Readonly<Record<string, TSchema>>): TSchema {
-  const parts = Object.entries(schemas).map(([type, schema]) => ({
-    ...schema,
-    $id: `${name}${type.charAt(0).toUpperCase()}${type.slice(1)}`,
-  }));
-  return Type.Union(parts, { $id: `${name}Message` });
-}
-
-export const HubMessageSchema = familyOf('Hub', hubMessageSchemas);
-export const ViewerMessageSchema = familyOf('Viewer', viewerMessageSchemas);
-
 export const PollAnswer = pollAnswer('PollAnswer', HubMessageSchema);
 
 function pollAnswer(name: string, message: TSchema): TSchema {
@@ -228,7 +213,7 @@ const messageFields = {
 const keptFields = { offset: Offset, timeUs: TimeUs, by };
 
 function hubPart(type: 'reset' | 'unsubscribed'): TSchema {
-  return { ...hubMessageSchemas[type], $id: `Hub${type.charAt(0).toUpperCase()}${type.slice(1)}` };
+  return memberOf('Hub', type, hubMessageSchemas[type]);
 }
 
 function titleOf(name: string): string {

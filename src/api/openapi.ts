@@ -3,7 +3,7 @@
  * added, so it cannot say what the server does not do. Schemas with an `$id` become components and are referred to.
  */
 
-import type { FastifyInstance, RouteOptions } from 'fastify';
+import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify';
 
 import { assert } from '#base/assert.ts';
 
@@ -19,6 +19,8 @@ declare module 'fastify' {
     readonly produces?: readonly string[];
     /** Of an event stream: what its `data` is. */
     readonly events?: object;
+    /** Of a WebSocket: its subprotocol, and the messages of the client and of the server. */
+    readonly socket?: { readonly subprotocol: string; readonly sends: object; readonly receives: object };
   }
 }
 
@@ -148,6 +150,19 @@ function describeOperation(route: Documented, { byName, specification }: Operati
           },
         }),
     responses: Object.fromEntries(responses) as JsonSchema,
+    ...(schema.socket === undefined ? {} : { 'x-websocket': describeSocket(schema.socket, byName) }),
+  };
+}
+
+/** OpenAPI has no words for what flows after an upgrade; AsyncAPI has. */
+function describeSocket(
+  { subprotocol, sends, receives }: NonNullable<FastifySchema['socket']>,
+  byName: OperationContext['byName'],
+): JsonSchema {
+  return {
+    subprotocol,
+    clientMessages: byName(sends as JsonSchema),
+    serverMessages: byName(receives as JsonSchema),
   };
 }
 

@@ -15,7 +15,8 @@ const failures = {
   409: problem('The request contradicts what is stored.'),
   413: problem('The body is too large.'),
   415: problem('The body is not JSON.'),
-  429: problem('Too many wrong keys from this address; Retry-After says when to try again.'),
+  426: problem('This address is a WebSocket.'),
+  429: problem('Too many wrong keys, connections or messages; Retry-After says when to try again.'),
   500: problem('An unexpected failure; it was logged under `requestId`.'),
   503: problem('The database cannot be reached or is busy; Retry-After says when to try again.'),
 } as const;

@@ -72,6 +72,12 @@ export function addSystemRoutes(api: Api, options: ApiOptions & { openApi: OpenA
     document: () => options.openApi.document(),
   });
   addDocumentRoute(api, {
+    url: '/openapi-3.2.json',
+    operationId: 'openapiOfEvents',
+    summary: 'This description in OpenAPI 3.2, which says what the events of streams look like',
+    document: () => options.openApi.document('3.2.0'),
+  });
+  addDocumentRoute(api, {
     url: '/asyncapi.json',
     operationId: 'asyncapi',
     summary: 'The messages of the WebSockets, and every channel (AsyncAPI 3.0)',
