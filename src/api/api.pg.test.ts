@@ -208,6 +208,7 @@ const publicOperations = [
   'health',
   'readiness',
   'metrics',
+  'asyncapi',
   'openapi',
   'openapiOfEvents',
   'signInToDemo',
@@ -617,8 +618,8 @@ test('the WebSocket endpoints are in the document, and answer what is no upgrade
     components: { schemas: Record<string, { anyOf?: unknown[] }> };
   }>();
   for (const [url, name] of [
-    ['/v1/live', 'HubMessage'],
-    ['/v1/device', 'ServerMessage'],
+    ['/v1/live', 'AnyHubMessage'],
+    ['/v1/device', 'AnyServerMessage'],
   ] as const) {
     expect(document.paths[url]?.get['x-websocket'].serverMessages).toEqual({
       $ref: `#/components/schemas/${name}`,

@@ -2,10 +2,10 @@
 
 import { Type, type TSchema } from 'typebox';
 
-/** Every message of one direction, told apart by `type`: `HubSubscribed` and so on, together `HubMessage`. */
+/** Every message of one direction, told apart by `type`: `HubSubscribed` and so on, together `AnyHubMessage`. */
 export function familyOf(name: string, schemas: Readonly<Record<string, TSchema>>): TSchema {
   const parts = Object.entries(schemas).map(([type, schema]) => memberOf(name, type, schema));
-  return Type.Union(parts, { $id: `${name}Message` });
+  return Type.Union(parts, { $id: `Any${name}Message` });
 }
 
 /** One message of the family. */
