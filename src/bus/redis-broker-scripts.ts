@@ -55,11 +55,13 @@ redis.call('EXPIRE', KEYS[1], ${COUNTER_SECONDS})
 local offset = string.format('%.0f', newest)
 if messages > 0 then
   redis.call('XADD', KEYS[2], 'MAXLEN', '=', messages, offset .. '-0', 't', string.format('%.0f', nowMs), 'p', ARGV[3])
-  -- One comes, so dropping two keeps up with time; what is left over, reading leaves out.
-  for _ = 1, 2 do
-    local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
-    if not first or tonumber(first[2][2]) > nowMs - seconds * 1000 then break end
-    redis.call('XDEL', KEYS[2], first[1])
+  -- Dropping twice as many as came keeps up with time; what is left over, reading leaves out.
+  if newest % 16 == 0 then
+    for _ = 1, 32 do
+      local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
+      if not first or tonumber(first[2][2]) > nowMs - seconds * 1000 then break end
+      redis.call('XDEL', KEYS[2], first[1])
+    end
   end
   redis.call('EXPIRE', KEYS[2], seconds)
 end

@@ -7,18 +7,23 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
 export interface CuttingProxy {
   readonly port: number;
-  /** Sends new connections to another server from now on. */
-  target(port: number): void;
+  /** Sends new connections to another server from now on; null: they are cut at once. */
+  target(place: number | string | null): void;
   /** Destroys connections for which `choose` says so; returns how many. */
   cut(choose: () => boolean): number;
   close(): Promise<void>;
 }
 
-export async function startCuttingProxy(targetPort: number): Promise<CuttingProxy> {
-  let target = targetPort;
+/** To a port of this machine, or to a Unix socket. */
+export async function startCuttingProxy(place: number | string): Promise<CuttingProxy> {
+  let target: number | string | null = place;
   const pairs = new Set<{ near: Socket; far: Socket }>();
   const server = createServer((near) => {
-    const far = connect(target, '127.0.0.1');
+    if (target === null) {
+      near.destroy();
+      return;
+    }
+    const far = typeof target === 'string' ? connect(target) : connect(target, '127.0.0.1');
     const pair = { near, far };
     pairs.add(pair);
     const end = (): void => {
@@ -37,8 +42,8 @@ export async function startCuttingProxy(targetPort: number): Promise<CuttingProx
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     port: (server.address() as AddressInfo).port,
-    target: (port) => {
-      target = port;
+    target: (next) => {
+      target = next;
     },
     cut(choose) {
       let count = 0;
