@@ -163,7 +163,8 @@ function query(fields: Record<string, string | number | null>): string {
   return parameters.toString();
 }
 
-async function problemOf(response: Response): Promise<AppError> {
+/** What a failed answer says, also when it is not from this server. */
+export async function problemOf(response: Response): Promise<AppError> {
   const temporary = response.status >= 500 || response.status === 429;
   const body: unknown = await response.json().catch(() => null);
   const problem = (typeof body === 'object' && body !== null ? body : {}) as Partial<Problem>;

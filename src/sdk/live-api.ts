@@ -7,6 +7,7 @@ import type { LiveMessage } from '#protocol/live-codec.ts';
 import type { Position } from '#protocol/publication.ts';
 import type { ClockEstimate } from '#sdk/live-clock.ts';
 import type { LiveCounters, LiveGap, LiveState } from '#sdk/live-events.ts';
+import type { Fetch } from '#sdk/live-http.ts';
 import type { OpenSocket } from '#sdk/live-link.ts';
 import type { ChannelMessage, SubscribeOptions } from '#sdk/live-subscribers.ts';
 import type { TransportName } from '#sdk/live-transports.ts';
@@ -21,7 +22,10 @@ export interface LiveOptions {
    * gave ends. An AppError that is not temporary ends the client.
    */
   readonly token?: () => Promise<string> | string;
-  /** Which may be used, the best first. All by default. */
+  /**
+   * Which may be used, the best first. All by default, but long poll needs `token`. Without it, server-sent events carry
+   * what is followed, and nothing can be published or asked over them.
+   */
   readonly transports?: readonly TransportName[];
   /** Frames of `message` are views into the received bytes; `skipped` ticks were left out for this viewer. */
   readonly onReadings?: (channel: string, message: LiveMessage, skipped: number) => void;
@@ -40,6 +44,8 @@ export interface LiveOptions {
   readonly random?: Random;
   /** Opens the socket; the platform's WebSocket unless a test brings its own. */
   readonly openSocket?: OpenSocket;
+  /** The platform's `fetch` unless a test brings its own. */
+  readonly fetch?: Fetch;
 }
 
 export interface PublishOptions {

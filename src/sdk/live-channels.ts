@@ -27,9 +27,9 @@ type Told<T extends HubMessage['type']> = Extract<HubMessage, { type: T }>;
 interface Wish {
   readonly name: string;
   options: FollowOptions;
-  /** Id of the request that waits for its answer, or for all its answers. */
+  /** Of the newest request for it on this connection; a pattern has several answers. */
   request: number | null;
-  answers: number;
+  isAnswered: boolean;
   retryAtMs: number;
 }
 
@@ -55,6 +55,8 @@ export interface FollowedChannels {
   /** When `retry` is next due. */
   readonly retryAtMs: number;
   positionOf(name: string): Position | null;
+  /** Of all channels that have one. */
+  positions(): [name: string, position: Position][];
   /** Follows a name or a pattern; `isOpen`: asks the server at once. */
   follow(name: string, options: FollowOptions, isOpen: boolean): void;
   forget(name: string, isOpen: boolean): void;
@@ -98,6 +100,10 @@ export function createFollowedChannels(line: ChannelLine): FollowedChannels {
       return at;
     },
     positionOf: (name) => book.channels.get(name)?.position ?? null,
+    positions: () =>
+      [...book.channels.values()].flatMap(({ name, position }) =>
+        position === null ? [] : [[name, position]],
+      ),
     follow: (name, options, isOpen) => follow(book, name, { options, isOpen }),
     forget: (name, isOpen) => forget(book, name, isOpen),
     setState(name, state) {
@@ -159,7 +165,7 @@ function follow(
     book.line.effect({ type: 'refused', channel: name, code: 'limit-exceeded', message });
     return;
   }
-  const wish: Wish = { name, options, request: null, answers: 0, retryAtMs: NEVER };
+  const wish: Wish = { name, options, request: null, isAnswered: false, retryAtMs: NEVER };
   book.wishes.set(name, wish);
   if (!isPattern(name)) {
     const channel = openChannel(book, name);
@@ -190,7 +196,7 @@ function attach(book: Book, wish: Wish): void {
   );
   const [first] = known;
   wish.retryAtMs = NEVER;
-  wish.answers = 0;
+  wish.isAnswered = false;
   wish.request = book.line.subscribe({
     ...options,
     channel: wish.name,
@@ -246,11 +252,8 @@ function onSubscribed(book: Book, told: Told<'subscribed'>): void {
   }
   if (isPattern(wish.name)) {
     if (!matchesPattern(wish.name, told.channel)) return;
-    if (++wish.answers >= (told.of ?? NEVER)) wish.request = null;
-  } else {
-    if (wish.name !== told.channel) return;
-    wish.request = null;
-  }
+  } else if (wish.name !== told.channel) return;
+  wish.isAnswered = true;
   const channel = openChannel(book, told.channel);
   channel.wishes.add(wish);
   detach(book, channel);
@@ -349,7 +352,7 @@ function onError(
 ): boolean {
   if (book.unwanted.delete(error.id)) return true;
   const wish = [...book.wishes.values()].find(({ request }) => request === error.id);
-  if (wish === undefined) return false;
+  if (wish === undefined || wish.isAnswered) return false;
   wish.request = null;
   refuseOrRetry(book, wish, { ...error, nowMs });
   return true;

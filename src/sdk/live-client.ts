@@ -3,14 +3,23 @@
  * Node. One link and one timer at a time; callbacks run in the order of the messages.
  */
 
+import { assert } from '#base/assert.ts';
 import { systemClock, type Clock } from '#base/clock.ts';
 import { AppError, messageOf } from '#base/errors.ts';
 import { systemRandom } from '#base/random.ts';
 import type { LiveClient, LiveOptions, Subscription } from '#sdk/live-api.ts';
 import type { Answer, AskBody, LiveEffect, LiveEvent } from '#sdk/live-events.ts';
-import { openPlatformSocket, openSocketLink, type Credential, type Link } from '#sdk/live-link.ts';
+import { openHttpLink } from '#sdk/live-http-link.ts';
+import {
+  lookForSocket,
+  openPlatformSocket,
+  openSocketLink,
+  type Credential,
+  type Link,
+} from '#sdk/live-link.ts';
 import { createLiveMachine, type LiveMachine } from '#sdk/live-machine.ts';
 import { createSubscribers, type SubscribeOptions, type Subscribers } from '#sdk/live-subscribers.ts';
+import { allTransports, type TransportName } from '#sdk/live-transports.ts';
 
 /** A person waits no longer for a button. */
 const ASK_MS = 10_000;
@@ -40,7 +49,7 @@ export function connectLive(options: LiveOptions): LiveClient {
     clock: options.clock ?? systemClock,
     machine: createLiveMachine({
       random: options.random ?? systemRandom,
-      transports: options.transports ?? ['websocket'],
+      transports: options.transports ?? transportsFor(options),
       canRefresh: options.token !== undefined,
     }),
     subscribers: createSubscribers(),
@@ -71,6 +80,10 @@ export function connectLive(options: LiveOptions): LiveClient {
     refresh: () => handle(run, { type: 'refresh' }),
     close: () => handle(run, { type: 'stop' }),
   };
+}
+
+function transportsFor({ token }: LiveOptions): readonly TransportName[] {
+  return token === undefined ? ['websocket', 'sse'] : allTransports;
 }
 
 type Asking = Pick<LiveClient, 'publish' | 'request' | 'history' | 'members' | 'setState'>;
@@ -141,7 +154,7 @@ function subscribe(
   return {
     channel,
     get position() {
-      return run.machine.positionOf(channel);
+      return run.machine.channels.positionOf(channel);
     },
     unsubscribe() {
       if (run.subscribers.remove(channel, subscriber)) handle(run, { type: 'unsubscribe', channel });
@@ -186,6 +199,7 @@ function perform(run: Run, effect: LiveEffect): void {
       connect(run, effect);
       return;
     case 'try':
+      look(run, effect.connection);
       return;
     case 'send':
       run.link?.send(effect.text);
@@ -233,10 +247,9 @@ function take(run: Run, ref: number): Waiter | undefined {
 }
 
 async function fetchTicket(run: Run, connection: number): Promise<void> {
-  const { ticket: fetchTicketText, token } = run.options;
   let ticket: string;
   try {
-    ticket = token === undefined ? await fetchTicketText!() : await token();
+    ticket = (await credentialOf(run)).text;
   } catch (thrown) {
     const error = thrown instanceof AppError ? thrown : null;
     const { code = 'unreachable', temporary = true } = error ?? {};
@@ -246,18 +259,49 @@ async function fetchTicket(run: Run, connection: number): Promise<void> {
   handle(run, { type: 'ticket', connection, ticket });
 }
 
-function connect(run: Run, { connection, ticket }: Extract<LiveEffect, { type: 'connect' }>): void {
+async function credentialOf({ options: { ticket, token } }: Run): Promise<Credential> {
+  if (token !== undefined) return { kind: 'token', text: await token() };
+  assert(ticket !== undefined, 'connectLive needs a ticket or a token');
+  return { kind: 'ticket', text: await ticket() };
+}
+
+function connect(
+  run: Run,
+  { connection, ticket, transport }: Extract<LiveEffect, { type: 'connect' }>,
+): void {
   const { url, token, openSocket = openPlatformSocket } = run.options;
   const credential: Credential = { kind: token === undefined ? 'ticket' : 'token', text: ticket };
-  run.link = openSocketLink(
-    { url, credential, openSocket },
-    {
-      text: (text) => handle(run, { type: 'text', connection, text }),
-      binary: (bytes) => handle(run, { type: 'binary', connection, bytes }),
-      closed: (code, reason) => {
-        run.link = null;
-        handle(run, { type: 'closed', connection, code, reason });
-      },
+  const events = {
+    text: (text: string) => handle(run, { type: 'text', connection, text }),
+    binary: (bytes: Uint8Array) => handle(run, { type: 'binary', connection, bytes }),
+    closed: (code: number, reason: string) => {
+      run.link = null;
+      handle(run, { type: 'closed', connection, code, reason });
     },
+  };
+  if (transport === 'websocket') run.link = openSocketLink({ url, credential, openSocket }, events);
+  else {
+    const { clock, options, machine } = run;
+    const { fetch = (address, init) => globalThis.fetch(address, init) } = options;
+    run.link = openHttpLink(
+      {
+        kind: transport,
+        url,
+        credential,
+        renew: () => credentialOf(run),
+        positions: () => machine.channels.positions(),
+        clock,
+        fetch,
+      },
+      events,
+    );
+  }
+}
+
+/** Whether a WebSocket can be opened by now; nobody says who they are on it. */
+function look(run: Run, connection: number): void {
+  const { url, openSocket = openPlatformSocket } = run.options;
+  lookForSocket({ url, openSocket, clock: run.clock }, (isOpen) =>
+    handle(run, { type: 'tried', connection, isOpen }),
   );
 }

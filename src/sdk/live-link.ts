@@ -3,6 +3,7 @@
  * closes with a code as a WebSocket does. Here is the WebSocket itself. A closed link says nothing more.
  */
 
+import type { Clock } from '#base/clock.ts';
 import { LIVE_SUBPROTOCOL } from '#protocol/version.ts';
 
 export interface LinkEvents {
@@ -63,6 +64,32 @@ export function openSocketLink(
       socket.close(code);
     },
   };
+}
+
+/** A handshake that takes longer would be no better transport. */
+const LOOK_MS = 5_000;
+
+/** Tells once whether a handshake comes about; the socket is closed again. */
+export function lookForSocket(
+  {
+    url,
+    openSocket,
+    clock,
+  }: { readonly url: string; readonly openSocket: OpenSocket; readonly clock: Clock },
+  told: (isOpen: boolean) => void,
+): void {
+  const socket = openSocket(url, LIVE_SUBPROTOCOL);
+  let isOver = false;
+  const finish = (isOpen: boolean): void => {
+    if (isOver) return;
+    isOver = true;
+    cancel();
+    socket.close(1000);
+    told(isOpen);
+  };
+  const cancel = clock.after(LOOK_MS, () => finish(false));
+  socket.addEventListener('open', () => finish(true));
+  socket.addEventListener('close', () => finish(false));
 }
 
 export interface LinkAddress {

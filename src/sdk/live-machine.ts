@@ -9,7 +9,6 @@ import type { Random } from '#base/random.ts';
 import type { HubMessage, ViewerMessage } from '#contract/live-messages.ts';
 import { closeCodes, mayReconnect } from '#protocol/codes.ts';
 import { decodeLive } from '#protocol/live-codec.ts';
-import type { Position } from '#protocol/publication.ts';
 import { backoffMs } from '#sdk/device-backoff.ts';
 import { createAsks, type Asks } from '#sdk/live-asks.ts';
 import { createFollowedChannels, type FollowedChannels } from '#sdk/live-channels.ts';
@@ -30,6 +29,7 @@ import {
   allTransports,
   createTransportChoice,
   isOfNetwork,
+  TRANSPORT_UNUSABLE,
   type TransportChoice,
 } from '#sdk/live-transports.ts';
 
@@ -58,9 +58,9 @@ export interface LiveMachine {
   readonly state: LiveState;
   readonly clock: LiveClock;
   readonly counters: LiveCounters;
+  readonly channels: Pick<FollowedChannels, 'positionOf' | 'positions'>;
   /** When `wake` is next due on the monotonic clock; infinity when nothing is. */
   readonly wakeAtMs: number;
-  positionOf(channel: string): Position | null;
   handle(event: LiveEvent, now: LiveTime): LiveEffect[];
 }
 
@@ -126,7 +126,7 @@ export function createLiveMachine(options: LiveMachineOptions): LiveMachine {
     get wakeAtMs() {
       return wakeAtMs(m);
     },
-    positionOf: (channel) => m.channels.positionOf(channel),
+    channels: m.channels,
     handle(event, now) {
       m.effects = [];
       m.now = now;
@@ -146,10 +146,8 @@ function dispatch(m: Model, event: LiveEvent): void {
     case 'ticket':
       return onTicket(m, event.ticket);
     case 'ticketFailed':
-      if (isOpen) m.refresh.failed(event.temporary, m.now.ms);
-      else if (event.temporary) retreat(m, event.code);
-      else close(m, event.code, event.message);
-      return;
+      if (isOpen) return m.refresh.failed(event.temporary, m.now.ms);
+      return event.temporary ? retreat(m, event.code) : close(m, event.code, event.message);
     case 'text':
     case 'binary':
       onHeard(m, event);
@@ -197,13 +195,17 @@ function onClosed(m: Model, code: number, reason: string): void {
   } else if (!mayReconnect(code)) close(m, code, reason);
   else if (leave !== null) retreat(m, leave.code, Math.max(0, leave.comeBackAtMs - m.now.ms));
   else {
-    if (isOfNetwork(code)) judgeTransport(m, false);
+    judgeTransport(m, code);
     retreat(m, code, 0, code === closeCodes.restarting ? RESTART_SPREAD_MS : 0);
   }
 }
 
-function judgeTransport(m: Model, isSlow: boolean): void {
-  if (m.state.name === 'connecting' || m.now.ms - m.openedAtMs < STABLE_MS) m.choice.failed(isSlow);
+/** `slow`: it took all its time. */
+function judgeTransport(m: Model, code: number | 'slow'): void {
+  const isShort = m.state.name === 'connecting' || m.now.ms - m.openedAtMs < STABLE_MS;
+  if (code === TRANSPORT_UNUSABLE) m.choice.unusable(m.now.ms);
+  else if (code === 'slow') m.choice.failed('slow');
+  else if (isShort && isOfNetwork(code)) m.choice.failed('soon');
 }
 
 function onAsk(m: Model, ask: Ask): void {
@@ -375,7 +377,7 @@ function onWake(m: Model): void {
   const isSilent = m.state.name === 'open' && m.pulse.isSilent(nowMs);
   if (isConnectTooSlow || isSilent) {
     m.effects.push({ type: 'disconnect', code: closeCodes.silent });
-    judgeTransport(m, isConnectTooSlow);
+    judgeTransport(m, isConnectTooSlow ? 'slow' : 1006);
     retreat(m, closeCodes.silent);
     return;
   }

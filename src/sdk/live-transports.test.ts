@@ -11,7 +11,7 @@ test('the next is taken when one cannot be opened, and the first between the oth
   for (let i = 0; i < 8; i++) {
     choice.begin(0);
     taken.push(choice.current);
-    choice.failed(false);
+    choice.failed('soon');
   }
   expect(taken).toEqual([
     'websocket',
@@ -28,7 +28,7 @@ test('the next is taken when one cannot be opened, and the first between the oth
 test('an attempt that took all its time counts twice', () => {
   const choice = createTransportChoice(allTransports);
   choice.begin(0);
-  choice.failed(true);
+  choice.failed('slow');
   choice.begin(0);
   expect(choice.current).toBe('sse');
 });
@@ -38,7 +38,7 @@ test('what is not allowed is not taken', () => {
   for (let i = 0; i < 3; i++) {
     choice.begin(0);
     expect(choice.current).toBe('poll');
-    choice.failed(false);
+    choice.failed('soon');
   }
 });
 
@@ -46,7 +46,7 @@ function onSse(nowMs: number) {
   const choice = createTransportChoice(allTransports);
   for (let i = 0; i < 2; i++) {
     choice.begin(0);
-    choice.failed(false);
+    choice.failed('soon');
   }
   choice.begin(nowMs);
   choice.opened(nowMs);
@@ -64,9 +64,16 @@ test('what worked is begun with for five minutes', () => {
 
 test('when what worked fails, all begins anew', () => {
   const choice = onSse(0);
-  choice.failed(false);
+  choice.failed('soon');
   choice.begin(0);
   expect(choice.current).toBe('websocket');
+});
+
+test('what opens and carries nothing is followed by the next at once', () => {
+  const choice = onSse(0);
+  choice.unusable(0);
+  choice.begin(0);
+  expect(choice.current).toBe('poll');
 });
 
 test('while another is in use the first is looked at, ever more rarely', () => {

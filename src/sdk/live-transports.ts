@@ -20,6 +20,9 @@ const LONGEST_LOOK_MS = 1_800_000;
 /** Which transport the n-th attempt in a row takes, by how many are allowed. */
 const attempts: readonly (readonly number[])[] = [[0], [0, 0, 1], [0, 0, 1, 0, 1, 2]];
 
+/** A link closes with it when its transport does not work between here and the server; never on the wire (RFC 6455: 1015). */
+export const TRANSPORT_UNUSABLE = 1015;
+
 /** Whether the way to the server failed, and not the server itself. */
 export function isOfNetwork(closeCode: number): boolean {
   return closeCode < 4000 && closeCode !== closeCodes.restarting && closeCode !== 1001;
@@ -34,8 +37,10 @@ export interface TransportChoice {
   /** An attempt begins. */
   begin(nowMs: number): void;
   opened(nowMs: number): void;
-  /** It could not be opened, or did not last. `isSlow`: it took all its time, which counts twice. */
-  failed(isSlow: boolean): void;
+  /** It could not be opened, or did not last. `slow`: it took all its time, which counts twice. */
+  failed(how: 'soon' | 'slow'): void;
+  /** It opens, and what is sent over it does not come: the next is taken. */
+  unusable(nowMs: number): void;
   /** It lasted. */
   lasted(): void;
   /** A look begins. */
@@ -71,11 +76,16 @@ export function createTransportChoice(allowed: readonly TransportName[]): Transp
         lookAtMs = nowMs + Math.min(LONGEST_LOOK_MS, FIRST_LOOK_MS * 2 ** looks);
       }
     },
-    failed(isSlow) {
+    failed(how) {
       // What worked before has failed: begin at the beginning.
       if (remembered !== null) failures = 0;
-      else failures += isSlow && index === 0 && failures === 0 ? 2 : 1;
+      else failures += how === 'slow' && failures === 0 ? 2 : 1;
       remembered = null;
+    },
+    unusable(nowMs) {
+      const next = index + 1 < allowed.length ? index + 1 : 0;
+      failures = 0;
+      remembered = { index: next, untilMs: nowMs + REMEMBER_MS };
     },
     lasted() {
       failures = 0;

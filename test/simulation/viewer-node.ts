@@ -52,6 +52,7 @@ export function createViewerNode(options: ViewerNodeOptions): ViewerNode {
     let from = 'closed';
     const client: LiveClient = connectLive({
       url: 'ws://server/v1/live',
+      transports: ['websocket'],
       clock,
       random: seededRandom(integerBelow(scheduler.random, 2 ** 32)),
       ticket: () => network.ask(name, process, (server) => server.issueTicket({ name, orgId })),

@@ -170,6 +170,7 @@ function createWorld(notes: Notes): World {
     hold(world.wished.has(channel), 'a page hears of what it asked for', channel);
   world.client = connectLive({
     url: 'ws://127.0.0.1/v1/live',
+    transports: ['websocket'],
     clock,
     random: { next: () => 0.5 },
     async ticket() {
