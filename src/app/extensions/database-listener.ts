@@ -82,10 +82,14 @@ async function readConnection(
   signal.addEventListener('abort', onAbort, { once: true });
   const query: DatabaseQuery = async (text, values) =>
     (await client.query<Record<string, unknown>>(text, values === undefined ? [] : [...values])).rows;
+  const isThere = async (): Promise<boolean> => {
+    await query('select 1').catch(finish);
+    return inbox.end === null;
+  };
   let stopPulse = (): void => undefined;
   const pulse = (): void => {
     if (inbox.end !== null) return;
-    stopPulse = context.clock.after(PULSE_MS, () => query('select 1').then(pulse, finish));
+    stopPulse = context.clock.after(PULSE_MS, () => void isThere().then(pulse));
   };
   try {
     await client.connect();
@@ -96,10 +100,10 @@ async function readConnection(
       if (inbox.isGap) {
         inbox.isGap = false;
         counters.gaps++;
-        await unlessGone(inbox, callHandler(onGap, query));
+        await unlessGone(isThere, callHandler(onGap, query));
       } else if (inbox.payloads.length > 0) {
         counters.notifications++;
-        await unlessGone(inbox, callHandler(onNotification, inbox.payloads.shift()!, query));
+        await unlessGone(isThere, callHandler(onNotification, inbox.payloads.shift()!, query));
       } else
         await new Promise<void>((resolve) => {
           inbox.wake = resolve;
@@ -116,12 +120,10 @@ async function readConnection(
 }
 
 /** A handler whose statement fails since the connection is gone has done nothing wrong: it is told of the gap later. */
-async function unlessGone(inbox: Inbox, handling: Promise<void>): Promise<void> {
+async function unlessGone(isThere: () => Promise<boolean>, handling: Promise<void>): Promise<void> {
   try {
     await handling;
   } catch (error) {
-    // What tells that the connection is gone comes a turn after the statement's own failure.
-    await new Promise<void>((resolve) => void setImmediate(resolve));
-    if (inbox.end === null) throw error;
+    if (await isThere()) throw error;
   }
 }
