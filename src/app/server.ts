@@ -14,16 +14,13 @@ import type { Clock } from '#base/clock.ts';
 import { AppError, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
-import { fail, ok, type Result } from '#base/result.ts';
-import type { Principal } from '#contract/principal.ts';
 import { createAccounts, type Accounts } from '#identity/accounts.ts';
 import { createIdentity, type Identity } from '#identity/identity.ts';
 import { createGateway, defaultGatewayConfig } from '#ingest/gateway.ts';
 import { createHttpReadings } from '#ingest/http-readings.ts';
 import { createPrincipals } from '#identity/principals.ts';
-import { createRevocations } from '#identity/revocations.ts';
+import { concerns, createRevocations } from '#identity/revocations.ts';
 import { createHub } from '#live/hub.ts';
-import type { WireError } from '#protocol/data-codec.ts';
 import { createCatalogue } from '#store/catalogue.ts';
 import { createClockRecorder } from '#store/clock-recorder.ts';
 import { createExportQueries } from '#store/export-queries.ts';
@@ -31,13 +28,15 @@ import { openPools, type Pools } from '#store/pools.ts';
 import { createEnvelopeQueries } from '#store/envelope-queries.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
-import { createSessionQueries, type SessionQueries } from '#store/session-queries.ts';
+import { createSessionQueries } from '#store/session-queries.ts';
 import { connectWriterDatabase } from '#store/postgres-writer.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { createBackend } from '#app/backend.ts';
 import { openCarriers } from '#app/carriers.ts';
+import { widenByToken } from '#app/channel-tokens.ts';
 import { createChannelEngine } from '#app/channel-engine.ts';
+import { sessionReadings } from '#app/channels/session-readings.ts';
 import { createClearTextRule } from '#app/clear-text.ts';
 import { createAddressOf } from '#app/client-address.ts';
 import { isLoopbackHost, type Config } from '#app/config.ts';
@@ -117,7 +116,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   const sessions = createSessionQueries(pools.app);
   const extensions = options.extensions.map((one) => one.extension);
-  const definitions = extensions.flatMap((extension) => extension.channels ?? []);
+  const definitions = [sessionReadings, ...extensions.flatMap((extension) => extension.channels ?? [])];
   const engine = createChannelEngine({ definitions, carriers, pools, sessions, clock, log });
   const watchers = startWatchers({
     extensions,
@@ -129,11 +128,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   lifecycle.add('durable channels', () => engine.durable.close());
   lifecycle.add('watchers', () => watchers.stop());
-  const hub = createHub<Principal>({
-    bus,
+  const hub = createHub({
+    channels: engine.channels,
     clock,
     limits: { heartbeatMs: config['heartbeat-ms'] },
-    authorize: (channel, viewer) => authorizeChannel(sessions, channel, viewer),
+    authenticate: (key, address) => principals.authenticate(key, address === '' ? null : address),
+    channelToken: (token, _channel, principal) => widenByToken(principals, token, principal),
     onFailure: (cause) => log.error('a viewer could not be served', { error: messageOf(cause) }),
   });
   const trustedProxy = config['trusted-proxy'] === '' ? null : config['trusted-proxy'];
@@ -155,9 +155,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(pools.app),
     submitReadings: createHttpReadings({ gateway, store: writer, clock }),
-    onRevoked: (revocation) => revocations.add(revocation),
+    onRevoked(revocation) {
+      revocations.add(revocation);
+      hub.disconnect((principal) => concerns(revocation, principal));
+    },
     onDeviceRevoked: (deviceId) => gateway.disconnect(deviceId),
-    live: null,
+    live: { channels: engine.channels, connect: hub.connect, isRevoked: revocations.isRevoked },
     demoKey: isLoopbackHost(config.host) ? options.demoKey : null,
     checkReadiness: async () => ({
       store: writer.stallReason ?? (await ping(pools)),
@@ -211,17 +214,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   // Last, so that a port that is in use leaves nothing running.
   const url = await listen(api, config, options.mayMovePort);
   return { url, pools, identity, accounts };
-}
-
-/** A viewer may follow the sessions of its organisation; any other does not exist for it. */
-async function authorizeChannel(
-  sessions: SessionQueries,
-  channel: string,
-  viewer: Principal,
-): Promise<Result<null, WireError>> {
-  const id = /^session\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/readings$/.exec(channel)?.[1];
-  const isThere = id !== undefined && (await sessions.exists(viewer.orgId, id));
-  return isThere ? ok(null) : fail({ code: 'not-found', message: 'there is no such channel' });
 }
 
 async function ping(pools: Pools): Promise<string> {

@@ -13,7 +13,6 @@ import { judgeOrigin, type OriginRule } from '#api/origin.ts';
 import type { RefusalOf } from '#app/clear-text.ts';
 import type { AddressOf } from '#app/client-address.ts';
 import { AppError } from '#base/errors.ts';
-import type { Principal } from '#contract/principal.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
 import { networkOf } from '#identity/failed-attempts.ts';
 import type { Identity } from '#identity/identity.ts';
@@ -32,7 +31,7 @@ export interface UpgradeOptions {
   readonly identity: Identity;
   readonly principals: Principals;
   readonly gateway: Gateway;
-  readonly hub: Pick<Hub<Principal>, 'attach'>;
+  readonly hub: Pick<Hub, 'attach'>;
   /** Whose address a request counts for. */
   readonly addressOf: AddressOf;
   /** Which web pages may connect. */

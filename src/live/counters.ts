@@ -22,6 +22,29 @@ export interface HubCounters {
   writes: number;
   bytesSent: number;
   ticksSkipped: number;
+  /** Class event and state. Gauge: bytes of all tails. */
+  tailBytes: number;
+  /** Publications from brokers; those that left a full tail; those that came while a full lot waited, to be read again. */
+  publicationsHeard: number;
+  tailEvicted: number;
+  pendingDropped: number;
+  /** Holes that were found, interruptions told by brokers, reads of histories, and those of them that failed. */
+  gapsFound: number;
+  resumes: number;
+  historyReads: number;
+  historyFailures: number;
+  /** Histories that were another one than before, and viewers told of a gap that cannot be filled. */
+  historiesChanged: number;
+  resets: number;
+  /** Messages given from pages of history; values that a slow viewer of class state did not get. */
+  messagesRecovered: number;
+  statesSkipped: number;
+  /** Presence messages made, and enterings, leavings and readings of presence that failed. */
+  presenceChanges: number;
+  presenceFailures: number;
+  /** Asked of channels by viewers and not answered yet (gauge); refused because too much was. */
+  underWay: number;
+  overloads: number;
   requests: number;
   errorsByCode: Partial<Record<ErrorCode, number>>;
   /** `peer`: the other side left or the connection broke. */
@@ -45,6 +68,22 @@ export function createHubCounters(): HubCounters {
     writes: 0,
     bytesSent: 0,
     ticksSkipped: 0,
+    tailBytes: 0,
+    publicationsHeard: 0,
+    tailEvicted: 0,
+    pendingDropped: 0,
+    gapsFound: 0,
+    resumes: 0,
+    historyReads: 0,
+    historyFailures: 0,
+    historiesChanged: 0,
+    resets: 0,
+    messagesRecovered: 0,
+    statesSkipped: 0,
+    presenceChanges: 0,
+    presenceFailures: 0,
+    underWay: 0,
+    overloads: 0,
     requests: 0,
     errorsByCode: {},
     closesByReason: {},

@@ -1,15 +1,16 @@
 import { expect, test } from 'vitest';
 
-import { fail, ok, type Result } from '#base/result.ts';
+import { AppError } from '#base/errors.ts';
 import { createMemoryBus } from '#bus/memory-bus.ts';
 import type { HubMessage, Progress } from '#contract/live-messages.ts';
 import type { CloseReason } from '#protocol/codes.ts';
-import type { WireError } from '#protocol/data-codec.ts';
 import { decodeLive, encodeLiveFrames, type LiveFrame, type LiveMessage } from '#protocol/live-codec.ts';
 import type { HubLimits } from '#live/hub-limits.ts';
-import { createHub, type HubOptions } from '#live/hub.ts';
+import { createHub } from '#live/hub.ts';
 import type { Outgoing, Transport } from '#live/transport.ts';
 import { createManualClock } from '#test/support/manual-clock.ts';
+import { testPrincipal } from '#test/support/principals.ts';
+import { createTestChannels, type TestRule } from '#test/support/test-channels.ts';
 
 const sessionA = '01890000-0000-7000-8000-00000000000a';
 const sessionB = '01890000-0000-7000-8000-00000000000b';
@@ -80,18 +81,18 @@ function createFakeTransport() {
 
 interface Setup {
   readonly limits?: Partial<HubLimits>;
-  readonly authorize?: HubOptions<string>['authorize'];
+  readonly rule?: TestRule;
 }
 
-function setUp({ limits = {}, authorize = async () => ok(undefined) }: Setup = {}) {
+function setUp({ limits = {}, rule = () => true }: Setup = {}) {
   const clock = createManualClock();
   const bus = createMemoryBus();
   const failures: unknown[] = [];
   let turn: (() => void)[] = [];
-  const hub = createHub<string>({
-    bus,
+  const hub = createHub({
+    channels: createTestChannels({ clock, bus, rule, onFailure: (cause) => failures.push(cause) }),
     clock,
-    authorize,
+    authenticate: async () => null,
     limits,
     random: { next: () => 0.5 },
     onFailure: (cause) => failures.push(cause),
@@ -107,7 +108,7 @@ function setUp({ limits = {}, authorize = async () => ok(undefined) }: Setup = {
   };
   const connect = (identity = 'someone') => {
     const fake = createFakeTransport();
-    const port = hub.connect(fake.transport, identity);
+    const port = hub.connect(fake.transport, testPrincipal({ subject: identity }));
     return { ...fake, port, send: (message: unknown) => port.receiveText(JSON.stringify(message)) };
   };
   const follow = async (viewer: ReturnType<typeof connect>, channel: string): Promise<void> => {
@@ -124,7 +125,7 @@ function setUp({ limits = {}, authorize = async () => ok(undefined) }: Setup = {
 
 /** Lets the promises of an authorisation run. */
 async function settled(): Promise<void> {
-  for (let i = 0; i < 8; i++) await Promise.resolve();
+  for (let i = 0; i < 40; i++) await Promise.resolve();
 }
 
 const seqsOf = (messages: readonly LiveMessage[]): number[] =>
@@ -216,9 +217,11 @@ test('data of one channel never reach a viewer of another, also after channels c
 });
 
 test('a refused subscription is answered with its code and gives nothing', async () => {
-  const refusal: Result<never, WireError> = fail({ code: 'forbidden', message: 'not yours' });
   const { connect, follow, bus, hub } = setUp({
-    authorize: async (_name, identity) => (identity === 'owner' ? ok(undefined) : refusal),
+    rule: async (_name, { subject }) => {
+      if (subject === 'owner') return true;
+      throw new AppError('forbidden', 'not yours');
+    },
   });
   const viewer = connect('stranger');
   await follow(viewer, channelA);
@@ -235,7 +238,7 @@ test('a refused subscription is answered with its code and gives nothing', async
 
 test('an authorisation that fails unexpectedly is reported and answered as internal', async () => {
   const cause = new Error('database gone');
-  const { connect, follow, failures } = setUp({ authorize: async () => Promise.reject(cause) });
+  const { connect, follow, failures } = setUp({ rule: async () => Promise.reject(cause) });
   const viewer = connect();
   await follow(viewer, channelA);
   expect(viewer.control().at(-1)).toMatchObject({ type: 'error', code: 'internal', id: 1 });
@@ -561,17 +564,19 @@ test('one viewer too many is closed as overloaded', () => {
   expect(hub.counters.viewers).toBe(1);
 });
 
-test('draining says bye with a time to come back, closes, refuses newcomers, and waits for all to be gone', async () => {
-  const { connect, follow, hub, bus } = setUp();
+test('draining says bye, closes as restarting, refuses newcomers, and waits for all to be gone', async () => {
+  const { connect, follow, hub, bus, clock } = setUp();
   const viewer = connect();
   await follow(viewer, channelA);
   let isDrained = false;
   const draining = hub.drain().then(() => void (isDrained = true));
-  expect(viewer.control().at(-1)).toEqual({ type: 'bye', afterMs: 2500 });
-  expect(viewer.closedWith()).toBe('draining');
+  expect(viewer.closedWith()).toBeNull();
+  clock.advance(10);
+  expect(viewer.control().at(-1)).toEqual({ type: 'bye', afterMs: 0 });
+  expect(viewer.closedWith()).toBe('restarting');
   expect(bus.hasListeners(channelA)).toBe(false);
   const late = connect();
-  expect(late.closedWith()).toBe('draining');
+  expect(late.closedWith()).toBe('restarting');
   viewer.port.ended();
   await settled();
   expect(isDrained).toBe(false);
@@ -583,9 +588,9 @@ test('draining says bye with a time to come back, closes, refuses newcomers, and
 test('who was closed is not heard any more: nothing is looked up or counted for it', async () => {
   const asked: string[] = [];
   const { connect, clock, hub } = setUp({
-    authorize: async (name) => {
+    rule: async (name) => {
       asked.push(name);
-      return ok(undefined);
+      return true;
     },
   });
   const viewer = connect();

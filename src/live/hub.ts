@@ -1,5 +1,5 @@
 /**
- * Owns the fan-out from the bus to viewers: connections, their heartbeats, and the tick at which each gets one write
+ * Owns the fan-out from brokers and bus to viewers: connections, their heartbeats, and the tick at which each gets one write
  * of what it misses (viewer.ts) from the channels it follows (open-channels.ts). Bounded by `limits.viewers` and by
  * what a viewer and a channel may hold.
  */
@@ -8,25 +8,34 @@ import type { WebSocket } from 'ws';
 
 import type { Clock } from '#base/clock.ts';
 import { integerBelow, systemRandom, type Random } from '#base/random.ts';
-import type { Result } from '#base/result.ts';
-import type { Bus } from '#bus/bus.ts';
+import { fail, type Result } from '#base/result.ts';
 import { viewerMessageSchemas, type ViewerMessage } from '#contract/live-messages.ts';
+import type { Principal } from '#contract/principal.ts';
 import { createMessageParser } from '#contract/validation.ts';
 import type { WireError } from '#protocol/data-codec.ts';
 import { limits as protocolLimits } from '#protocol/limits.ts';
+import type { Channels } from '#live/channels.ts';
 import { createHubCounters, type HubCounters } from '#live/counters.ts';
+import { sendAway } from '#live/hub-drain.ts';
 import { defaultHubLimits, type HubLimits } from '#live/hub-limits.ts';
 import { connectLiveSocket } from '#live/live-socket.ts';
 import { createOpenChannels } from '#live/open-channels.ts';
+import { createSubjectAllowances } from '#live/subject-allowances.ts';
 import { createTicker } from '#live/ticker.ts';
 import type { ConnectOptions, Transport, ViewerPort } from '#live/transport.ts';
-import { createViewer, type Viewer, type ViewerHost } from '#live/viewer.ts';
+import { Viewer, type ViewerHost } from '#live/viewer.ts';
 
-export interface HubOptions<Identity> {
-  readonly bus: Bus;
+export interface HubOptions {
+  readonly channels: Channels;
   readonly clock: Clock;
-  /** Whether this identity may follow this channel. A refusal goes to the viewer as it is. */
-  readonly authorize: (channelName: string, identity: Identity) => Promise<Result<unknown, WireError>>;
+  /** Whose key or token this is: hello and refresh. Null: nobody's. The address is '' where the transport did not tell. */
+  readonly authenticate: (key: string, address: string) => Promise<Principal | null>;
+  /** The principal widened by a channel token. Without it channel tokens are refused. */
+  readonly channelToken?: (
+    token: string,
+    channel: string,
+    principal: Principal,
+  ) => Promise<Result<Principal, WireError>>;
   /** Unexpected failures, for the log. */
   readonly onFailure: (cause: unknown) => void;
   readonly limits?: Partial<HubLimits>;
@@ -35,13 +44,15 @@ export interface HubOptions<Identity> {
   readonly endOfTurn?: (callback: () => void) => void;
 }
 
-export interface Hub<Identity> {
+export interface Hub {
   readonly counters: Readonly<HubCounters>;
-  /** Takes over an open, authenticated WebSocket of a server made with `liveServerOptions` (live-socket.ts). */
-  attach(socket: WebSocket, identity: Identity): void;
+  /** Takes over an open WebSocket of a server made with `liveServerOptions` (live-socket.ts). Null: hello will say who it is. */
+  attach(socket: WebSocket, principal: Principal | null, connection?: ConnectOptions): void;
   /** Takes a viewer on any transport, which tells the returned port what it hears. */
-  connect(transport: Transport, identity: Identity, connection?: ConnectOptions): ViewerPort;
-  /** Refuses new viewers, asks the others to come back, each at another time, and closes. Resolves when all are gone. */
+  connect(transport: Transport, principal: Principal | null, connection?: ConnectOptions): ViewerPort;
+  /** Closes the connections of principals that were revoked, and says how many. */
+  disconnect(isConcerned: (principal: Principal) => boolean): number;
+  /** Refuses new viewers and sends the others away, spread over `drainSpreadMs`. Resolves when all are gone. */
   drain(): Promise<void>;
 }
 
@@ -50,12 +61,15 @@ const parseViewerMessage = createMessageParser<ViewerMessage>(
   protocolLimits.controlBytes,
 );
 
-export function createHub<Identity>(options: HubOptions<Identity>): Hub<Identity> {
-  const { bus, clock, random = systemRandom, endOfTurn = afterThisTurn } = options;
+const noChannelTokens: NonNullable<HubOptions['channelToken']> = async () =>
+  fail({ code: 'unauthenticated', message: 'channel tokens are not taken here' });
+
+export function createHub(options: HubOptions): Hub {
+  const { channels, clock, onFailure, random = systemRandom, endOfTurn = afterThisTurn } = options;
   const limits: HubLimits = { ...defaultHubLimits, ...options.limits };
   const counters = createHubCounters();
-  const channels = createOpenChannels({ bus, clock, limits, counters }, () => ticker.request());
-  const ticker = createTicker({ clock, endOfTurn, maxRestMs: limits.tickMs, run: channels.flush });
+  const open = createOpenChannels({ channels, clock, limits, counters, onFailure }, () => ticker.request());
+  const ticker = createTicker({ clock, endOfTurn, maxRestMs: limits.tickMs, run: open.flush });
   const viewers = new Set<Viewer>();
   // Everyone whose transport has not ended: the viewers, and those that are closing.
   const connections = new Set<Viewer>();
@@ -66,28 +80,28 @@ export function createHub<Identity>(options: HubOptions<Identity>): Hub<Identity
   let stopPulse = (): void => {};
   const pulse = (): void => {
     const nowMs = clock.monotonicMs();
-    for (const viewer of viewers) viewer.checkPulse(nowMs);
+    const nowUs = clock.nowUs();
+    for (const viewer of viewers) viewer.checkPulse(nowMs, nowUs);
+    open.look(nowMs);
     if (connections.size > 0) stopPulse = clock.after(limits.heartbeatMs / 5, pulse);
   };
-  const authorize = async (name: string, identity: Identity): Promise<Result<unknown, WireError>> => {
-    try {
-      return await options.authorize(name, identity);
-    } catch (cause) {
-      options.onFailure(cause);
-      throw cause;
-    }
-  };
-  const host: Omit<ViewerHost, 'authorize'> = {
+  const instance = `${integerBelow(random, 2 ** 32).toString(36)}${integerBelow(random, 2 ** 32).toString(36)}`;
+  let lastMember = 0;
+  const host: ViewerHost = {
     clock,
     limits,
     counters,
     parse: parseViewerMessage,
-    join: channels.join,
-    leave: channels.leave,
-    ready: channels.ready,
+    channels,
+    open,
+    subjects: createSubjectAllowances(limits),
+    authenticate: options.authenticate,
+    channelToken: options.channelToken ?? noChannelTokens,
+    memberId: () => `${instance}.${(++lastMember).toString(36)}`,
+    onFailure,
     closed(viewer) {
       viewers.delete(viewer);
-      channels.forget(viewer);
+      open.forget(viewer);
       counters.viewers = viewers.size;
     },
     ended(viewer) {
@@ -97,28 +111,36 @@ export function createHub<Identity>(options: HubOptions<Identity>): Hub<Identity
       drained();
     },
   };
-  const connect = (transport: Transport, identity: Identity): ViewerPort => {
-    const viewer = createViewer(transport, { ...host, authorize: (name) => authorize(name, identity) });
+  const connect: Hub['connect'] = (transport, principal, connection) => {
+    const viewer = new Viewer(host, transport, principal, connection);
     if (connections.size === 0) stopPulse = clock.after(limits.heartbeatMs / 5, pulse);
     connections.add(viewer);
     viewers.add(viewer);
     counters.viewers = viewers.size;
-    if (isDraining) viewer.close('draining');
+    if (isDraining) viewer.close('restarting');
     else if (viewers.size > limits.viewers) viewer.close('overloaded');
-    else viewer.welcome();
-    return viewer.port;
+    else if (principal !== null) viewer.welcome();
+    return viewer;
   };
   return {
     counters,
     connect,
-    attach: (socket, identity) =>
-      connectLiveSocket(socket, (transport) => connect(transport, identity), { clock, limits }),
+    attach: (socket, principal, connection) =>
+      connectLiveSocket(socket, (transport) => connect(transport, principal, connection), { clock, limits }),
+    disconnect(isConcerned) {
+      const concerned = [...viewers].filter(({ principal }) => principal !== null && isConcerned(principal));
+      for (const viewer of concerned) {
+        viewer.refuse({ code: 'unauthenticated', message: 'the key or token was revoked' });
+        viewer.close('unauthenticated');
+      }
+      return concerned.length;
+    },
     async drain() {
       isDraining = true;
       const gone = new Promise<void>((resolve) => {
         drained = resolve;
       });
-      for (const viewer of viewers) viewer.dismiss(integerBelow(random, limits.byeSpreadMs));
+      sendAway([...viewers], { clock, random, limits });
       if (connections.size > 0) await gone;
       ticker.stop();
     },

@@ -55,6 +55,9 @@ export function connectLiveSocket(
         if (failure === undefined || failure === null) sent();
       });
     },
+    ping(): void {
+      if (socket.readyState === socket.OPEN) socket.ping();
+    },
     close(reason: CloseReason): void {
       socket.close(closeCodes[reason], reason);
       cancelTermination = clock.after(limits.closeGraceMs, () => socket.terminate());

@@ -1,26 +1,40 @@
 /**
- * Owns the channels that have viewers, by name, and what a tick does with them. A channel opens (and listens on the
+ * Owns the channels that have viewers, by address, and what a tick does with them. A channel opens (and listens on the
  * bus) with its first viewer and closes with its last, so there are at most as many as subscriptions. Data of one
  * channel reaches only those who joined it, because a viewer pulls from its own channels.
  */
 
-import type { Channel, ChannelContext } from '#live/channel.ts';
-import { openChannel } from '#live/channel-names.ts';
+import { assert } from '#base/assert.ts';
+import { addressOf } from '#contract/channel-definition.ts';
+import { createChannelPresence, type ChannelPresence } from '#live/channel-presence.ts';
+import type { Channel, ChannelContext, ChannelSeat } from '#live/channel.ts';
+import type { FoundChannel } from '#live/channels.ts';
+import { createEventChannel } from '#live/event-channel.ts';
+import { createLiveChannel } from '#live/live-channel.ts';
+import { createReadingsChannel } from '#live/readings-channel.ts';
 import type { Viewer } from '#live/viewer.ts';
 
-interface OpenChannel {
+export interface OpenChannel {
+  readonly address: string;
+  readonly found: FoundChannel;
   readonly channel: Channel;
   readonly viewers: Set<Viewer>;
+  /** Null until somebody wants to know who is there. */
+  presence: ChannelPresence | null;
 }
 
 export interface OpenChannels {
-  join(name: string, viewer: Viewer): Channel;
-  leave(name: string, viewer: Viewer): void;
+  join(found: FoundChannel, orgId: string, viewer: Viewer): OpenChannel;
+  leave(open: OpenChannel, viewer: Viewer): void;
+  /** Who is there, for a channel whose definition tells it. */
+  presenceOf(open: OpenChannel): ChannelPresence | null;
   /** This viewer is flushed at the next tick, though no channel of its changed. */
   ready(viewer: Viewer): void;
   forget(viewer: Viewer): void;
   /** The tick: seals what changed and flushes everyone it concerns. */
   flush(): void;
+  /** About once a second. */
+  look(nowMs: number): void;
 }
 
 /** `due` is called when there is something to flush. */
@@ -31,33 +45,47 @@ export function createOpenChannels(context: ChannelContext, due: () => void): Op
   const readyViewers = new Set<Viewer>();
   let lastNumber = 0;
 
-  const open = (name: string): OpenChannel => {
-    const onChange = (): void => {
+  const seatOf = (address: string, name: string): ChannelSeat => ({
+    name,
+    address,
+    number: ++lastNumber,
+    changed() {
+      const opened = channels.get(address);
+      if (opened === undefined) return;
       changed.add(opened);
       due();
-    };
-    const channel = openChannel({ name, number: ++lastNumber, changed: onChange }, context);
-    const opened: OpenChannel = { channel, viewers: new Set() };
-    channels.set(name, opened);
+    },
+  });
+  const open = (address: string, found: FoundChannel): OpenChannel => {
+    const channel = openChannel(seatOf(address, found.name), context, found);
+    const opened: OpenChannel = { address, found, channel, viewers: new Set(), presence: null };
+    channels.set(address, opened);
     counters.channels = channels.size;
     return opened;
   };
   return {
-    join(name, viewer) {
-      const { channel, viewers } = channels.get(name) ?? open(name);
-      viewers.add(viewer);
+    join(found, orgId, viewer) {
+      const address = addressOf(found.definition, orgId, found.name);
+      const opened = channels.get(address) ?? open(address, found);
+      opened.viewers.add(viewer);
       counters.subscriptions++;
-      return channel;
+      return opened;
     },
-    leave(name, viewer) {
-      const left = channels.get(name);
-      if (left === undefined || !left.viewers.delete(viewer)) return;
+    leave(left, viewer) {
+      if (!left.viewers.delete(viewer)) return;
       counters.subscriptions--;
       if (left.viewers.size > 0) return;
       left.channel.stop();
+      left.presence?.stop();
       changed.delete(left);
-      channels.delete(name);
+      channels.delete(left.address);
       counters.channels = channels.size;
+    },
+    presenceOf(opened) {
+      const kind = opened.found.definition.presence ?? 'none';
+      if (kind === 'none') return null;
+      opened.presence ??= createChannelPresence(seatOf(opened.address, opened.found.name), context, kind);
+      return opened.presence;
     },
     ready(viewer) {
       readyViewers.add(viewer);
@@ -80,7 +108,23 @@ export function createOpenChannels(context: ChannelContext, due: () => void): Op
       for (const viewer of ready) viewer.flush();
       for (const { channel, viewers } of sealed) if (!hasLaggard(viewers)) channel.release();
     },
+    look(nowMs) {
+      for (const { channel, presence } of channels.values()) {
+        channel.look(nowMs);
+        presence?.look(nowMs);
+      }
+    },
   };
+}
+
+/** The kind of channel that its definition asks for. */
+function openChannel(seat: ChannelSeat, context: ChannelContext, { definition }: FoundChannel): Channel {
+  if (definition.encoding === 'readings') return createReadingsChannel(seat, context);
+  const { lossClass } = definition;
+  if (lossClass === 'live') return createLiveChannel(seat, context);
+  const broker = context.channels.brokerOf(definition);
+  assert(broker !== null, `${definition.name} is kept somewhere`);
+  return createEventChannel(seat, context, { broker, lossClass });
 }
 
 function hasLaggard(viewers: ReadonlySet<Viewer>): boolean {

@@ -4,7 +4,7 @@
  */
 
 import type { HubMessage } from '#contract/live-messages.ts';
-import type { Position } from '#protocol/publication.ts';
+import type { Position, Publication } from '#protocol/publication.ts';
 import { LIVE_HEADER_BYTES, writeLiveHeader, type LiveMessage } from '#protocol/live-codec.ts';
 import { frameHeaderBytes, OPCODE_BINARY, OPCODE_TEXT, writeFrameHeader } from '#protocol/websocket-frame.ts';
 import type { Outgoing } from '#live/transport.ts';
@@ -55,4 +55,55 @@ export function encodeTick(
     at += payload.length;
   }
   return { isText: false, framed, message, type: 'readings', channel, position: null };
+}
+
+export interface PublicationEncoder {
+  /** Of class live. Null when the body is none. */
+  live(timeUs: number, body: Uint8Array): Outgoing | null;
+  kept(epoch: string, publication: Publication): Outgoing;
+}
+
+const ENVELOPE = '{"v":1,';
+const OPENING = 0x7b;
+const CLOSING = 0x7d;
+/** Stands in the place of a body that is none, so that no offset is missing. */
+const unreadable = Buffer.from('{"event":"unreadable","data":null}');
+
+/**
+ * Encodes the publications of one channel as `message`. The body is a JSON object already (contract/live-messages.ts
+ * `PublicationBody`), made by this server: its fields follow those of the envelope without being parsed.
+ */
+export function createPublicationEncoder(channel: string): PublicationEncoder {
+  const prefix = `${ENVELOPE}"type":"message","channel":"${channel}",`;
+  const encode = (head: string, body: Uint8Array, position: Position | null): Outgoing => {
+    const { framed, start } = allocateFrame(OPCODE_TEXT, head.length + body.length - 1);
+    // All of the head is ASCII: channel names are.
+    framed.write(head, start, 'latin1');
+    framed.set(body.subarray(1), start + head.length);
+    return { isText: true, framed, message: framed.subarray(start), type: 'message', channel, position };
+  };
+  return {
+    live(timeUs, body) {
+      return isObject(body) ? encode(`${prefix}"timeUs":${timeUs},`, body, null) : null;
+    },
+    kept(epoch, { offset, timeUs, payload }) {
+      const body = isObject(payload) ? payload : unreadable;
+      return encode(`${prefix}"offset":${offset},"timeUs":${timeUs},`, body, { epoch, offset });
+    },
+  };
+}
+
+/** As much of a look as a body needs that another instance of this server made: `{"` at least, and `}`. */
+function isObject(body: Uint8Array): boolean {
+  return body.length > 2 && body[0] === OPENING && body[1] === 0x22 && body.at(-1) === CLOSING;
+}
+
+/** A message of class live for a viewer that was not given the `skipped` ones before it. */
+export function withSkipped(item: Outgoing, skipped: number): Outgoing {
+  const head = `${ENVELOPE}"skipped":${skipped},`;
+  const rest = item.message.subarray(ENVELOPE.length);
+  const { framed, start } = allocateFrame(OPCODE_TEXT, head.length + rest.length);
+  framed.write(head, start, 'latin1');
+  framed.set(rest, start + head.length);
+  return { ...item, framed, message: framed.subarray(start) };
 }

@@ -30,6 +30,8 @@ export interface Transport {
   write(items: readonly Outgoing[], sent: () => void): void;
   /** Says goodbye with the code and ends the connection after a short grace. Later writes are ignored. */
   close(reason: CloseReason): void;
+  /** Asks the other side for a sign of life outside the protocol's messages (`heard`), where there is such a thing. */
+  ping?(): void;
   /** Called once for each subscription to class event or state, when all that was missed has been given to `write`. */
   caughtUp?(channel: string): void;
 }

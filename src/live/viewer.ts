@@ -1,224 +1,322 @@
 /**
  * Owns one viewer's connection as a state machine without sockets: requests in; replies at once, and at each tick one
  * write of what the viewer misses, out. Beyond the high-water mark of unsent bytes the viewer is skipped, and it goes
- * on with the newest when half has drained. Requests are limited in rate; a flood closes.
+ * on when half has drained. Requests are limited in rate; a flood closes. One class, since there may be a hundred
+ * thousand: methods are shared, and an idle viewer is little more than its fields.
  */
 
+import type { Allowance } from '#base/allowance.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Result } from '#base/result.ts';
-import type { ViewerMessage } from '#contract/live-messages.ts';
+import type { HubMessage, ViewerMessage } from '#contract/live-messages.ts';
+import type { Principal } from '#contract/principal.ts';
 import type { MessageParser } from '#contract/validation.ts';
 import type { CloseReason } from '#protocol/codes.ts';
 import type { WireError } from '#protocol/data-codec.ts';
-import type { Batch, Channel } from '#live/channel.ts';
+import type { Batch, Puller } from '#live/channel.ts';
+import type { Channels } from '#live/channels.ts';
 import { countLabel, type HubCounters } from '#live/counters.ts';
 import type { HubLimits } from '#live/hub-limits.ts';
-import type { Transport, ViewerPort } from '#live/transport.ts';
-import { createViewerOutput, type ViewerOutput } from '#live/viewer-output.ts';
-import { createSubscriptions, type Subscriptions } from '#live/viewer-subscriptions.ts';
+import type { OpenChannels } from '#live/open-channels.ts';
+import { encodeControl } from '#live/outgoing.ts';
+import type { SubjectAllowances } from '#live/subject-allowances.ts';
+import type { ConnectOptions, Outgoing, Transport, ViewerPort } from '#live/transport.ts';
+import { ask } from '#live/viewer-requests.ts';
+import { Subscriptions } from '#live/viewer-subscriptions.ts';
+import { wireErrorOf } from '#live/wire-error.ts';
 
-export interface Viewer {
-  readonly port: ViewerPort;
-  /** True when it has not been given all that its channels hold. */
-  readonly isLagging: boolean;
-  /** The first message: the connection is good. */
-  welcome(): void;
-  /** Gives the viewer what it misses, unless it is too far behind to take it. */
-  flush(): void;
-  /** Looks at the time: sends a heartbeat when nothing else was sent, closes when nothing was heard. */
-  checkPulse(nowMs: number): void;
-  /** Asks the viewer to come back after `afterMs`, and closes. */
-  dismiss(afterMs: number): void;
-  close(reason: CloseReason): void;
-}
-
-/** What a viewer needs of its hub. */
+/** What viewers need of their hub; one object for all of them. */
 export interface ViewerHost {
   readonly clock: Clock;
   readonly limits: HubLimits;
   readonly counters: HubCounters;
   readonly parse: MessageParser<ViewerMessage>;
-  authorize(channelName: string): Promise<Result<unknown, WireError>>;
-  join(channelName: string, viewer: Viewer): Channel;
-  leave(channelName: string, viewer: Viewer): void;
-  /** Asks for a flush of this viewer at the next tick. */
-  ready(viewer: Viewer): void;
+  readonly channels: Channels;
+  readonly open: OpenChannels;
+  readonly subjects: SubjectAllowances;
+  authenticate(key: string, address: string): Promise<Principal | null>;
+  /** The identity widened by a channel token. */
+  channelToken(token: string, channel: string, principal: Principal): Promise<Result<Principal, WireError>>;
+  /** An id for one connection in one channel, unlike any other of any instance. */
+  memberId(): string;
+  onFailure(cause: unknown): void;
   /** The viewer takes no more part. */
   closed(viewer: Viewer): void;
   /** The transport's connection is gone. */
   ended(viewer: Viewer): void;
 }
 
-export function createViewer(transport: Transport, host: ViewerHost): Viewer {
-  const { clock, limits, counters } = host;
-  let isLagging = false;
-  let isClosed = false;
+const nothing: ConnectOptions = {};
 
-  const setLagging = (value: boolean): void => {
-    if (value !== isLagging) counters.laggingViewers += value ? 1 : -1;
-    isLagging = value;
-  };
-  const output = createViewerOutput(transport, {
-    clock,
-    limits,
-    counters,
-    drained: () => {
-      if (isLagging) host.ready(viewer);
-    },
-    overflow: () => close('slowConsumer'),
-  });
-  const refuse = (error: WireError, id?: number): void => {
-    countLabel(counters.errorsByCode, error.code);
-    output.reply(errorMessage(error, id));
-  };
-  const subscriptions = createSubscriptions({
-    maxSubscriptions: limits.subscriptionsPerViewer,
-    authorize: host.authorize,
-    join: (name) => host.join(name, viewer),
-    leave: (name) => host.leave(name, viewer),
-    subscribed: (id, channel) => {
-      output.reply({
-        type: 'subscribed',
-        id,
-        channel: channel.name,
-        number: channel.number,
-        lossClass: 'live',
-      });
-      host.ready(viewer);
-    },
-    unsubscribed: (id, channel) => output.reply({ type: 'unsubscribed', id, channel }),
-    refuse,
-  });
-  const close = (reason: CloseReason | 'peer'): void => {
-    if (isClosed) return;
-    isClosed = true;
-    intake.shut();
-    output.stop();
-    subscriptions.end();
-    setLagging(false);
+export class Viewer implements ViewerPort, Puller {
+  readonly host: ViewerHost;
+  readonly options: ConnectOptions;
+  /** Null until hello said it. */
+  principal: Principal | null;
+  /** True when it has not been given all that its channels hold. */
+  isLagging = false;
+  isClosed = false;
+  /** What was asked of channels and is not answered. */
+  underWay = 0;
+  /** What it published last in a channel, while that is under way. */
+  publishing: Map<string, Promise<unknown>> | null = null;
+  subscriptions: Subscriptions | null = null;
+  private readonly transport: Transport;
+  private allowance: Allowance | null = null;
+  private isGreeting = false;
+  private isDismissed = false;
+  private unsentBytes = 0;
+  private unsentReplyBytes = 0;
+  private unsentAnswerBytes = 0;
+  private writtenMs: number;
+  private heardMs: number;
+  private tokens: number;
+  private filledMs: number;
+  private readonly connectedMs: number;
+
+  constructor(host: ViewerHost, transport: Transport, principal: Principal | null, options = nothing) {
+    this.host = host;
+    this.transport = transport;
+    this.principal = principal;
+    this.options = options;
+    const nowMs = host.clock.monotonicMs();
+    this.writtenMs = nowMs;
+    this.heardMs = nowMs;
+    this.filledMs = nowMs;
+    this.connectedMs = nowMs;
+    this.tokens = host.limits.requestBurst;
+  }
+
+  /** The first message: the connection is good. */
+  welcome(): void {
+    const { clock, limits } = this.host;
+    const { expiresAtUs = Infinity } = this.principal ?? {};
+    this.reply({
+      type: 'welcome',
+      serverUs: clock.nowUs(),
+      heartbeatMs: limits.heartbeatMs,
+      ...(Number.isFinite(expiresAtUs) ? { expiresAtUs } : {}),
+    });
+  }
+
+  receiveText(text: string): void {
+    if (!this.admit()) return;
+    const receivedUs = this.host.clock.nowUs();
+    const message = this.host.parse(text);
+    if (message.ok) this.handle(message.value, receivedUs);
+    else this.refuse(message.error, requestIdOf(text));
+  }
+
+  receive(message: ViewerMessage): void {
+    if (this.admit()) this.handle(message, this.host.clock.nowUs());
+  }
+
+  receiveBinary(): void {
+    if (this.admit()) this.refuse({ code: 'malformed-message', message: 'viewers send text messages only' });
+  }
+
+  heard(): void {
+    this.admit();
+  }
+
+  ended(): void {
+    this.close('peer');
+    this.host.ended(this);
+  }
+
+  /** Asks for a flush at the next tick. */
+  wake(): void {
+    if (!this.isClosed) this.host.open.ready(this);
+  }
+
+  /** Gives the viewer what it misses, unless it is too far behind to take it. */
+  flush(): void {
+    const { subscriptions } = this;
+    if (this.isClosed || subscriptions === null) return;
+    const { limits } = this.host;
+    if (this.unsentBytes > limits.highWaterBytes) {
+      this.setLagging(true);
+      if (subscriptions.isBehind()) this.close('slowConsumer');
+      return;
+    }
+    const batch: Batch = { items: [], bytes: 0, maxBytes: limits.batchBytes, puller: this, caughtUp: null };
+    const pulled = subscriptions.pull(batch);
+    if (pulled === 'behind') return this.close('slowConsumer');
+    this.setLagging(pulled === 'more');
+    if (batch.items.length > 0) this.write(batch.items, batch.bytes, 'data');
+    if (batch.caughtUp !== null) for (const channel of batch.caughtUp) this.transport.caughtUp?.(channel);
+  }
+
+  /** Looks at the time: sends a heartbeat when nothing else was sent, closes when nothing was heard or the identity ended. */
+  checkPulse(nowMs: number, nowUs: number): void {
+    const { limits } = this.host;
+    if (this.principal === null) {
+      if (nowMs - this.connectedMs >= limits.helloMs) this.close('helloTimeout');
+      return;
+    }
+    if (this.principal.expiresAtUs <= nowUs) return this.close('expired');
+    this.subscriptions?.endExpired(nowUs);
+    const silentMs = this.options.isOneWay === true ? 0 : nowMs - this.heardMs;
+    if (silentMs > 3 * limits.heartbeatMs) return this.close('silent');
+    // Programs that only listen know nothing of heartbeats, but their WebSocket answers a ping.
+    if (silentMs >= limits.heartbeatMs && this.unsentBytes === 0) this.transport.ping?.();
+    // Whoever has not taken the last write needs no sign of life behind it.
+    if (this.unsentBytes === 0 && nowMs - this.writtenMs >= limits.heartbeatMs)
+      this.reply({ type: 'heartbeat' });
+  }
+
+  /** Asks the viewer to go, finishes what it asked for, and closes. */
+  dismiss(): void {
+    if (this.isClosed) return;
+    this.isDismissed = true;
+    this.reply({ type: 'bye', afterMs: 0 });
+    if (this.underWay === 0) this.close('restarting');
+    else this.host.clock.after(this.host.limits.drainGraceMs, () => this.close('restarting'));
+  }
+
+  close(reason: CloseReason | 'peer'): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    const { counters } = this.host;
+    this.subscriptions?.end();
+    if (this.principal !== null && this.allowance !== null) this.host.subjects.release(this.principal);
+    this.setLagging(false);
     countLabel(counters.closesByReason, reason);
-    host.closed(viewer);
-    if (reason !== 'peer') transport.close(reason);
-  };
-  const intake = createIntake(host, { output, subscriptions, refuse, close });
-  const viewer: Viewer = {
-    port: {
-      ...intake.port,
-      ended() {
-        close('peer');
-        host.ended(viewer);
-      },
-    },
-    get isLagging() {
-      return isLagging;
-    },
-    welcome: () =>
-      output.reply({ type: 'welcome', serverUs: clock.nowUs(), heartbeatMs: limits.heartbeatMs }),
-    flush() {
-      if (isClosed) return;
-      if (output.unsentBytes > limits.highWaterBytes) return setLagging(true);
-      const batch: Batch = { items: [], bytes: 0, maxBytes: limits.batchBytes };
-      setLagging(!subscriptions.pull(batch));
-      if (batch.items.length > 0) output.send(batch.items, batch.bytes);
-    },
-    checkPulse(nowMs) {
-      if (nowMs - intake.heardMs() > 3 * limits.heartbeatMs) close('silent');
-      // Whoever has not taken the last write needs no sign of life behind it.
-      else if (output.unsentBytes === 0 && nowMs - output.writtenMs >= limits.heartbeatMs)
-        output.reply({ type: 'heartbeat' });
-    },
-    dismiss(afterMs) {
-      output.reply({ type: 'bye', afterMs });
-      close('draining');
-    },
-    close,
-  };
-  return viewer;
-}
+    this.host.closed(this);
+    if (reason !== 'peer') this.transport.close(reason);
+  }
 
-interface IntakeParts {
-  readonly output: ViewerOutput;
-  readonly subscriptions: Subscriptions;
-  readonly refuse: (error: WireError, id?: number) => void;
-  readonly close: (reason: CloseReason) => void;
-}
+  /** Sends at once, ahead of the next tick. `answer`: a page that was asked for, with a bound of its own. */
+  reply(message: HubMessage, kind: 'reply' | 'answer' = 'reply'): void {
+    if (this.isClosed) return;
+    const item = encodeControl(message);
+    const bytes = item.framed.length;
+    const { controlUnsentBytes, answersUnsentBytes } = this.host.limits;
+    const isOver =
+      kind === 'reply'
+        ? this.unsentReplyBytes + bytes > controlUnsentBytes
+        : this.unsentAnswerBytes + bytes > answersUnsentBytes;
+    if (isOver) this.close('slowConsumer');
+    else this.write([item], bytes, kind);
+  }
 
-/** The way in: what the viewer says, within its rate. */
-function createIntake({ clock, limits, counters, parse }: ViewerHost, parts: IntakeParts) {
-  const { output, subscriptions, refuse, close } = parts;
-  let heardMs = clock.monotonicMs();
-  let isShut = false;
-  const admits = createRequestBudget(limits, heardMs);
+  refuse(error: WireError, id?: number): void {
+    if (this.isClosed) return;
+    countLabel(this.host.counters.errorsByCode, error.code);
+    this.reply(errorMessage(error, id));
+  }
 
-  const admit = (): boolean => {
-    if (isShut) return false;
+  /** Whether it may publish, ask or state something now, by its own rate and by that of its subject. */
+  mayAct(principal: Principal): boolean {
+    const { clock, subjects } = this.host;
+    this.allowance ??= subjects.take(principal);
+    return this.allowance.take(clock.monotonicMs());
+  }
+
+  /** An answer was given: who was asked to go may do so after the last. */
+  answered(): void {
+    this.underWay--;
+    this.host.counters.underWay--;
+    if (this.isDismissed && this.underWay === 0) this.close('restarting');
+  }
+
+  private setLagging(value: boolean): void {
+    if (value !== this.isLagging) this.host.counters.laggingViewers += value ? 1 : -1;
+    this.isLagging = value;
+  }
+
+  private write(items: readonly Outgoing[], bytes: number, kind: 'data' | 'reply' | 'answer'): void {
+    const { clock, counters, limits } = this.host;
+    this.unsentBytes += bytes;
+    if (kind === 'reply') this.unsentReplyBytes += bytes;
+    else if (kind === 'answer') this.unsentAnswerBytes += bytes;
+    this.writtenMs = clock.monotonicMs();
+    counters.writes++;
+    counters.bytesSent += bytes;
+    counters.messagesSent += items.length;
+    this.transport.write(items, () => {
+      this.unsentBytes -= bytes;
+      if (kind === 'reply') this.unsentReplyBytes -= bytes;
+      else if (kind === 'answer') this.unsentAnswerBytes -= bytes;
+      if (this.isLagging && !this.isClosed && this.unsentBytes <= limits.highWaterBytes / 2) this.wake();
+    });
+  }
+
+  /** A token bucket: `requestBurst` at once, refilled with `requestsPerSecond`. Who was closed is not heard. */
+  private admit(): boolean {
+    if (this.isClosed) return false;
+    const { clock, limits, counters } = this.host;
     counters.requests++;
-    heardMs = clock.monotonicMs();
-    if (admits(heardMs)) return true;
-    const message = `at most ${limits.requestsPerSecond} requests a second`;
-    refuse({ code: 'limit-exceeded', message });
-    close('protocol');
+    const nowMs = clock.monotonicMs();
+    this.heardMs = nowMs;
+    const refill = ((nowMs - this.filledMs) / 1000) * limits.requestsPerSecond;
+    this.tokens = Math.min(limits.requestBurst, this.tokens + refill) - 1;
+    this.filledMs = nowMs;
+    if (this.tokens >= 0) return true;
+    this.refuse({ code: 'limit-exceeded', message: `at most ${limits.requestsPerSecond} requests a second` });
+    this.close('protocol');
     return false;
-  };
-  const handle = (message: ViewerMessage, receivedUs: number): void => {
+  }
+
+  private handle(message: ViewerMessage, receivedUs: number): void {
+    const { principal } = this;
+    if (principal === null) return this.greet(message);
     switch (message.type) {
       case 'subscribe':
-        return subscriptions.subscribe(message.id, message.channel);
+        this.subscriptions ??= new Subscriptions(this);
+        return this.subscriptions.subscribe(message, principal);
       case 'unsubscribe':
-        return subscriptions.unsubscribe(message.id, message.channel);
+        this.subscriptions?.unsubscribe(message.channel);
+        return this.reply({ type: 'unsubscribed', id: message.id, channel: message.channel });
       case 'probe': {
         const { id, t0Us } = message;
-        return output.reply({ type: 'probe', id, t0Us, t1Us: receivedUs, t2Us: clock.nowUs() });
+        return this.reply({ type: 'probe', id, t0Us, t1Us: receivedUs, t2Us: this.host.clock.nowUs() });
       }
       case 'hello':
-        return refuse({ code: 'already-greeted', message: 'the connection is already authenticated' });
+        return this.refuse({ code: 'already-greeted', message: 'the connection is already authenticated' });
       case 'heartbeat':
+        return;
+      default:
+        if (this.isDismissed)
+          this.refuse({ code: 'draining', message: 'this instance is stopping' }, message.id);
+        else ask(this, principal, message);
     }
-  };
-  return {
-    heardMs: () => heardMs,
-    /** Who was closed may go on talking until the closing handshake is over, and is not heard. */
-    shut(): void {
-      isShut = true;
-    },
-    port: {
-      receiveText(text: string): void {
-        const receivedUs = clock.nowUs();
-        if (!admit()) return;
-        const message = parse(text);
-        if (message.ok) handle(message.value, receivedUs);
-        else refuse(message.error, requestIdOf(text));
-      },
-      receive(message: ViewerMessage): void {
-        const receivedUs = clock.nowUs();
-        if (admit()) handle(message, receivedUs);
-      },
-      receiveBinary(): void {
-        if (admit()) refuse({ code: 'malformed-message', message: 'viewers send text messages only' });
-      },
-      heard: () => void admit(),
-    },
-  };
-}
+  }
 
-/** A token bucket: `requestBurst` at once, refilled with `requestsPerSecond`. */
-function createRequestBudget(limits: HubLimits, startMs: number): (nowMs: number) => boolean {
-  let tokens = limits.requestBurst;
-  let filledMs = startMs;
-  return (nowMs) => {
-    const refill = ((nowMs - filledMs) / 1000) * limits.requestsPerSecond;
-    tokens = Math.min(limits.requestBurst, tokens + refill) - 1;
-    filledMs = nowMs;
-    return tokens >= 0;
-  };
+  /** The first message of a connection whose handshake did not say who it is. */
+  private greet(message: ViewerMessage): void {
+    if (message.type !== 'hello' || this.isGreeting) {
+      if (message.type === 'heartbeat') return;
+      const id = 'id' in message ? message.id : undefined;
+      return this.refuse({ code: 'hello-required', message: 'say hello, and wait for welcome' }, id);
+    }
+    this.isGreeting = true;
+    this.host.authenticate(message.key, this.options.address ?? '').then(
+      (principal) => {
+        if (this.isClosed) return;
+        if (principal === null) {
+          this.refuse({ code: 'unauthenticated', message: 'no valid key or token', field: '/key' });
+          return this.close('unauthenticated');
+        }
+        this.principal = principal;
+        this.options.greeted?.();
+        this.welcome();
+      },
+      (cause: unknown) => {
+        this.refuse(wireErrorOf(cause, this.host.onFailure));
+        this.close('internal');
+      },
+    );
+  }
 }
 
 function errorMessage(error: WireError, id: number | undefined) {
   return {
     type: 'error' as const,
     code: error.code,
-    message: error.message,
-    ...(error.field === undefined ? {} : { field: error.field }),
+    // The schema's bounds; what others wrote may be longer.
+    message: error.message.slice(0, 1024),
+    ...(error.field === undefined ? {} : { field: error.field.slice(0, 256) }),
     ...(id === undefined ? {} : { id }),
   };
 }

@@ -9,7 +9,6 @@ import { afterEach, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 
 import { systemClock } from '#base/clock.ts';
-import { ok } from '#base/result.ts';
 import { createMemoryBus } from '#bus/memory-bus.ts';
 import type { HubMessage } from '#contract/live-messages.ts';
 import { closeCodes } from '#protocol/codes.ts';
@@ -18,6 +17,8 @@ import { LIVE_SUBPROTOCOL } from '#protocol/version.ts';
 import type { HubLimits } from '#live/hub-limits.ts';
 import { createHub } from '#live/hub.ts';
 import { liveServerOptions } from '#live/live-socket.ts';
+import { testPrincipal } from '#test/support/principals.ts';
+import { createTestChannels } from '#test/support/test-channels.ts';
 
 const session = '01890000-0000-7000-8000-00000000000a';
 const channel = `session/${session}/readings`;
@@ -34,10 +35,10 @@ async function until(isTrue: () => boolean): Promise<void> {
 
 async function startHub(limits: Partial<HubLimits> = {}) {
   const bus = createMemoryBus();
-  const hub = createHub<string>({
-    bus,
+  const hub = createHub({
+    channels: createTestChannels({ clock: systemClock, bus }),
     clock: systemClock,
-    authorize: async () => ok(undefined),
+    authenticate: async () => null,
     limits,
     onFailure: (cause) => expect.unreachable(String(cause)),
   });
@@ -46,7 +47,7 @@ async function startHub(limits: Partial<HubLimits> = {}) {
   const serverSides: Duplex[] = [];
   server.on('upgrade', (request, socket, head) => {
     serverSides.push(socket);
-    sockets.handleUpgrade(request, socket, head, (ws) => hub.attach(ws, 'someone'));
+    sockets.handleUpgrade(request, socket, head, (ws) => hub.attach(ws, testPrincipal()));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -215,7 +216,7 @@ test('draining says bye, closes with its code, and ends connections that do not 
   await hub.drain();
   await until(() => polite.closeCode() !== null);
   expect(polite.control.at(-1)).toMatchObject({ type: 'bye' });
-  expect(polite.closeCode()).toBe(closeCodes.draining);
+  expect(polite.closeCode()).toBe(closeCodes.restarting);
   expect(serverSides.every((side) => side.destroyed)).toBe(true);
-  expect(hub.counters).toMatchObject({ viewers: 0, closesByReason: { draining: 2 } });
+  expect(hub.counters).toMatchObject({ viewers: 0, closesByReason: { restarting: 2 } });
 });

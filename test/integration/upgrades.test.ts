@@ -36,7 +36,7 @@ afterEach(async () => {
 async function start(options: { proxies?: string; gateway?: Partial<GatewayConfig> } = {}) {
   const tickets = createTickets(systemClock);
   const asked: string[] = [];
-  const attached: Principal[] = [];
+  const attached: (Principal | null)[] = [];
   const state = { isDown: false, delay: Promise.resolve() };
   const find = async (kind: string, key: string, address?: string | null): Promise<boolean> => {
     asked.push(`${kind} ${key} ${String(address)}`);

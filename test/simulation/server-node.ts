@@ -7,7 +7,6 @@ import { createLifecycle } from '#app/lifecycle.ts';
 import { AppError, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { integerBelow, seededRandom, type Random } from '#base/random.ts';
-import { fail, ok, type Result } from '#base/result.ts';
 import { createMemoryBus } from '#bus/memory-bus.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
 import { createGateway, defaultGatewayConfig, type Gateway, type GatewayConfig } from '#ingest/gateway.ts';
@@ -15,13 +14,14 @@ import type { HubLimits } from '#live/hub-limits.ts';
 import { createHub, type Hub } from '#live/hub.ts';
 import type { ViewerPort } from '#live/transport.ts';
 import { closeCodes } from '#protocol/codes.ts';
-import type { WireError } from '#protocol/data-codec.ts';
 import type { ServerMessage } from '#protocol/messages.ts';
 import { defaultWriterConfig, type WriterConfig } from '#store/writer-machine.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
 import type { ServerSocket, UpgradeRequest } from '#test/simulation/connection.ts';
 import type { DatabaseModel, ServerDatabase } from '#test/simulation/database/database-types.ts';
 import { WORLD_STARTS_US, type DeviceNode, type NodeContext } from '#test/simulation/device-node.ts';
+import { testPrincipal } from '#test/support/principals.ts';
+import { createTestChannels } from '#test/support/test-channels.ts';
 import { createSimulatedClock, type Process, type SimulatedClock } from '#test/simulation/scheduler.ts';
 
 /** A viewer as the hub knows it: it may follow the sessions of its organisation. */
@@ -38,7 +38,7 @@ export interface ServerNode {
   readonly gateway: Gateway | null;
   readonly writer: Writer | null;
   /** Null also when the world has no viewers. */
-  readonly hub: Hub<ViewerIdentity> | null;
+  readonly hub: Hub | null;
   /** A process starts and listens once it has reached the database; while it cannot, it is started anew every second. */
   start(): void;
   /** SIGKILL: its peers hear 1006 after a while. */
@@ -84,7 +84,7 @@ interface Running {
   readonly process: Process;
   readonly gateway: Gateway;
   readonly writer: Writer;
-  readonly hub: Hub<ViewerIdentity> | null;
+  readonly hub: Hub | null;
   readonly database: ServerDatabase;
   readonly tickets: Map<string, ViewerIdentity>;
   phase: 'starting' | 'listening' | 'draining';
@@ -160,25 +160,25 @@ export function createServerNode(options: ServerNodeOptions): ServerCore {
       endOfTurn,
     });
     const hub = options.hasHub
-      ? createHub<ViewerIdentity>({
-          bus,
+      ? createHub({
+          channels: createTestChannels({
+            clock,
+            bus,
+            rule: (channel, { orgId }) => isVisible(process, channel, orgId),
+          }),
           clock,
           limits: options.hub,
           random: ownRandom,
           endOfTurn,
-          authorize: (channel, viewer) => authorize(process, channel, viewer),
+          authenticate: async () => null,
           onFailure: (cause) => log.error('a viewer could not be served', { error: messageOf(cause) }),
         })
       : null;
     return { process, gateway, writer, hub, database: access, tickets: new Map(), phase: 'starting' };
   }
 
-  /** As `authorizeChannel` in server.ts: any other organisation's session does not exist. */
-  function authorize(
-    process: Process,
-    channel: string,
-    { orgId }: ViewerIdentity,
-  ): Promise<Result<null, WireError>> {
+  /** As session-readings.ts: any other organisation's session does not exist. */
+  function isVisible(process: Process, channel: string, orgId: string): Promise<boolean> {
     const session = channel.split('/')[1];
     return new Promise((resolve) => {
       scheduler.after(QUERY_MS, process, () => {
@@ -186,7 +186,7 @@ export function createServerNode(options: ServerNodeOptions): ServerCore {
         let isThere = false;
         for (const stream of streams.values())
           if (stream.definition.session === session && stream.orgId === orgId) isThere = !erased.has(session);
-        resolve(isThere ? ok(null) : fail({ code: 'not-found', message: 'there is no such channel' }));
+        resolve(isThere);
       });
     });
   }
@@ -287,7 +287,7 @@ export function createServerNode(options: ServerNodeOptions): ServerCore {
       binary: () => port?.receiveBinary(),
       gone: () => port?.ended(),
     });
-    port = hub.connect(viewerTransport(socket), viewer);
+    port = hub.connect(viewerTransport(socket), testPrincipal({ orgId: viewer.orgId, subject: viewer.name }));
   }
 
   const node: ServerCore = {
@@ -331,7 +331,7 @@ export function createServerNode(options: ServerNodeOptions): ServerCore {
 }
 
 /** As live-socket.ts; one write is as many messages. */
-function viewerTransport(socket: ServerSocket): Parameters<Hub<ViewerIdentity>['connect']>[0] {
+function viewerTransport(socket: ServerSocket): Parameters<Hub['connect']>[0] {
   return {
     write(items, sent) {
       const last = items.length - 1;

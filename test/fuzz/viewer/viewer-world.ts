@@ -12,7 +12,6 @@ import {
 } from '#contract/live-messages.ts';
 import { createMessageParser } from '#contract/validation.ts';
 import { AppError } from '#base/errors.ts';
-import { fail, ok } from '#base/result.ts';
 import { defaultHubLimits } from '#live/hub-limits.ts';
 import { createHub, type Hub } from '#live/hub.ts';
 import type { Outgoing, Transport, ViewerPort } from '#live/transport.ts';
@@ -22,6 +21,8 @@ import type { Step } from '#test/fuzz/step.ts';
 import { decodeFrames } from '#test/fuzz/sockets/wire-frames.ts';
 import { hold, type Notes } from '#test/fuzz/target.ts';
 import { createWatchedClock } from '#test/fuzz/watched-clock.ts';
+import { testPrincipal } from '#test/support/principals.ts';
+import { createTestChannels, type TestRule } from '#test/support/test-channels.ts';
 
 export const VIEWERS = 3;
 /** The even ones are the first organisation's, the odd ones the second's. */
@@ -38,6 +39,7 @@ const limits = {
 
 const sessionOf = (n: number): string => `01900000-0000-7000-8000-00000000e0${String(n).padStart(2, '0')}`;
 export const channelOf = (n: number): string => `session/${sessionOf(n)}/readings`;
+const orgOf = (n: number): string => `o${n % 2}`;
 const channels = Array.from({ length: SESSIONS }, (_, n) => channelOf(n));
 
 const parseHub = createMessageParser<HubMessage>(hubMessageSchemas, 1024 * 1024);
@@ -60,7 +62,7 @@ interface Seat {
 }
 
 interface World {
-  readonly hub: Hub<number>;
+  readonly hub: Hub;
   readonly bus: ReturnType<typeof createMemoryBus>;
   readonly clock: ReturnType<typeof createWatchedClock>;
   readonly notes: Notes;
@@ -81,21 +83,21 @@ export interface ViewerWorld {
 export function createViewerWorld(notes: Notes): ViewerWorld {
   const clock = createWatchedClock();
   const bus = createMemoryBus();
-  const hub = createHub<number>({
-    bus,
+  const rule: TestRule = async (name, { orgId }) => {
+    hold(world.current === null || !world.current.isClosed, 'nothing is looked up for who was closed');
+    const { mode } = world;
+    if (mode === 1) await new Promise<void>((resolve) => world.pending.push(resolve));
+    if (mode === 2) throw new AppError('store-unavailable', 'inner detail', { temporary: true });
+    return channels.indexOf(name) >= 0 && orgOf(channels.indexOf(name)) === orgId;
+  };
+  const hub = createHub({
+    channels: createTestChannels({ clock, bus, rule }),
     clock,
     limits,
     random: { next: () => 0.5 },
     endOfTurn: (callback) => void world.turnEnds.push(callback),
-    onFailure: () => notes.reached('authorize failed'),
-    async authorize(name, org) {
-      hold(world.current === null || !world.current.isClosed, 'nothing is looked up for who was closed');
-      const { mode } = world;
-      if (mode === 1) await new Promise<void>((resolve) => world.pending.push(resolve));
-      if (mode === 2) throw new AppError('store-unavailable', 'inner detail', { temporary: true });
-      const isThere = channels.indexOf(name) >= 0 && channels.indexOf(name) % 2 === org;
-      return isThere ? ok(null) : fail({ code: 'not-found', message: 'there is no such channel' });
-    },
+    onFailure: () => notes.reached('a failure'),
+    authenticate: async () => null,
   });
   const world: World = {
     hub,
@@ -212,7 +214,7 @@ function sit(world: World, org: number): Seat {
     },
   };
   world.all.push(seat);
-  seat.port = world.hub.connect(transport, org);
+  seat.port = world.hub.connect(transport, testPrincipal({ orgId: orgOf(org) }));
   return seat;
 }
 

@@ -10,8 +10,8 @@ export const liveMutations: readonly Mutation[] = [
     edits: [
       {
         file: 'src/live/open-channels.ts',
-        find: 'const { channel, viewers } = channels.get(name) ?? open(name);',
-        replace: 'const { channel, viewers } = channels.values().next().value ?? open(name);',
+        find: 'const opened = channels.get(address) ?? open(address, found);',
+        replace: 'const opened = channels.values().next().value ?? open(address, found);',
       },
     ],
   },
