@@ -4,24 +4,21 @@
  */
 
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-import { messageOf } from '#base/errors.ts';
 import type { BenchDatabase } from '#bench/support/bench-database.ts';
 import { hear } from '#bench/support/control-channel.ts';
 import { bytesOf, int8Of, uuidOf } from '#bench/support/copy-rows.ts';
+import { installDebianPackages } from '#bench/support/debian-packages.ts';
 import type { ReadingChecker } from '#bench/support/reading-checker.ts';
 import { checkChunks } from '#bench/support/stored-chunks.ts';
 import { AXES } from '#bench/support/synthetic-reading.ts';
 import type { Child, RunScope } from '#bench/support/run-scope.ts';
 
 /** Debian's own Python: another one on the path would not see Debian's packages. */
-const PYTHON = '/usr/bin/python3';
-const PACKAGES = ['fastapi', 'uvicorn', 'websockets', 'asyncpg', 'uvloop', 'numpy'] as const;
-const DEBIAN_PACKAGES = PACKAGES.map((name) => `python3-${name}`);
-const INSTALL_MS = 300_000;
+export const PYTHON = '/usr/bin/python3';
+const INGEST_PACKAGES = ['fastapi', 'uvicorn', 'websockets', 'asyncpg', 'uvloop', 'numpy'];
 const READY_MS = 20_000;
 
 const run = promisify(execFile);
@@ -30,32 +27,25 @@ const run = promisify(execFile);
 export type FastapiLayout = 'chunks' | 'rows';
 export type FastapiVersions = Readonly<Record<string, string>>;
 
-/** Versions of what is installed; installs it when that is possible, else says why there is no peer. */
+/** Versions of what is installed; installs it when that is possible, else says why there is no peer. `packages`: of Python. */
 export async function provideFastapi(
   say: (text: string) => void,
+  packages: readonly string[] = INGEST_PACKAGES,
 ): Promise<{ versions: FastapiVersions } | { absent: string }> {
-  const found = await readVersions();
+  const found = await readVersions(packages);
   if (found !== null) return { versions: found };
-  const command = `apt-get install --no-install-recommends ${DEBIAN_PACKAGES.join(' ')}`;
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get'))
-    return { absent: `FastAPI is not installed; on Debian: ${command}` };
-  say('installing FastAPI from Debian');
-  try {
-    const options = { timeout: INSTALL_MS, env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
-    await run('apt-get', ['update', '-qq'], options);
-    await run('apt-get', ['install', '-y', '--no-install-recommends', ...DEBIAN_PACKAGES], options);
-  } catch (error) {
-    return {
-      absent: `FastAPI could not be installed (${messageOf(error).split('\n')[0]}); by hand: ${command}`,
-    };
-  }
-  const installed = await readVersions();
-  return installed === null ? { absent: `FastAPI does not load after: ${command}` } : { versions: installed };
+  const debianPackages = packages.map((name) => `python3-${name}`);
+  const absent = await installDebianPackages('FastAPI', debianPackages, say);
+  if (absent !== null) return { absent };
+  const installed = await readVersions(packages);
+  return installed === null
+    ? { absent: `FastAPI does not load after installing ${debianPackages.join(', ')}` }
+    : { versions: installed };
 }
 
-async function readVersions(): Promise<FastapiVersions | null> {
-  const program = `import json, sys, ${PACKAGES.join(', ')}
-print(json.dumps({"python": sys.version.split()[0], **{m.__name__: m.__version__ for m in (${PACKAGES.join(', ')})}}))`;
+async function readVersions(packages: readonly string[]): Promise<FastapiVersions | null> {
+  const program = `import json, sys, ${packages.join(', ')}
+print(json.dumps({"python": sys.version.split()[0], **{m.__name__: m.__version__ for m in (${packages.join(', ')})}}))`;
   try {
     return JSON.parse((await run(PYTHON, ['-c', program])).stdout) as FastapiVersions;
   } catch {
