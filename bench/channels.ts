@@ -32,8 +32,6 @@ import { createProgress, printResult } from '#bench/support/report.ts';
 import { withRunScope, type RunScope } from '#bench/support/run-scope.ts';
 
 const ROOM_SIZE = 10;
-/** Of all rooms together: enough that a server always has something to do. */
-const ROOMS_IN_FLIGHT = 64;
 /** Busier than this, the clients are what is measured (BENCH.md). */
 const BOUND_SHARE = 0.9;
 const OURS = 'kymo';
@@ -126,6 +124,7 @@ async function measure(
 
 function shapesOf(options: ChannelsOptions): LoopShape[] {
   const inFlight = options['in-flight'];
+  const rooms = Math.floor(options['room-members'] / ROOM_SIZE);
   const broadcast = (title: string, key: string, subscribers: number): LoopShape => ({
     title,
     key,
@@ -141,9 +140,10 @@ function shapesOf(options: ChannelsOptions): LoopShape[] {
     {
       title: 'rooms of 10',
       key: 'rooms',
-      subscribers: options['room-members'] - (options['room-members'] % ROOM_SIZE),
+      subscribers: rooms * ROOM_SIZE,
       roomSize: ROOM_SIZE,
-      inFlight: ROOMS_IN_FLIGHT,
+      // Every room says its next message when the one before has reached its members.
+      inFlight: rooms,
       inFlightPerGroup: 1,
       isByMembers: true,
     },

@@ -75,10 +75,13 @@ const LETTER = {
   m: codeOf('m'),
   s: codeOf('s'),
   u: codeOf('u'),
+  v: codeOf('v'),
   w: codeOf('w'),
 };
 /** Behind `{"type":"`. */
 const TYPE_AT = 9;
+/** Behind `{"v":1,"type":"`. */
+const VERSIONED_TYPE_AT = 15;
 
 /** What one writes without a library: `{"type":"message","channel":...,"data":...}` and the like. */
 const plainJson: Dialect = {
@@ -138,7 +141,8 @@ const kymo: Dialect = {
   heartbeatMs: 10_000,
   heartbeat: textFrame('{"type":"heartbeat"}'),
   kindOf(bytes, from) {
-    const first = bytes[from + TYPE_AT];
+    // `{"v":1,"type":"` in publications, which are the many.
+    const first = bytes[from + (bytes[from + 2] === LETTER.v ? VERSIONED_TYPE_AT : TYPE_AT)];
     if (first === LETTER.m) return kinds.publication;
     if (first === LETTER.s) return kinds.subscribed;
     if (first === LETTER.w) return kinds.ready;
