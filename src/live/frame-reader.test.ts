@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import { createFrameReader, type FrameHandlers } from '#live/frame-reader.ts';
+import { createFrameReader, readFrames, type FrameHandlers } from '#live/frame-reader.ts';
 
 const MAX_BYTES = 1_000;
 
@@ -42,8 +42,8 @@ function frame(opcode: number, payload: Buffer | string, options: FrameOptions =
 
 function read(...chunks: Buffer[]): Seen[] {
   const seen: Seen[] = [];
-  const push = createFrameReader(seen, handlers, MAX_BYTES);
-  for (const chunk of chunks) push(chunk);
+  const reader = createFrameReader(seen, handlers, MAX_BYTES);
+  for (const chunk of chunks) readFrames(reader, chunk);
   return seen;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Owns reading a client's WebSocket frames (RFC 6455 section 5) from the bytes of its connection: masks, fragments, control
  * frames between them, UTF-8, close codes. It keeps at most one unfinished frame and one unfinished message, together below
- * `maxMessageBytes` and a header; a connection that says nothing costs one function. Handlers are shared by all connections.
+ * `maxMessageBytes` and a header; a connection that says nothing costs one small object. Handlers are shared by all connections.
  */
 
 import { isUtf8 } from 'node:buffer';
@@ -15,6 +15,7 @@ const CLOSE = 8;
 const PING = 9;
 const PONG = 10;
 
+const FINAL = 0x80;
 const MAX_CONTROL_BYTES = 125;
 
 /** Why a connection is ended with a frame that may not be there (RFC 6455 section 7.4.1). */
@@ -33,89 +34,103 @@ export interface FrameHandlers<T> {
   broken(owner: T, fault: FrameFault): void;
 }
 
-/** Takes what the socket read, in any pieces; unmasks in place. */
-export type FrameReader = (chunk: Buffer) => void;
+/** One connection's state. Plain data that shared functions work on: ten thousand of them wait and say nothing. */
+export interface FrameReader<T> {
+  readonly owner: T;
+  readonly handlers: FrameHandlers<T>;
+  readonly maxMessageBytes: number;
+  /** Bytes of a frame that is not complete yet. */
+  rest: Buffer | null;
+  /** What came of a fragmented message so far. */
+  partial: Buffer | null;
+  isPartialText: boolean;
+  isOver: boolean;
+}
 
 export function createFrameReader<T>(
   owner: T,
   handlers: FrameHandlers<T>,
   maxMessageBytes: number,
-): FrameReader {
+): FrameReader<T> {
   assert(maxMessageBytes > MAX_CONTROL_BYTES && maxMessageBytes < 2 ** 31, 'control frames fit');
-  /** Bytes of a frame that is not complete yet. */
-  let rest: Buffer | null = null;
-  /** What came of a fragmented message so far. */
-  let partial: Buffer | null = null;
-  let isPartialText = false;
-  let isOver = false;
+  return { owner, handlers, maxMessageBytes, rest: null, partial: null, isPartialText: false, isOver: false };
+}
 
-  const end = (fault: FrameFault): void => {
-    isOver = true;
-    rest = partial = null;
-    handlers.broken(owner, fault);
-  };
-  const take = (opcode: number, payload: Buffer): void => {
-    if (opcode === TEXT) {
-      if (isUtf8(payload)) handlers.text(owner, payload.toString());
-      else end('notUtf8');
-    } else if (opcode === BINARY) handlers.binary(owner, payload);
-    else if (opcode === PING) handlers.ping(owner, payload);
-    else if (opcode === PONG) handlers.pong(owner);
-    else {
-      const code = closeCodeOf(payload);
-      if (typeof code === 'string') return end(code);
-      isOver = true;
-      rest = partial = null;
-      handlers.close(owner, code);
-    }
-  };
-  const takeFragment = (opcode: number, payload: Buffer, isFinal: boolean): void => {
-    if (opcode !== CONTINUATION) isPartialText = opcode === TEXT;
-    const whole = partial === null ? payload : Buffer.concat([partial, payload]);
-    partial = isFinal ? null : whole;
-    if (isFinal) take(isPartialText ? TEXT : BINARY, whole);
-  };
+/** Takes what the socket read, in any pieces; unmasks in place. */
+export function readFrames<T>(reader: FrameReader<T>, chunk: Buffer): void {
+  if (reader.isOver) return;
+  const bytes: Buffer = reader.rest === null ? chunk : Buffer.concat([reader.rest, chunk]);
+  reader.rest = null;
+  let at = 0;
+  while (bytes.length - at >= 2) {
+    const first = bytes[at]!;
+    const second = bytes[at + 1]!;
+    const opcode = first & 0x0f;
+    if (!isAllowed(first, second, reader.partial !== null)) return breakOff(reader, 'protocol');
+    let length = second & 0x7f;
+    const headerBytes = length < 126 ? 6 : length === 126 ? 8 : 14;
+    if (bytes.length - at < headerBytes) break;
+    if (length === 126) length = bytes.readUInt16BE(at + 2);
+    else if (length === 127) length = bytes.readUInt32BE(at + 2) * 2 ** 32 + bytes.readUInt32BE(at + 6);
+    // Control frames stand between fragments and do not count to the message.
+    const before = opcode < CLOSE && reader.partial !== null ? reader.partial.length : 0;
+    if (before + length > reader.maxMessageBytes) return breakOff(reader, 'tooLarge');
+    const from = at + headerBytes;
+    const to = from + length;
+    if (to > bytes.length) break;
+    at = to;
+    unmask(bytes, from, to);
+    const payload = bytes.subarray(from, to);
+    const isFinal = first >= FINAL;
+    if (opcode >= CLOSE || (isFinal && opcode !== CONTINUATION)) take(reader, opcode, payload);
+    else takeFragment(reader, opcode, { payload, isFinal });
+    if (reader.isOver) return;
+  }
+  if (at < bytes.length) reader.rest = at === 0 ? bytes : bytes.subarray(at);
+}
 
-  return (chunk) => {
-    if (isOver) return;
-    const bytes: Buffer = rest === null ? chunk : Buffer.concat([rest, chunk]);
-    rest = null;
-    let at = 0;
-    while (bytes.length - at >= 2) {
-      const first = bytes[at]!;
-      const second = bytes[at + 1]!;
-      const opcode = first & 0x0f;
-      const isFinal = first >= 0x80;
-      if (!isAllowed(first, second, partial !== null)) return end('protocol');
-      let length = second & 0x7f;
-      const headerBytes = length < 126 ? 6 : length === 126 ? 8 : 14;
-      if (bytes.length - at < headerBytes) break;
-      if (length === 126) length = bytes.readUInt16BE(at + 2);
-      else if (length === 127) length = bytes.readUInt32BE(at + 2) * 2 ** 32 + bytes.readUInt32BE(at + 6);
-      // Control frames stand between fragments and do not count to the message.
-      const before = opcode < CLOSE && partial !== null ? partial.length : 0;
-      if (before + length > maxMessageBytes) return end('tooLarge');
-      const from = at + headerBytes;
-      at = from + length;
-      if (at > bytes.length) {
-        at = from - headerBytes;
-        break;
-      }
-      unmask(bytes, from, at);
-      const payload = bytes.subarray(from, at);
-      if (opcode >= CLOSE || (isFinal && opcode !== CONTINUATION)) take(opcode, payload);
-      else takeFragment(opcode, payload, isFinal);
-      if (isOver) return;
-    }
-    if (at < bytes.length) rest = at === 0 ? bytes : bytes.subarray(at);
-  };
+function take<T>(reader: FrameReader<T>, opcode: number, payload: Buffer): void {
+  const { owner, handlers } = reader;
+  if (opcode === TEXT) {
+    if (isUtf8(payload)) handlers.text(owner, payload.toString());
+    else breakOff(reader, 'notUtf8');
+  } else if (opcode === BINARY) handlers.binary(owner, payload);
+  else if (opcode === PING) handlers.ping(owner, payload);
+  else if (opcode === PONG) handlers.pong(owner);
+  else {
+    const code = closeCodeOf(payload);
+    if (typeof code === 'string') return breakOff(reader, code);
+    finish(reader);
+    handlers.close(owner, code);
+  }
+}
+
+function takeFragment<T>(
+  reader: FrameReader<T>,
+  opcode: number,
+  { payload, isFinal }: { readonly payload: Buffer; readonly isFinal: boolean },
+): void {
+  if (opcode !== CONTINUATION) reader.isPartialText = opcode === TEXT;
+  const whole = reader.partial === null ? payload : Buffer.concat([reader.partial, payload]);
+  reader.partial = isFinal ? null : whole;
+  if (isFinal) take(reader, reader.isPartialText ? TEXT : BINARY, whole);
+}
+
+function breakOff<T>(reader: FrameReader<T>, fault: FrameFault): void {
+  finish(reader);
+  reader.handlers.broken(reader.owner, fault);
+}
+
+function finish<T>(reader: FrameReader<T>): void {
+  reader.isOver = true;
+  reader.rest = reader.partial = null;
 }
 
 /** The first two bytes of a frame: no extension was negotiated, clients mask, control frames are whole and short. */
 function isAllowed(first: number, second: number, isWithinMessage: boolean): boolean {
   const opcode = first & 0x0f;
   if ((first & 0x70) !== 0 || second < 0x80) return false;
-  if (opcode >= CLOSE) return opcode <= PONG && first >= 0x80 && (second & 0x7f) <= MAX_CONTROL_BYTES;
+  if (opcode >= CLOSE) return opcode <= PONG && first >= FINAL && (second & 0x7f) <= MAX_CONTROL_BYTES;
   return opcode === CONTINUATION ? isWithinMessage : opcode <= BINARY && !isWithinMessage;
 }
 
