@@ -55,7 +55,12 @@ export async function findPeers(folder: string, say: (text: string) => void): Pr
       command: process.execPath,
       args: nodeArgs('socketio-channels.ts'),
     }),
-    peer({ name: 'ws', dialect: 'plainJson', command: process.execPath, args: nodeArgs(process.env.RAW ?? 'ws-channels.ts') }),
+    peer({
+      name: 'ws',
+      dialect: 'plainJson',
+      command: process.execPath,
+      args: nodeArgs(process.env.RAW ?? 'ws-channels.ts'),
+    }),
   ];
   const absent: Record<string, string> = {};
   const versions: Record<string, Readonly<Record<string, string>>> = {};

@@ -5,6 +5,7 @@
  */
 
 import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import { WebSocketServer } from 'ws';
@@ -20,7 +21,9 @@ import type { Principals } from '#identity/principals.ts';
 import { attachDevice, deviceServerOptions } from '#ingest/device-socket.ts';
 import type { Gateway } from '#ingest/gateway.ts';
 import type { Hub } from '#live/hub.ts';
-import { liveServerOptions } from '#live/live-socket.ts';
+import type { UpgradedSocket } from '#live/live-socket.ts';
+import { answerHandshake } from '#live/websocket-handshake.ts';
+import { LIVE_SUBPROTOCOL } from '#protocol/version.ts';
 
 /** Looking up a key takes about a millisecond; beyond this many at once a client does better to come back. */
 const HANDSHAKES_UNDER_WAY = 4_096;
@@ -44,7 +47,6 @@ export interface UpgradeOptions {
 export function answerUpgrades(server: Server, options: UpgradeOptions): () => void {
   const { identity, principals, gateway, hub, addressOf } = options;
   const devices = new WebSocketServer(deviceServerOptions);
-  const viewers = new WebSocketServer(liveServerOptions);
   const unknown = new Map<string, number>();
   let underWay = 0;
   let isRefusing = false;
@@ -77,7 +79,7 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
             ? await identity.redeemLiveTicket(ticket)
             : null;
       if (viewer === null) refuse(socket, 401);
-      else viewers.handleUpgrade(request, socket, head, (ws) => hub.attach(ws, viewer));
+      else admit(request, { socket: socket as Socket, head }, (upgraded) => hub.attach(upgraded, viewer));
     } else refuse(socket, 404);
   }
 
@@ -111,7 +113,7 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
   }
 
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    socket.on('error', () => socket.destroy());
+    socket.on('error', destroySelf);
     if (isRefusing || underWay >= HANDSHAKES_UNDER_WAY) {
       refuse(socket, 503);
       return;
@@ -127,7 +129,30 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
   };
 }
 
-function refuse(socket: Duplex, status: 401 | 403 | 404 | 426 | 429 | 500 | 503): void {
+function destroySelf(this: Duplex): void {
+  this.destroy();
+}
+
+/** Answers the handshake of a viewer; what the hub says first leaves in the same write. */
+function admit(
+  request: IncomingMessage,
+  upgraded: UpgradedSocket,
+  attach: (upgraded: UpgradedSocket) => void,
+): void {
+  const { socket } = upgraded;
+  const handshake = answerHandshake(request, LIVE_SUBPROTOCOL);
+  if (!handshake.isAccepted) return refuse(socket, handshake.status);
+  // It left while it was looked up.
+  if (!socket.readable || !socket.writable) return void socket.destroy();
+  // From here on the hub hears of errors.
+  socket.removeListener('error', destroySelf);
+  socket.cork();
+  socket.write(handshake.answer, 'latin1');
+  attach(upgraded);
+  socket.uncork();
+}
+
+function refuse(socket: Duplex, status: 400 | 401 | 403 | 404 | 405 | 426 | 429 | 500 | 503): void {
   const extra =
     status === 401
       ? 'WWW-Authenticate: Bearer\r\n'

@@ -4,8 +4,6 @@
  * what a viewer and a channel may hold.
  */
 
-import type { WebSocket } from 'ws';
-
 import type { Clock } from '#base/clock.ts';
 import { integerBelow, systemRandom, type Random } from '#base/random.ts';
 import { fail, type Result } from '#base/result.ts';
@@ -18,7 +16,7 @@ import type { Channels } from '#live/channels.ts';
 import { createHubCounters, type HubCounters } from '#live/counters.ts';
 import { sendAway } from '#live/hub-drain.ts';
 import { defaultHubLimits, type HubLimits } from '#live/hub-limits.ts';
-import { connectLiveSocket } from '#live/live-socket.ts';
+import { createLiveSockets, type UpgradedSocket } from '#live/live-socket.ts';
 import { createOpenChannels } from '#live/open-channels.ts';
 import { createSubjectAllowances } from '#live/subject-allowances.ts';
 import { createTicker } from '#live/ticker.ts';
@@ -46,8 +44,11 @@ export interface HubOptions {
 
 export interface Hub {
   readonly counters: Readonly<HubCounters>;
-  /** Takes over an open WebSocket of a server made with `liveServerOptions` (live-socket.ts). Null: hello will say who it is. */
-  attach(socket: WebSocket, principal: Principal | null, connection?: ConnectOptions): void;
+  /**
+   * Takes over the socket of a request that was answered as answerHandshake (websocket-handshake.ts) says. Null: hello will
+   * say who it is.
+   */
+  attach(upgraded: UpgradedSocket, principal: Principal | null, connection?: ConnectOptions): void;
   /** Takes a viewer on any transport, which tells the returned port what it hears. */
   connect(transport: Transport, principal: Principal | null, connection?: ConnectOptions): ViewerPort;
   /** Closes the connections of principals that were revoked, and says how many. */
@@ -70,6 +71,7 @@ export function createHub(options: HubOptions): Hub {
   const counters = createHubCounters();
   const open = createOpenChannels({ channels, clock, limits, counters, onFailure }, () => ticker.request());
   const ticker = createTicker({ clock, endOfTurn, maxRestMs: limits.tickMs, run: open.flush });
+  const connectSocket = createLiveSockets({ clock, limits });
   const viewers = new Set<Viewer>();
   // Everyone whose transport has not ended: the viewers, and those that are closing.
   const connections = new Set<Viewer>();
@@ -125,8 +127,8 @@ export function createHub(options: HubOptions): Hub {
   return {
     counters,
     connect,
-    attach: (socket, principal, connection) =>
-      connectLiveSocket(socket, (transport) => connect(transport, principal, connection), { clock, limits }),
+    attach: (upgraded, principal, connection) =>
+      connectSocket(upgraded, (transport) => connect(transport, principal, connection)),
     disconnect(isConcerned) {
       const concerned = [...viewers].filter(({ principal }) => principal !== null && isConcerned(principal));
       for (const viewer of concerned) {

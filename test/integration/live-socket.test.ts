@@ -2,12 +2,13 @@
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import { afterEach, expect, test } from 'vitest';
-import { WebSocket, WebSocketServer } from 'ws';
+import { WebSocket } from 'ws';
 
+import { assert } from '#base/assert.ts';
 import { systemClock } from '#base/clock.ts';
 import { createMemoryBus } from '#bus/memory-bus.ts';
 import type { HubMessage } from '#contract/live-messages.ts';
@@ -16,7 +17,7 @@ import { decodeLive, encodeLiveFrames, type LiveMessage } from '#protocol/live-c
 import { LIVE_SUBPROTOCOL } from '#protocol/version.ts';
 import type { HubLimits } from '#live/hub-limits.ts';
 import { createHub } from '#live/hub.ts';
-import { liveServerOptions } from '#live/live-socket.ts';
+import { answerHandshake } from '#live/websocket-handshake.ts';
 import { testPrincipal } from '#test/support/principals.ts';
 import { createTestChannels } from '#test/support/test-channels.ts';
 
@@ -43,11 +44,13 @@ async function startHub(limits: Partial<HubLimits> = {}) {
     onFailure: (cause) => expect.unreachable(String(cause)),
   });
   const server = createServer();
-  const sockets = new WebSocketServer(liveServerOptions);
   const serverSides: Duplex[] = [];
   server.on('upgrade', (request, socket, head) => {
     serverSides.push(socket);
-    sockets.handleUpgrade(request, socket, head, (ws) => hub.attach(ws, testPrincipal()));
+    const handshake = answerHandshake(request, LIVE_SUBPROTOCOL);
+    assert(handshake.isAccepted, 'the client asks for a WebSocket');
+    socket.write(handshake.answer);
+    hub.attach({ socket: socket as Socket, head }, testPrincipal());
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -104,7 +107,7 @@ async function startHub(limits: Partial<HubLimits> = {}) {
 const seqsOf = (messages: readonly LiveMessage[]): number[] =>
   messages.flatMap((message) => message.frames.map((frame) => frame.firstSeq));
 
-test('raw frames of every length class and the frames of ws itself do not disturb each other', async () => {
+test('frames of every length class and control frames between them do not disturb each other', async () => {
   const { connect, publish } = await startHub({ tickBytes: 1, requestBurst: 1000 });
   const viewer = await connect();
   await viewer.follow();

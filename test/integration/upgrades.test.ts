@@ -87,9 +87,11 @@ async function start(options: { proxies?: string; gateway?: Partial<GatewayConfi
     gateway,
     origins: { allowed: new Set(['https://app.example']), isSecure: false },
     hub: {
-      attach(socket, who) {
+      attach({ socket }, who) {
         attached.push(who);
-        socket.send('hub');
+        socket.on('error', () => undefined).on('end', () => socket.end());
+        socket.resume();
+        socket.write(Buffer.from('\x81\x03hub', 'latin1'));
       },
     },
     refusalOf: () => null,
