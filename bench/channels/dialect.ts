@@ -138,7 +138,8 @@ const kymo: Dialect = {
   headers: (key) => `Authorization: Bearer ${key}\r\nSec-WebSocket-Protocol: kymo.live.v1\r\n`,
   speaksFirst: 'server',
   hello: () => null,
-  heartbeatMs: 10_000,
+  // The server runs with --heartbeat-ms 25000 and waits for three.
+  heartbeatMs: 30_000,
   heartbeat: textFrame('{"type":"heartbeat"}'),
   kindOf(bytes, from) {
     // `{"v":1,"type":"` in publications, which are the many.

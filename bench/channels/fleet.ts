@@ -12,8 +12,8 @@ export interface FleetPlan {
   readonly dialect: DialectName;
   readonly host: string;
   readonly port: number;
-  /** For servers that ask for one. */
-  readonly key: string;
+  /** For servers that ask for one: connections take them in turn, as so many people would. */
+  readonly keys: readonly string[];
   /** Handshakes under way at a time. */
   readonly connectingAtOnce: number;
   /** Connections come from 127.0.0.1 to 127.0.0.this in turn, since each has ports for 28,000 only. */
@@ -72,7 +72,7 @@ interface Waiting {
 export function createFleet(plan: FleetPlan): Fleet {
   const dialect: Dialect = dialects[plan.dialect];
   const members: MemberState[] = [];
-  const headers = dialect.headers(plan.key);
+  const headers = plan.keys.map((key) => dialect.headers(key));
   let queue: MemberState[] = [];
   let failure: string | null = null;
   let recovered = 0;
@@ -186,7 +186,7 @@ export function createFleet(plan: FleetPlan): Fleet {
         host: plan.host,
         port: plan.port,
         path: dialect.path,
-        headers,
+        headers: headers[member.index % headers.length] ?? '',
         localAddress: `127.0.0.${1 + (member.index % plan.sourceAddresses)}`,
       },
       {

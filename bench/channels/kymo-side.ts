@@ -11,10 +11,18 @@ import type { ChannelsSide } from '#bench/channels/sides.ts';
 import { startKymo } from '#bench/ingest/kymo-server.ts';
 import { createBenchDatabase, type BenchDatabase } from '#bench/support/bench-database.ts';
 import type { BenchPostgres } from '#bench/support/bench-postgres.ts';
+import { systemClock } from '#base/clock.ts';
+import { uuidv7 } from '#base/uuid.ts';
+import { newKey } from '#identity/keys.ts';
 import type { RunScope } from '#bench/support/run-scope.ts';
 
 /** The signal's handler runs when the server's loop comes to it, and takes as long as a collection does. */
 const COLLECT_MS = 2_000;
+const EXTENSION = fileURLToPath(new URL('./extension', import.meta.url));
+/** As Socket.IO's, so that idle connections are kept alive as often. */
+const HEARTBEAT_MS = '25000';
+/** Access keys that the connections share: what one person may publish in a second is limited. */
+const PEOPLE = 128;
 const COLLECTOR = fileURLToPath(new URL('./collect-on-signal.ts', import.meta.url));
 
 export async function createKymoSide(
@@ -23,6 +31,7 @@ export async function createKymoSide(
   profileDir: string,
 ): Promise<ChannelsSide> {
   let database: BenchDatabase | null = null;
+  let keys: readonly string[] = [];
   let servers = 0;
   return {
     name: 'kymo',
@@ -38,12 +47,19 @@ export async function createKymoSide(
           COLLECTOR,
           ...(profileDir === '' ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`]),
         ],
-        flags: redisUrl === undefined ? [] : ['--redis-url', redisUrl],
+        flags: [
+          '--extensions',
+          EXTENSION,
+          '--heartbeat-ms',
+          HEARTBEAT_MS,
+          ...(redisUrl === undefined ? [] : ['--redis-url', redisUrl]),
+        ],
       });
+      if (keys.length === 0) keys = await makePeople(database);
       return {
         child: kymo.child,
         port: kymo.port,
-        key: kymo.accessKey,
+        keys,
         async collect() {
           process.kill(kymo.child.pid, 'SIGUSR2');
           await sleep(COLLECT_MS);
@@ -51,4 +67,16 @@ export async function createKymoSide(
       };
     },
   };
+}
+
+/** Straight into the table, like the devices of the other benchmarks. */
+async function makePeople(database: BenchDatabase): Promise<string[]> {
+  const keys = Array.from({ length: PEOPLE }, () => newKey('access'));
+  await database.query(
+    `insert into kymo.access_key (id, org_id, name, key_hash, scope)
+       select k.id, (select id from kymo.organisation order by created_at, id limit 1), 'bench', k.hash, 'read'
+         from unnest($1::uuid[], $2::bytea[]) k(id, hash)`,
+    [keys.map(() => uuidv7(systemClock)), keys.map(({ hash }) => hash)],
+  );
+  return keys.map(({ key }) => key);
 }

@@ -19,7 +19,8 @@ const FASTAPI_PACKAGES = ['fastapi', 'uvicorn', 'websockets', 'uvloop', 'redis']
 export interface ChannelsServer {
   readonly child: Child;
   readonly port: number;
-  readonly key: string;
+  /** One for each of the people that the clients play; none where the server asks for none. */
+  readonly keys: readonly string[];
   /** Has the runtime collect its garbage, and returns when that is done. */
   collect(): Promise<void>;
 }
@@ -108,7 +109,7 @@ function peer({ name, dialect, command, args }: PeerOptions): ChannelsSide {
       return {
         child,
         port,
-        key: '',
+        keys: [],
         async collect() {
           child.send({ type: 'collect' });
           await hear<{ type: 'collected' }>(child, 'collected', COLLECT_MS);

@@ -38,7 +38,7 @@ export function fleetPlan(
     dialect: side.dialect,
     host: '127.0.0.1',
     port: server.port,
-    key: server.key,
+    keys: server.keys,
     connectingAtOnce,
     sourceAddresses: SOURCE_ADDRESSES,
     isResuming,
