@@ -69,6 +69,7 @@ export interface ChannelDefinition<
   P extends Schemas = Schemas,
   Out extends Schemas = Schemas,
   In extends Schemas = Schemas,
+  Requests extends AnyRequests<P, Out> = AnyRequests<P, Out>,
 > {
   /** Segments of lower-case letters, digits, `-` and `_`, or `{parameter}`: `ticker/{symbol}`. */
   readonly name: string;
@@ -105,15 +106,20 @@ export interface ChannelDefinition<
     readonly [E in keyof In]?: (context: HandlerContext<P, Out>, data: Static<In[E]>) => Promise<void> | void;
   };
   /** Request and response over the socket, and POST over HTTP. */
-  // oxlint-disable-next-line typescript/no-explicit-any -- input and output vary with each name
-  readonly requests?: Readonly<Record<string, RequestDefinition<P, Out, any, any>>>;
+  readonly requests?: Requests;
 }
 
+type AnyRequests<P extends Schemas, Out extends Schemas> = Readonly<
+  // oxlint-disable-next-line typescript/no-explicit-any -- input and output vary with each name
+  Record<string, RequestDefinition<P, Out, any, any>>
+>;
+
 // oxlint-disable-next-line typescript/no-explicit-any -- any parameters, messages and handlers
-export type AnyChannel = ChannelDefinition<any, any, any>;
-export type ParamsOf<D> = D extends ChannelDefinition<infer P, infer _O, infer _I> ? Values<P> : never;
-export type OutOf<D> = D extends ChannelDefinition<infer _P, infer O, infer _I> ? O : never;
-export type InOf<D> = D extends ChannelDefinition<infer _P, infer _O, infer I> ? I : never;
+export type AnyChannel = ChannelDefinition<any, any, any, AnyRequests<any, any>>;
+export type ParamsOf<D> =
+  D extends ChannelDefinition<infer P, infer _O, infer _I, infer _R> ? Values<P> : never;
+export type OutOf<D> = D extends ChannelDefinition<infer _P, infer O, infer _I, infer _R> ? O : never;
+export type InOf<D> = D extends ChannelDefinition<infer _P, infer _O, infer I, infer _R> ? I : never;
 
 const segmentText = /^(?:[a-z0-9][a-z0-9_-]*|\{[a-z][a-zA-Z0-9]*\})$/;
 const eventText = /^[a-z][a-zA-Z0-9-]{0,39}$/;
@@ -123,7 +129,10 @@ export function defineChannel<
   const P extends Schemas,
   const Out extends Schemas,
   const In extends Schemas = {},
->(definition: ChannelDefinition<P, Out, In>): ChannelDefinition<P, Out, In> {
+  const Requests extends AnyRequests<P, Out> = {},
+>(
+  definition: ChannelDefinition<P, Out, In> & { readonly requests?: Requests },
+): ChannelDefinition<P, Out, In, Requests> {
   const { name, params, out, history, lossClass, message } = definition;
   const incoming: Schemas = definition.in ?? {};
   const where = `channel ${name}:`;

@@ -11,6 +11,7 @@ export type {
   SessionSummary,
   StreamDetail,
 } from '#contract/rest.ts';
+export { channelClient, type ChannelClient, type MessageOf } from '#sdk/channel-client.ts';
 export {
   createHttpClient,
   type EnvelopeQuery,
@@ -30,5 +31,6 @@ export type {
   Subscription,
 } from '#sdk/live-api.ts';
 export { connectLive } from '#sdk/live-client.ts';
-export type { LiveGap, LiveState } from '#sdk/live-events.ts';
+export type { FollowOptions, LiveGap, LiveState } from '#sdk/live-events.ts';
 export type { ChannelMessage, PresenceChange, SubscribeOptions } from '#sdk/live-subscribers.ts';
+export type { TransportName } from '#sdk/live-transports.ts';
