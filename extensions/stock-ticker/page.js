@@ -1,6 +1,6 @@
 /**
  * Owns the page of the example: one EventSource on a channel's own address, drawn as a line. What the server could not
- * give any more (a reset) is a gap in the line, never bridged. At most POINTS are drawn.
+ * give any more is a gap in the line, never bridged. At most POINTS are drawn.
  */
 
 // @ts-check
@@ -79,6 +79,10 @@ async function follow(key) {
     cursor = event.lastEventId.split('.')[0] ?? '';
     draw();
     say(`Live. Price ${offset} since the server began to count.`, false);
+  });
+  // What was missed could not be given: when coming back, and while following.
+  source.addEventListener('subscribed', (event) => {
+    if (JSON.parse(event.data).recovered === false) isAfterGap = true;
   });
   source.addEventListener('reset', () => {
     isAfterGap = true;
