@@ -45,6 +45,23 @@ export interface GatewayOutput {
   ackSoon(): void;
 }
 
+/** A command on its way to a device. */
+export type DeviceCommand = Omit<Extract<ServerMessage, { type: 'command' }>, 'type'>;
+
+/** Where commands to devices come from. */
+export interface CommandSource {
+  /** The device is connected: its commands come by `send` until `stop`; one that was not answered comes again with the next connection. */
+  connected(identity: DeviceIdentity, send: (command: DeviceCommand) => void): CommandLine;
+}
+
+/** What one connected device says of its commands. */
+export interface CommandLine {
+  /** It has the command. */
+  received(id: string): void;
+  answered(result: Omit<Extract<DeviceMessage, { type: 'commandResult' }>, 'type'>): void;
+  stop(): void;
+}
+
 /** The socket as the gateway sees it. */
 export interface DeviceTransport {
   /** Of the other end. */
