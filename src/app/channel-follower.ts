@@ -104,7 +104,8 @@ export function followChannel(options: FollowOptions): () => void {
       return;
     }
     for (const publication of page.publications) hand(publication);
-    const offset = page.publications.at(-1)?.offset ?? from.offset;
+    // What is not there any more will not come.
+    const offset = page.publications.at(-1)?.offset ?? Math.max(from.offset, page.newest);
     position = { epoch: from.epoch, offset };
     mustLook ||= offset < page.newest;
   }

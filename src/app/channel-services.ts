@@ -20,7 +20,7 @@ const LISTED_SESSIONS = 64;
 
 export interface ServiceParts {
   readonly sessions: Pick<SessionQueries, 'exists' | 'list'>;
-  readonly devices: DeviceQueries;
+  readonly devices: Pick<DeviceQueries, 'exists'>;
   readonly clock: Clock;
   readonly log: Log;
 }

@@ -12,7 +12,7 @@ import type { Broker } from '#bus/broker.ts';
 import { addressOf, channelName, type PublishTo } from '#contract/channel-definition.ts';
 import type { PublicationBody } from '#contract/live-messages.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
-import type { CommandLine, CommandSource, DeviceCommand } from '#ingest/gateway-output.ts';
+import type { CommandLine, CommandSource, DeviceCommand, Greeting } from '#ingest/gateway-output.ts';
 import type { Publication } from '#protocol/publication.ts';
 import { followChannel } from '#app/channel-follower.ts';
 import {
@@ -44,6 +44,8 @@ export interface DeliveryOptions {
     readonly commands: DeviceCommands;
     readonly broker: Broker;
   };
+  /** The connection of a device ended, and nobody meant it to. */
+  readonly lost: (device: Greeting) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -149,7 +151,8 @@ export function createCommandDelivery(options: DeliveryOptions): CommandDelivery
       });
       timers.add(cancel);
     },
-    connected(identity, send) {
+    connected(device, send) {
+      const { identity } = device;
       const line = openLine({
         ...options,
         identity,
@@ -161,7 +164,10 @@ export function createCommandDelivery(options: DeliveryOptions): CommandDelivery
         end: (requested, how) =>
           void end({ orgId: identity.orgId, device: identity.deviceId }, requested, how),
         expireAt,
-        stopped: () => lines.delete(line),
+        stopped(isLost) {
+          lines.delete(line);
+          if (isLost && !isClosed) options.lost(device);
+        },
       });
       lines.add(line);
       return line;
@@ -170,7 +176,7 @@ export function createCommandDelivery(options: DeliveryOptions): CommandDelivery
       isClosed = true;
       for (const cancel of timers) cancel();
       timers.clear();
-      for (const line of lines) line.stop();
+      for (const line of lines) line.stop(false);
     },
   };
 }
@@ -181,7 +187,7 @@ interface LineOptions extends DeliveryOptions {
   readonly send: (command: DeviceCommand) => void;
   readonly end: (requested: Requested, how: End) => void;
   readonly expireAt: (requested: Requested, expire: () => void) => () => void;
-  readonly stopped: () => void;
+  readonly stopped: (isLost: boolean) => void;
 }
 
 /** The commands of one connected device. */
@@ -264,10 +270,10 @@ function openLine(options: LineOptions): CommandLine {
       const spoken = said === undefined ? {} : { message: said };
       options.end(command.requested, { event: ok ? 'completed' : 'refused', ...spoken });
     },
-    stop() {
+    stop(isLost) {
       stopFollowing();
       for (const id of open.keys()) forget(id);
-      options.stopped();
+      options.stopped(isLost);
     },
   };
 }

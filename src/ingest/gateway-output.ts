@@ -34,6 +34,7 @@ export interface GatewayOutput {
   /** The store does not know the stream of this buffer any more. Answered by `erased` or `lost`. */
   lostStream(buffer: StreamBuffer, wasSettled: boolean): void;
   recordClock(clock: { deviceUs: number; offsetUs: number; roundTripUs: number }): void;
+  commandReceived(id: string): void;
   commandResult(result: Extract<DeviceMessage, { type: 'commandResult' }>): void;
   /** The store says less of a stream than it did: the database is another one, or went back. */
   wentBack(): void;
@@ -50,8 +51,11 @@ export type DeviceCommand = Omit<Extract<ServerMessage, { type: 'command' }>, 't
 
 /** Where commands to devices come from. */
 export interface CommandSource {
-  /** The device is connected: its commands come by `send` until `stop`; one that was not answered comes again with the next connection. */
-  connected(identity: DeviceIdentity, send: (command: DeviceCommand) => void): CommandLine;
+  /**
+   * The device is connected: its commands come by `send`, never from within this call, until `stop`. What was not answered
+   * by then comes again with its next connection.
+   */
+  connected(device: Greeting, send: (command: DeviceCommand) => void): CommandLine;
 }
 
 /** What one connected device says of its commands. */
@@ -59,7 +63,8 @@ export interface CommandLine {
   /** It has the command. */
   received(id: string): void;
   answered(result: Omit<Extract<DeviceMessage, { type: 'commandResult' }>, 'type'>): void;
-  stop(): void;
+  /** `isLost`: nobody meant the connection to end. */
+  stop(isLost: boolean): void;
 }
 
 /** The socket as the gateway sees it. */

@@ -44,6 +44,7 @@ function setUp(options: { poolBytes?: number; windowBytes?: number } = {}) {
       wentBack: () => void asked.push('wentBack'),
       endStream: (_, message) => void asked.push(`end ${message.ref} ${message.ended}`),
       recordClock: ({ offsetUs }) => void clocks.push(offsetUs),
+      commandReceived: (id) => void asked.push(`received ${id}`),
       commandResult: ({ id }) => void asked.push(`result ${id}`),
       due: ({ handle }) => void asked.push(`due ${handle.definition.segment}`),
       live: (_, frame) => void live.push(frame),

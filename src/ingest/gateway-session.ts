@@ -16,7 +16,14 @@ import type { DeviceMessage, ServerMessage } from '#protocol/messages.ts';
 import { PROTOCOL_VERSION } from '#protocol/version.ts';
 import type { CreditLedger } from '#ingest/credit.ts';
 import { createCreditReclaim, type CreditReclaim, type ReclaimOptions } from '#ingest/credit-reclaim.ts';
-import type { GatewayCounters, GatewayOutput, Greeting, Open, OpenAnswer } from '#ingest/gateway-output.ts';
+import type {
+  DeviceCommand,
+  GatewayCounters,
+  GatewayOutput,
+  Greeting,
+  Open,
+  OpenAnswer,
+} from '#ingest/gateway-output.ts';
 import { checkFrame, stampFrame, type Mark } from '#ingest/received-frame.ts';
 import { createOpenStreams, type OpenStream } from '#ingest/open-streams.ts';
 import type { StreamBuffer } from '#ingest/stream-buffer.ts';
@@ -45,6 +52,8 @@ export interface GatewaySession {
   /** Null: nobody has this key. */
   authenticated(greeting: Greeting | null, nowUs: number): void;
   opened(request: Open, answer: Result<OpenAnswer, WireError>): void;
+  /** Something for the device to do. */
+  command(command: DeviceCommand): void;
   /** The stream of this buffer was erased. */
   erased(buffer: StreamBuffer): void;
   /** The store does not know a stream that should be there: everything is opened anew. */
@@ -195,6 +204,9 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
         else counters.skippedClocks++;
         return;
       }
+      case 'commandReceived':
+        output.commandReceived(message.id);
+        return;
       case 'commandResult':
         output.commandResult(message);
         return;
@@ -379,6 +391,9 @@ export function createGatewaySession(options: SessionOptions): GatewaySession {
     authenticated,
     opened(request, answer) {
       if (phase === 'ready') streams.opened(request, answer);
+    },
+    command(command) {
+      if (phase === 'ready') send({ type: 'command', ...command });
     },
     erased: (buffer) => streams.erased(buffer),
     lost: () => close('internal'),

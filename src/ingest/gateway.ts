@@ -29,6 +29,8 @@ import { createCreditLedger, createCreditPool, createSpotCredit, type SpotCredit
 import { createReclaimAllowance } from '#ingest/credit-reclaim.ts';
 import {
   newGatewayCounters,
+  type CommandLine,
+  type CommandSource,
   type DeviceConnection,
   type DeviceTransport,
   type GatewayOutput,
@@ -127,6 +129,8 @@ export interface GatewayOptions {
   readonly backend: IngestBackend;
   readonly store: StoreSink;
   readonly bus: Bus;
+  /** Without one no device is told anything. */
+  readonly commands?: CommandSource;
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
@@ -171,7 +175,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     readonly order: number;
     /** 0 until the device is greeted. */
     generation: number;
-    leave(): void;
+    /** `isLost`: nobody meant the connection to end. */
+    leave(isLost?: boolean): void;
   }
 
   function tick(): void {
@@ -190,12 +195,13 @@ export function createGateway(options: GatewayOptions): Gateway {
   }
 
   function connect(transport: DeviceTransport, known: DeviceIdentity | null): DeviceConnection {
+    let commands: CommandLine | null = null;
     const inOrder = createOpeningOrder();
     const output: GatewayOutput = {
       send: (message: ServerMessage) => transport.sendText(JSON.stringify(message)),
       close(reason) {
         if (members.has(member)) transport.close(reason);
-        member.leave();
+        member.leave(reason === 'silent');
       },
       authenticate: (key) => void authenticate(key),
       openStream: (request) => inOrder(request.definition.stream, () => open(request)),
@@ -206,7 +212,8 @@ export function createGateway(options: GatewayOptions): Gateway {
         const { identity } = session;
         if (identity !== null) backend.recordClock(identity, observation);
       },
-      commandResult: (result) => log.info('command answered', { id: result.id, ok: result.ok }),
+      commandReceived: (id) => commands?.received(id),
+      commandResult: (result) => commands?.answered(result),
       due: (buffer) => store.due(buffer),
       live: (buffer, frame) => live.frame(buffer.handle, frame),
       ackSoon() {
@@ -232,7 +239,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       transport,
       order: ++connected,
       generation: 0,
-      leave() {
+      leave(isLost = false) {
+        commands?.stop(isLost);
+        commands = null;
         session.disconnected();
         members.delete(member);
         const { identity } = session;
@@ -252,6 +261,8 @@ export function createGateway(options: GatewayOptions): Gateway {
           if (!isNewest(greeting.identity.deviceId, member)) return;
         }
         session.authenticated(greeting, clock.nowUs());
+        if (greeting !== null && session.isReady)
+          commands = options.commands?.connected(greeting, (command) => session.command(command)) ?? null;
       } catch (error) {
         log.warn('a device could not be authenticated', { error: messageOf(error) });
         output.close('overloaded');
@@ -296,7 +307,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     return {
       text: (text) => session.control(parseDeviceMessage(text), clock.nowUs(), clock.monotonicMs()),
       binary: (bytes) => session.data(bytes, clock.nowUs(), clock.monotonicMs()),
-      gone: () => member.leave(),
+      gone: () => member.leave(true),
     };
   }
 

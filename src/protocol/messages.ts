@@ -122,6 +122,8 @@ const deviceMessages = {
     },
     strict,
   ),
+  /** The device has the command and goes about it. */
+  commandReceived: Type.Object({ type: Type.Literal('commandReceived'), id: Uuid }, strict),
   commandResult: Type.Object(
     {
       type: Type.Literal('commandResult'),

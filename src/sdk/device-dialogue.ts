@@ -314,10 +314,10 @@ function probed(state: MachineState, connection: Connection, message: Message<'p
 
 function commanded(state: MachineState, message: Message<'command'>): void {
   const answer = state.commands.get(message.id);
-  if (answer !== undefined) {
-    if (answer !== null) send(state, { type: 'commandResult', id: message.id, ...answer });
-    return;
-  }
+  if (answer !== undefined && answer !== null)
+    return send(state, { type: 'commandResult', id: message.id, ...answer });
+  send(state, { type: 'commandReceived', id: message.id });
+  if (answer === null) return;
   if (state.commands.size >= COMMANDS) state.commands.delete(state.commands.keys().next().value!);
   state.commands.set(message.id, null);
   const { id, name, argument } = message;

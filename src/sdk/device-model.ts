@@ -244,6 +244,7 @@ function take(state: ModelState, message: DeviceMessage): void {
     case 'reclaimed':
       return void (state.granted.durable = Math.min(state.granted.durable, message.durable));
     case 'clock':
+    case 'commandReceived':
     case 'commandResult':
     case 'heartbeat':
     case 'bye':

@@ -148,6 +148,7 @@ function anyMessage(chance: Chance): DeviceMessage {
   if (draw < 84) return { type: 'clock', deviceUs: time(), offsetUs: time(), roundTripUs: Math.abs(time()) };
   if (draw < 88)
     return { type: 'hello', version: 1 + chance.below(2), agent: 'fuzz', key: keyOf(chance.below(4)) };
+  if (draw < 89) return { type: 'commandReceived', id: '01900000-0000-7000-8000-00000000c000' };
   if (draw < 90) return { type: 'commandResult', id: '01900000-0000-7000-8000-00000000c000', ok: true };
   if (draw < 93) return { type: 'reclaimed', id: 1 + chance.below(2), durable: chance.below(16 * 1024) };
   if (draw < 99) return { type: 'heartbeat' };

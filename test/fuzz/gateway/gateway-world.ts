@@ -36,6 +36,7 @@ const messageTypes = [
   'close',
   'probe',
   'clock',
+  'commandReceived',
   'commandResult',
   'reclaimed',
   'heartbeat',
