@@ -16,8 +16,9 @@ import { onCommand, say } from '#bench/support/control-channel.ts';
 import { READING_BYTES } from '#bench/support/synthetic-reading.ts';
 import { createMemoryBus } from '#bus/memory-bus.ts';
 import type { FrameSource } from '#contract/readings.ts';
+import type { IngestBackend } from '#ingest/ingest-backend.ts';
 import { attachDevice } from '#ingest/device-socket.ts';
-import { createGateway, defaultGatewayConfig, type IngestBackend } from '#ingest/gateway.ts';
+import { createGateway, defaultGatewayConfig } from '#ingest/gateway.ts';
 import { limits } from '#protocol/limits.ts';
 import { DEVICE_SUBPROTOCOL } from '#protocol/version.ts';
 

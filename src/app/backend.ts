@@ -3,10 +3,11 @@
 import { ok, type Result } from '#base/result.ts';
 import type { EpochProgress, StreamHandle } from '#contract/readings.ts';
 import type { Identity } from '#identity/identity.ts';
-import type { IngestBackend } from '#ingest/gateway.ts';
+import type { IngestBackend } from '#ingest/ingest-backend.ts';
 import type { WireError } from '#protocol/data-codec.ts';
 import type { Catalogue } from '#store/catalogue.ts';
 import type { ClockRecorder } from '#store/clock-recorder.ts';
+import type { SessionNews } from '#app/session-news.ts';
 
 export function createBackend(parts: {
   identity: Identity;
@@ -14,6 +15,7 @@ export function createBackend(parts: {
   clocks: ClockRecorder;
   /** Called when the database turns out to be another one than before. */
   onRenewed: () => void;
+  sessions: SessionNews;
 }): IngestBackend {
   const { identity, catalogue, clocks } = parts;
   let known: string | null = null;
@@ -34,13 +36,17 @@ export function createBackend(parts: {
       request,
     ): Promise<Result<{ handle: StreamHandle; progress: EpochProgress }, WireError>> {
       const opened = await catalogue.openStream(device, request);
+      if (opened.ok && opened.value.isNewSession) parts.sessions.started(opened.value.handle);
       return opened.ok ? ok({ handle: opened.value.handle, progress: opened.value.progress }) : opened;
     },
     checksumOf: ({ orgId, deviceId, definition, epoch }, seq) =>
       catalogue.checksumOf({ orgId, deviceId }, { streamId: definition.stream, epoch }, seq),
     isErased: ({ orgId, deviceId, definition }) => catalogue.isErased({ orgId, deviceId }, definition),
     async endStream({ orgId, deviceId, definition }, recordingEnded) {
-      if (recordingEnded) await catalogue.endStream({ orgId, deviceId }, definition.stream);
+      if (!recordingEnded) return;
+      const told = parts.sessions.endMessage(definition.session);
+      const appended = await catalogue.endStream({ orgId, deviceId }, definition.stream, told);
+      if (appended !== null) parts.sessions.ended(orgId, appended, told);
     },
     recordClock: (device, observation) => clocks.record(device, observation),
   };

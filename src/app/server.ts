@@ -23,6 +23,7 @@ import { concerns, createRevocations } from '#identity/revocations.ts';
 import { createHub } from '#live/hub.ts';
 import { createCatalogue } from '#store/catalogue.ts';
 import { createClockRecorder } from '#store/clock-recorder.ts';
+import { createDeviceQueries } from '#store/device-queries.ts';
 import { createExportQueries } from '#store/export-queries.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createEnvelopeQueries } from '#store/envelope-queries.ts';
@@ -35,8 +36,8 @@ import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { createBackend } from '#app/backend.ts';
 import { openCarriers } from '#app/carriers.ts';
 import { widenByToken } from '#app/channel-tokens.ts';
-import { createChannelEngine } from '#app/channel-engine.ts';
-import { sessionReadings } from '#app/channels/session-readings.ts';
+import { createChannelEngine, type ChannelEngine } from '#app/channel-engine.ts';
+import { createChannelUses } from '#app/channel-uses.ts';
 import { createClearTextRule } from '#app/clear-text.ts';
 import { createAddressOf } from '#app/client-address.ts';
 import { isLoopbackHost, type Config } from '#app/config.ts';
@@ -96,15 +97,27 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const clocks = createClockRecorder({ app: pools.app, clock, log });
   lifecycle.add('clock observations', () => clocks.flush());
   const { bus } = carriers;
+  const uses = createChannelUses({
+    engine: () => engine,
+    devices: createDeviceQueries(pools.app),
+    clock,
+    log,
+  });
+  lifecycle.add('commands', () => uses.close());
   const gateway = createGateway({
     backend: createBackend({
       identity,
       catalogue: createCatalogue(pools),
       clocks,
-      onRenewed: () => pools.renew(),
+      onRenewed() {
+        pools.renew();
+        engine.durable.resumed();
+      },
+      sessions: uses.sessions,
     }),
     store: writer,
     bus,
+    commands: uses.commands,
     clock,
     log,
     random: systemRandom.next,
@@ -116,8 +129,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   const sessions = createSessionQueries(pools.app);
   const extensions = options.extensions.map((one) => one.extension);
-  const definitions = [sessionReadings, ...extensions.flatMap((extension) => extension.channels ?? [])];
-  const engine = createChannelEngine({ definitions, carriers, pools, sessions, clock, log });
+  const definitions = [...uses.definitions, ...extensions.flatMap((extension) => extension.channels ?? [])];
+  const engine: ChannelEngine = createChannelEngine({ definitions, carriers, pools, sessions, clock, log });
   const watchers = startWatchers({
     extensions,
     services: engine.services,

@@ -6,13 +6,8 @@ import { createMemoryBus } from '#bus/memory-bus.ts';
 import type { DeviceIdentity, FrameSource } from '#contract/readings.ts';
 import type { CloseReason } from '#protocol/codes.ts';
 import type { DeviceMessage, ServerMessage } from '#protocol/messages.ts';
-import {
-  createGateway,
-  defaultGatewayConfig,
-  type Gateway,
-  type GatewayConfig,
-  type IngestBackend,
-} from '#ingest/gateway.ts';
+import type { IngestBackend } from '#ingest/ingest-backend.ts';
+import { createGateway, defaultGatewayConfig, type Gateway, type GatewayConfig } from '#ingest/gateway.ts';
 import { dataBytes, streamHandle, wireFrame } from '#test/support/frames.ts';
 import { createManualClock } from '#test/support/manual-clock.ts';
 

@@ -9,13 +9,7 @@ import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { fail, type Result } from '#base/result.ts';
 import type { Bus } from '#bus/bus.ts';
-import type {
-  DeviceIdentity,
-  EpochProgress,
-  ReadingChecksum,
-  StoreSink,
-  StreamHandle,
-} from '#contract/readings.ts';
+import type { DeviceIdentity, StoreSink } from '#contract/readings.ts';
 import { createMessageParser } from '#contract/validation.ts';
 import type { WireError } from '#protocol/data-codec.ts';
 import { limits } from '#protocol/limits.ts';
@@ -25,6 +19,7 @@ import {
   type ServerMessage,
   type StreamDefinition,
 } from '#protocol/messages.ts';
+import type { IngestBackend } from '#ingest/ingest-backend.ts';
 import { createCreditLedger, createCreditPool, createSpotCredit, type SpotCredit } from '#ingest/credit.ts';
 import { createReclaimAllowance } from '#ingest/credit-reclaim.ts';
 import {
@@ -35,7 +30,6 @@ import {
   type DeviceTransport,
   type GatewayOutput,
   type GatewayStatistics,
-  type Greeting,
   type Open,
   type OpenAnswer,
 } from '#ingest/gateway-output.ts';
@@ -48,32 +42,6 @@ import { createOpeningOrder } from '#ingest/opening-order.ts';
 import { createResumeCheck } from '#ingest/resume-check.ts';
 import type { StreamBuffer } from '#ingest/stream-buffer.ts';
 import { createStreamBuffers } from '#ingest/stream-buffers.ts';
-
-/** What ingest needs from identity and store; app wires it. Every call may fail with a temporary AppError. */
-export interface IngestBackend {
-  /** Who holds this key, or null. `address`: whose wrong keys are counted. Does not count as a connection. */
-  authenticate(key: string, address: string): Promise<DeviceIdentity | null>;
-  /** Draws the next generation of the device; null when it was revoked meanwhile. */
-  greet(identity: DeviceIdentity): Promise<Greeting | null>;
-  /**
-   * The database's incarnation now, as `greet` gives it. Asked every few seconds. `gone`: the one under which commits were
-   * seen that are missing now; if it is that still, another is drawn.
-   */
-  incarnation(gone?: string): Promise<string>;
-  openStream(
-    identity: DeviceIdentity,
-    request: { definition: StreamDefinition; epoch: string; previousStoreLost: boolean },
-  ): Promise<Result<{ handle: StreamHandle; progress: EpochProgress }, WireError>>;
-  /** Of a committed reading; null when it is not there (any more). */
-  checksumOf(handle: StreamHandle, seq: number): Promise<ReadingChecksum | null>;
-  /** Whether the stream, or its session, was erased. `openStream` then refuses it with the code `erased`. */
-  isErased(handle: StreamHandle): Promise<boolean>;
-  endStream(handle: StreamHandle, recordingEnded: boolean): Promise<void>;
-  recordClock(
-    identity: DeviceIdentity,
-    observation: { deviceUs: number; offsetUs: number; roundTripUs: number },
-  ): void;
-}
 
 export interface GatewayConfig {
   /** Received and not settled, over all connections. */

@@ -8,7 +8,7 @@ import type { Clock } from '#base/clock.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import type { DeviceIdentity, EpochProgress, StreamClaim, StreamHandle } from '#contract/readings.ts';
 import type { WireError } from '#protocol/data-codec.ts';
-import type { IngestBackend } from '#ingest/gateway.ts';
+import type { IngestBackend } from '#ingest/ingest-backend.ts';
 import type { Open, OpenAnswer } from '#ingest/gateway-output.ts';
 import { supersededOpening, tooManyStreams } from '#ingest/opening-error.ts';
 import type { ResumeCheck } from '#ingest/resume-check.ts';

@@ -9,7 +9,9 @@ import type { DeviceIdentity, EpochProgress, ReadingChecksum, StreamHandle } fro
 import { crc32 } from '#protocol/crc32.ts';
 import type { WireError } from '#protocol/data-codec.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
+import type { Appended } from '#protocol/publication.ts';
 import { decodeTimes } from '#store/chunk-codec.ts';
+import { appendedOf, type AppendedRow } from '#store/channel-log.ts';
 import { chunkStatement, unpackChunks } from '#store/chunk-reader.ts';
 import { epochToInt8 } from '#store/epoch.ts';
 import { erasedSql, erasureLock } from '#store/erasure.ts';
@@ -22,11 +24,19 @@ export interface OpenedStream {
   readonly progress: EpochProgress;
   /** Server day (UTC, `2026-01-31`) of this epoch's first commit; null while nothing is committed. */
   readonly firstCommitDay: string | null;
+  /** Whether this opening made the session. */
+  readonly isNewSession: boolean;
 }
 
 export interface OpenOptions {
   /** The device's older epochs of this stream are closed with a tail of unknown length. */
   readonly previousStoreLost?: boolean;
+}
+
+/** What is said, and in which durable channel, when a session ends. */
+export interface SessionEndMessage {
+  readonly channel: string;
+  readonly payload: Uint8Array;
 }
 
 /** One (stream, epoch) of the caller's organisation. */
@@ -52,8 +62,11 @@ export interface Catalogue {
     identity: DeviceIdentity,
     definition: Pick<StreamDefinition, 'stream' | 'session'>,
   ): Promise<boolean>;
-  /** The recording of this stream is over. The session ends with its last stream. Idempotent. */
-  endStream(identity: DeviceIdentity, streamId: string): Promise<void>;
+  /**
+   * The recording of this stream is over. The session ends with its last stream. Idempotent. When this call ends the
+   * session, `told` is appended to its channel in the same transaction, and its place returned; else null.
+   */
+  endStream(identity: DeviceIdentity, streamId: string, told?: SessionEndMessage): Promise<Appended | null>;
 }
 
 export const catalogueLimits = {
@@ -103,7 +116,8 @@ export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue
       const found = await openEpoch(row, epoch, previousStoreLost);
       if (found === 'erased') return ERASED;
       if (found === null) return exceeded(`a stream has at most ${catalogueLimits.epochsPerStream} epochs`);
-      return ok(openedStream(row, found, { identity, definition, epoch }));
+      const isNewSession = results[0]?.rowCount === 1;
+      return ok({ ...openedStream(row, found, { identity, definition, epoch }), isNewSession });
     },
     async checksumOf(identity, key, seq) {
       const [result] = await runAsOrg(pools.app, identity.orgId, {
@@ -127,9 +141,11 @@ export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue
       const [result] = await runAsOrg(pools.app, identity.orgId, work);
       return (result!.rows[0] as { erased: boolean }).erased;
     },
-    async endStream(identity, streamId) {
-      const statements = endStatements(identity, streamId);
-      await runAsOrg(pools.app, identity.orgId, { statements, mode: 'change' });
+    async endStream(identity, streamId, told) {
+      const statements = endStatements(identity, streamId, told);
+      const results = await runAsOrg(pools.app, identity.orgId, { statements, mode: 'change' });
+      const rows = results.at(-1)!.rows as AppendedRow[];
+      return rows.length === 0 ? null : appendedOf(rows);
     },
   };
 }
@@ -172,7 +188,7 @@ function openedStream(
   row: StreamRow,
   found: EpochRow,
   request: { identity: DeviceIdentity; definition: StreamDefinition; epoch: string },
-): OpenedStream {
+): Omit<OpenedStream, 'isNewSession'> {
   const { identity, definition, epoch } = request;
   return {
     handle: {
@@ -280,19 +296,27 @@ function openEpochStatement(row: StreamRow, epoch: string, previousStoreLost: bo
 }
 
 // The session's row is locked first, so that of two streams that end at once the second sees the first.
-function endStatements(identity: DeviceIdentity, streamId: string): Statement[] {
+function endStatements(
+  identity: DeviceIdentity,
+  streamId: string,
+  told: SessionEndMessage | undefined,
+): Statement[] {
   const values = [streamId, identity.deviceId];
   const ofStream = '(select session_id from kymo.stream where id = $1 and device_id = $2)';
+  const endSession = `update kymo.session s set ended_at = now() where s.id = ${ofStream} and s.ended_at is null
+    and not exists (select 1 from kymo.stream t where t.session_id = s.id and t.ended_at is null)`;
   return [
     { text: `select 1 from kymo.session where id = ${ofStream} for update`, values },
     {
       text: `update kymo.stream set ended_at = now() where id = $1 and device_id = $2 and ended_at is null`,
       values,
     },
-    {
-      text: `update kymo.session s set ended_at = now() where s.id = ${ofStream} and s.ended_at is null
-        and not exists (select 1 from kymo.stream t where t.session_id = s.id and t.ended_at is null)`,
-      values,
-    },
+    told === undefined
+      ? { text: endSession, values }
+      : {
+          text: `with ended as (${endSession} returning s.org_id)
+            select a.* from ended cross join lateral kymo.append_to_channel(ended.org_id, $3, $4, null) a`,
+          values: [...values, told.channel, Buffer.from(told.payload)],
+        },
   ];
 }

@@ -77,7 +77,7 @@ export function appendStatement(orgId: string, name: string, message: ChannelMes
   };
 }
 
-interface AppendedRow {
+export interface AppendedRow {
   readonly epoch: string;
   readonly message_offset: number;
   readonly time_us: number;
@@ -85,8 +85,8 @@ interface AppendedRow {
   readonly newest: number;
 }
 
-/** What the result of `appendStatement` says, once its transaction has committed. */
-function appendedOf(rows: readonly AppendedRow[]): Appended {
+/** What a row of kymo.append_to_channel says, once its transaction has committed. */
+export function appendedOf(rows: readonly AppendedRow[]): Appended {
   const row = rows[0]!;
   return {
     position: { epoch: row.epoch, offset: row.message_offset },

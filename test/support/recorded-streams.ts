@@ -65,7 +65,7 @@ export function createRecorder(pools: Pools, tenant: Tenant): Recorder {
       write: (frames, losses = []) =>
         flush(writer, handle, { frames: frames.map((frame) => packFrame(handle, frame)), losses }),
       nextEpoch: (lost = false) => openEpoch(definition, lost),
-      end: () => catalogue.endStream(tenant.device, definition.stream),
+      end: async () => void (await catalogue.endStream(tenant.device, definition.stream)),
     };
   };
   return {

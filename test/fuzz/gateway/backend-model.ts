@@ -8,7 +8,7 @@ import { AppError } from '#base/errors.ts';
 import { contains, covers, union, type RangeSet } from '#base/ranges.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import type { DeviceIdentity, EpochProgress, Frame, FrameSource, StreamHandle } from '#contract/readings.ts';
-import type { IngestBackend } from '#ingest/gateway.ts';
+import type { IngestBackend } from '#ingest/ingest-backend.ts';
 import { readingTimeUs, type WireError } from '#protocol/data-codec.ts';
 import { limits } from '#protocol/limits.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';

@@ -7,7 +7,7 @@
 
 import { integerBelow } from '#base/random.ts';
 import { ok } from '#base/result.ts';
-import type { IngestBackend } from '#ingest/gateway.ts';
+import type { IngestBackend } from '#ingest/ingest-backend.ts';
 import { createCatalogue } from '#store/catalogue.ts';
 import { erase } from '#store/erasure.ts';
 import { createBackends, databaseError, type Backends } from '#test/simulation/database/backends.ts';

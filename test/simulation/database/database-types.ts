@@ -6,7 +6,7 @@
 
 import type { RangeSet } from '#base/ranges.ts';
 import type { DeviceIdentity, LossDeclaration } from '#contract/readings.ts';
-import type { IngestBackend } from '#ingest/gateway.ts';
+import type { IngestBackend } from '#ingest/ingest-backend.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
 import type { RollupRow } from '#store/rollup-rows.ts';
 import type { WriterDatabase } from '#store/writer-connection.ts';

@@ -1,0 +1,62 @@
+/**
+ * Owns what the server itself does with channels: its built-in definitions, commands on their way to devices, and the
+ * news of sessions and lost devices. They publish through the engine, which is made after them.
+ */
+
+import type { Clock } from '#base/clock.ts';
+import type { Log } from '#base/log.ts';
+import type { AnyChannel } from '#contract/channel-definition.ts';
+import type { CommandSource } from '#ingest/gateway-output.ts';
+import type { DeviceQueries } from '#store/device-queries.ts';
+import type { ChannelEngine } from '#app/channel-engine.ts';
+import { createBuiltInChannels } from '#app/channels/built-in.ts';
+import { createCommandDelivery, type DeliveryCounters } from '#app/command-delivery.ts';
+import { createLostDevices } from '#app/lost-devices.ts';
+import { createSessionNews, type SessionNews } from '#app/session-news.ts';
+
+export interface ChannelUses {
+  readonly definitions: readonly AnyChannel[];
+  readonly commands: CommandSource;
+  readonly commandCounters: DeliveryCounters;
+  readonly sessions: SessionNews;
+  close(): Promise<void>;
+}
+
+export function createChannelUses(options: {
+  readonly engine: () => Pick<ChannelEngine, 'channels' | 'durable'>;
+  readonly devices: DeviceQueries;
+  readonly clock: Clock;
+  readonly log: Log;
+}): ChannelUses {
+  const { engine, devices, clock, log } = options;
+  const builtIn = createBuiltInChannels((of, command) => delivery.requested(of, command));
+  const lost = createLostDevices({
+    publishAs: (...message) => engine().channels.publishAs(...message),
+    devices,
+    clock,
+    log,
+  });
+  const delivery = createCommandDelivery({
+    channels: () => ({
+      publishAs: engine().channels.publishAs,
+      broker: engine().durable,
+      commands: builtIn.commands,
+    }),
+    lost: lost.left,
+    clock,
+    log,
+  });
+  return {
+    definitions: builtIn.definitions,
+    commands: delivery,
+    commandCounters: delivery.counters,
+    sessions: createSessionNews(
+      () => ({ publishAs: engine().channels.publishAs, durable: engine().durable }),
+      log,
+    ),
+    async close() {
+      delivery.close();
+      lost.close();
+    },
+  };
+}
