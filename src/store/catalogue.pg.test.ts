@@ -5,6 +5,7 @@ import { systemClock } from '#base/clock.ts';
 import { randomEpoch, uuidv7 } from '#base/uuid.ts';
 import { crc32 } from '#protocol/crc32.ts';
 import { catalogueLimits, createCatalogue, type Catalogue, type OpenedStream } from '#store/catalogue.ts';
+import { createChannelLog } from '#store/channel-log.ts';
 import { ensurePartitions } from '#store/partitions.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
@@ -249,6 +250,25 @@ test('a session ends with its last stream, and goes on with a new one', async ()
     epoch: randomEpoch(),
   });
   expect(await hasEnded()).toBe(false);
+});
+
+test('the end of a session is told in the transaction that ends it, once, and its beginning is known', async () => {
+  const session = uuidv7(systemClock);
+  const [left, right] = [streamDefinition({ session }), streamDefinition({ session, segment: 'right-foot' })];
+  const begun = [left, left, right].map((definition) =>
+    opened(tenantA.device, { definition, epoch: randomEpoch() }),
+  );
+  expect((await Promise.all(begun)).filter(({ isNewSession }) => isNewSession)).toHaveLength(1);
+  const told = { channel: 'ends', payload: Buffer.from('{"event":"session-ended"}') };
+  expect(await catalogue.endStream(tenantA.device, left.stream, told)).toBe(null);
+  expect(await catalogue.endStream(tenantB.device, right.stream, told)).toBe(null);
+  const appended = await catalogue.endStream(tenantA.device, right.stream, told);
+  expect(appended).toMatchObject({ position: { offset: 1 }, isDuplicate: false, isNewest: true });
+  expect(await catalogue.endStream(tenantA.device, right.stream, told)).toBe(null);
+  const log = createChannelLog(pools.app);
+  const page = await log.page(`${tenantA.orgId}/ends`, { after: 0, limit: 9 });
+  expect(page).toMatchObject({ epoch: appended!.position.epoch, newest: 1 });
+  expect(Buffer.from(page.publications[0]!.payload)).toEqual(Buffer.from(told.payload));
 });
 
 test('of two last streams that end at once the later one sees the other', async () => {
