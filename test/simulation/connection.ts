@@ -21,8 +21,8 @@ export interface ServerHandlers {
   gone(): void;
 }
 
-export interface ClientSocket {
-  readonly server: ServerNode;
+export interface ClientSocket<S = ServerNode> {
+  readonly server: S;
   isOpen(): boolean;
   /** `heard` runs at the server, just before it is given the text. */
   sendText(text: string, heard?: () => void): void;
@@ -64,11 +64,11 @@ export interface Connection {
   serverDied(): void;
 }
 
-export interface ConnectionOptions {
+export interface ConnectionOptions<S> {
   readonly scheduler: Scheduler;
   readonly path: Path;
   readonly client: Process;
-  readonly server: ServerNode & { readonly process: Process };
+  readonly server: S & { readonly process: Process };
   readonly handlers: ClientHandlers;
   readonly upgrade: (request: UpgradeRequest) => void;
   /** Neither end has it any more. */
@@ -85,7 +85,10 @@ const HEADER_BYTES = 4;
 /** How long either end waits for the other's close frame (device-socket.ts, device-client.ts). */
 const CLOSE_TIMEOUT_MS = 2000;
 
-export function openConnection(options: ConnectionOptions): { connection: Connection; socket: ClientSocket } {
+export function openConnection<S>(options: ConnectionOptions<S>): {
+  connection: Connection;
+  socket: ClientSocket<S>;
+} {
   const { scheduler, path, client, handlers } = options;
   const server = options.server.process;
   const up = createLine(scheduler, path, { sender: client, receiver: server });
@@ -195,7 +198,7 @@ export function openConnection(options: ConnectionOptions): { connection: Connec
   up.send(REQUEST_BYTES, () => {
     if (far === 'opening') options.upgrade(request);
   });
-  const socket: ClientSocket = {
+  const socket: ClientSocket<S> = {
     server: options.server,
     isOpen: () => near === 'open',
     sendText(text, heard) {

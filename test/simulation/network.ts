@@ -46,26 +46,32 @@ export interface Network {
 }
 
 /** The network as machines use it. */
-export interface NetworkCore {
+/** `S`: what serves, found by its running process. */
+export interface NetworkCore<S extends Served = ServerCore> {
   readonly faults: Network;
   /** A machine of this name is there from now on, on a path of its own. */
   add(name: string): void;
   /** Null: no server can be reached, which `closed` tells as well. Calls no handler before it returns. */
-  connect(name: string, request: ConnectRequest): ClientSocket | null;
+  connect(name: string, request: ConnectRequest<S>): ClientSocket<S> | null;
   /** A short question over HTTP. Rejects when no server can be reached; one that cannot answer leaves it open. */
-  ask<T>(name: string, client: Process, answer: (server: RunningServer) => T): Promise<T>;
+  ask<T>(name: string, client: Process, answer: (server: Running<S>) => T): Promise<T>;
   /** All connections of this process end; `isTold`: its kernel lives and says so. */
   processDied(process: Process, isTold: boolean): void;
   /** Whether a client takes what comes to it. */
   setReading(name: string, isReading: boolean): void;
 }
 
-export type RunningServer = ServerCore & { readonly process: Process };
+interface Served {
+  /** Null: not running. */
+  readonly process: Process | null;
+}
 
-export interface ConnectRequest {
+type Running<S> = S & { readonly process: Process };
+
+export interface ConnectRequest<S> {
   readonly client: Process;
   readonly handlers: ClientHandlers;
-  readonly upgrade: (server: RunningServer, request: UpgradeRequest) => void;
+  readonly upgrade: (server: Running<S>, request: UpgradeRequest) => void;
 }
 
 interface Place {
@@ -83,11 +89,11 @@ interface Place {
 /** For this long `split` and `cutMidMessage` wait for a message. */
 const WAIT_MS = 500;
 
-export function createNetwork(
+export function createNetwork<S extends Served>(
   scheduler: Scheduler,
   latencyMs: readonly [number, number],
-  servers: readonly ServerCore[],
-): NetworkCore {
+  servers: readonly S[],
+): NetworkCore<S> {
   const { random } = scheduler;
   const places = new Map<string, Place>();
   let turn = 0;
@@ -102,9 +108,9 @@ export function createNetwork(
     return path.minMs + random.next() * (path.maxMs - path.minMs);
   }
 
-  function serverFor(place: Place): RunningServer | null {
+  function serverFor(place: Place): Running<S> | null {
     const chosen = place.server === null ? null : servers[place.server];
-    const running = (chosen === null ? servers : [chosen]).filter(isRunning);
+    const running = (chosen === null ? servers : [chosen]).filter((one) => isRunning<S>(one));
     return place.isUnreachable || running.length === 0 ? null : running[turn++ % running.length]!;
   }
 
@@ -274,6 +280,6 @@ export function createNetwork(
   };
 }
 
-function isRunning(server: ServerCore | undefined): server is RunningServer {
+function isRunning<S extends Served>(server: S | undefined): server is Running<S> {
   return server !== undefined && server.process !== null;
 }

@@ -44,7 +44,7 @@ function Channel({ channel, document }: { channel: MessageChannel; document: Mes
       <h2>
         <code>{channel.address}</code> <span className="muted">{channel.title}</span>
       </h2>
-      <p>{channel.description}</p>
+      <p>{channel.description.replaceAll('`', '')}</p>
       {Object.entries(channel.parameters ?? {}).map(([name, { description }]) => (
         <p key={name} className="small">
           <code>{`{${name}}`}</code> <span className="muted">{description}</span>
@@ -70,7 +70,7 @@ function MessageEntry({ message, document }: { message: Message; document: Messa
         <code>{message.name}</code>
         {message.title !== message.name && <span className="muted"> {message.title}</span>}
       </summary>
-      {message.description !== undefined && <p className="small muted">{message.description}</p>}
+      {message.description !== undefined && <p className="small muted">{message.description.replaceAll('`', '')}</p>}
       <table>
         <thead>
           <tr>
