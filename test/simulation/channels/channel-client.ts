@@ -13,7 +13,7 @@ import {
   type SubscriberBook,
 } from '#test/simulation/channels/channel-oracle.ts';
 import type { ChannelInstance } from '#test/simulation/channels/channel-instance.ts';
-import type { ClientHandlers } from '#test/simulation/connection.ts';
+import { openBrowserSocket } from '#test/simulation/browser-socket.ts';
 import type { NetworkCore } from '#test/simulation/network.ts';
 import { createSimulatedClock, type Process, type Scheduler } from '#test/simulation/scheduler.ts';
 
@@ -67,7 +67,14 @@ export function createChannelClient({
       random: seededRandom(integerBelow(scheduler.random, 2 ** 32)),
       transports: ['websocket'],
       ticket: () => network.ask(name, own, () => name),
-      openSocket: () => openSocket(own),
+      openSocket: () =>
+        openBrowserSocket((handlers) =>
+          network.connect(name, {
+            client: own,
+            handlers,
+            upgrade: (instance, request) => instance.upgrade(request, name),
+          }),
+        ),
     });
     for (const channel of plan.channels) follow(client, channel);
     if (plan.publishesMs !== null) publishLater(client, own);
@@ -120,34 +127,6 @@ export function createChannelClient({
     });
   }
 
-  /** As much of a browser's WebSocket as live-link.ts uses. */
-  function openSocket(own: Process): WebSocket {
-    const listeners = { open: ignore, message: ignore, close: ignore };
-    const handlers: ClientHandlers = {
-      opened: () => listeners.open({}),
-      text: (data) => listeners.message({ data }),
-      binary: (bytes) => listeners.message({ data: new Uint8Array(bytes).buffer }),
-      closed: (code, reason) => listeners.close({ code, reason }),
-    };
-    const socket = network.connect(name, {
-      client: own,
-      handlers,
-      upgrade: (instance, request) => instance.upgrade(request, name),
-    });
-    const shown = {
-      binaryType: 'blob',
-      get readyState() {
-        return socket?.isOpen() === true ? 1 : 0;
-      },
-      addEventListener: (type: keyof typeof listeners, listener: Listener) => {
-        listeners[type] = listener;
-      },
-      send: (text: string) => socket?.sendText(text),
-      close: (code: number) => socket?.close(code, ''),
-    };
-    return shown as unknown as WebSocket;
-  }
-
   network.add(name);
   return {
     plan,
@@ -165,7 +144,3 @@ export function createChannelClient({
     },
   };
 }
-
-type Listener = (event: { data?: unknown; code?: number; reason?: string }) => void;
-
-const ignore: Listener = () => undefined;

@@ -104,7 +104,7 @@ interface BuildParts {
 function build(seed: number, { scheduler, oracle, note, failed }: BuildParts): World {
   const random = seededRandom(seed ^ 0x5eed);
   const below = (limit: number): number => Math.floor(random.next() * limit);
-  const place = createSharedPlace({ scheduler, published: oracle.cameToBe });
+  const place = createSharedPlace({ scheduler, published: oracle.cameToBe, emptied: oracle.emptied });
   const instances: ChannelInstance[] = [];
   const network = createNetwork<ChannelInstance>(scheduler, [1, 20], instances);
   const limits = {

@@ -26,6 +26,8 @@ export interface ChannelOracle {
   readonly violation: Violation | null;
   readonly tally: ChannelTally;
   cameToBe(address: string, epoch: string, publication: Publication): void;
+  /** All histories are gone: what comes next has another epoch. */
+  emptied(): void;
   /** A subscriber (one life of one client in one channel). */
   subscriber(name: string, channel: string, isState: boolean): SubscriberBook;
   /** A publisher was told that its message stands there. */
@@ -85,15 +87,15 @@ export function createChannelOracle(): ChannelOracle {
     const { name, channel, isState, at } = book;
     const there = truthOf(channel).epochs.get(position.epoch)?.[position.offset - 1];
     if (there !== note)
-      blame('true', `${name} was given "${note}" as ${at_(position)} of ${channel}, where "${there}" stands`);
+      blame('true', `${name} was given "${note}" as ${place(position)} of ${channel}, where "${there}" stands`);
     if (at !== null && at.epoch !== position.epoch)
-      blame('epoch', `${name} went from ${at_(at)} to ${at_(position)} of ${channel} without being told`);
+      blame('epoch', `${name} went from ${place(at)} to ${place(position)} of ${channel} without being told`);
     else if (at !== null && position.offset <= at.offset)
-      blame('once', `${name} was given ${at_(position)} of ${channel} after ${at_(at)}`);
+      blame('once', `${name} was given ${place(position)} of ${channel} after ${place(at)}`);
     else if (at !== null && !isState && position.offset !== at.offset + 1)
       blame(
         'whole',
-        `${name} was given ${at_(position)} of ${channel} after ${at_(at)}, and no gap was told`,
+        `${name} was given ${place(position)} of ${channel} after ${place(at)}, and no gap was told`,
       );
     book.at = position;
   }
@@ -117,6 +119,9 @@ export function createChannelOracle(): ChannelOracle {
         blame('key', `"${note}" came to be twice in ${channel}, under one key`);
       notes.push(note);
     },
+    emptied() {
+      for (const truth of truths.values()) truth.present = null;
+    },
     subscriber(name, channel, isState) {
       const book: Book = { name, channel, isState, at: null, isOver: false };
       books.add(book);
@@ -129,12 +134,15 @@ export function createChannelOracle(): ChannelOracle {
           tally.gaps++;
           const { at } = book;
           if (at !== null && from !== null && (from.epoch !== at.epoch || from.offset !== at.offset))
-            blame('gap', `${name} was told of a gap in ${channel} from ${at_(from)}, but was at ${at_(at)}`);
+            blame('gap', `${name} was told of a gap in ${channel} from ${place(from)}, but was at ${place(at)}`);
           if (at !== null && to.epoch === at.epoch && to.offset <= at.offset)
             blame(
               'gap',
-              `${name} was told of a gap in ${channel} up to ${at_(to)}, but was at ${at_(at)} already`,
+              `${name} was told of a gap in ${channel} up to ${place(to)}, but was at ${place(at)} already`,
             );
+          // More was kept than a history of this world has: nothing of it may be given up.
+          if (isKept(channel) && from !== null && from.epoch === to.epoch)
+            blame('needless', `${name} was told of a gap from ${place(from)} to ${place(to)} of ${channel}, which keeps all`);
           book.at = to;
         },
         recovered() {
@@ -157,7 +165,7 @@ export function createChannelOracle(): ChannelOracle {
         if (truthOf(channel).epochs.get(position.epoch)?.[position.offset - 1] !== note)
           blame(
             'acknowledged',
-            `"${note}" was acknowledged as ${at_(position)} of ${channel}, where it is not`,
+            `"${note}" was acknowledged as ${place(position)} of ${channel}, where it is not`,
           );
       for (const { name, channel, at, isOver } of books) {
         if (isOver) continue;
@@ -167,14 +175,15 @@ export function createChannelOracle(): ChannelOracle {
         if (at?.epoch !== present || at.offset !== newest)
           blame(
             'newest',
-            `${name} came to rest at ${at === null ? 'nothing' : at_(at)} of ${channel}, whose newest is ${present}:${newest}`,
+            `${name} came to rest at ${at === null ? 'nothing' : place(at)} of ${channel}, whose newest is ${present}:${newest}`,
           );
       }
     },
   };
 }
 
-const at_ = ({ epoch, offset }: Position): string => `${epoch}:${offset}`;
+const isKept = (channel: string): boolean => channel.startsWith('long/');
+const place = ({ epoch, offset }: Position): string => `${epoch}:${offset}`;
 
 export function noteOf(payload: Uint8Array): string {
   const { data } = JSON.parse(new TextDecoder().decode(payload)) as { data: { n: number; from: string } };

@@ -5,7 +5,6 @@
  */
 
 import { AppError } from '#base/errors.ts';
-import { integerBelow } from '#base/random.ts';
 import type { Broker, BrokerListener, Published, PublishRequest } from '#bus/broker.ts';
 import type { Bus } from '#bus/bus.ts';
 import { createMemoryBroker, type MemoryBroker } from '#bus/memory-broker.ts';
@@ -36,6 +35,7 @@ export interface SharedPlaceOptions {
   readonly scheduler: Scheduler;
   /** Of everything that came to be, at the moment it did. */
   readonly published: (address: string, epoch: string, publication: Publication) => void;
+  readonly emptied: () => void;
 }
 
 const LATENCY_MS = { least: 0.2, most: 3 } as const;
@@ -52,7 +52,7 @@ interface Line {
   readonly own: Map<string, { readonly address: string; readonly member: Member }>;
 }
 
-export function createSharedPlace({ scheduler, published }: SharedPlaceOptions): SharedPlace {
+export function createSharedPlace({ scheduler, published, emptied }: SharedPlaceOptions): SharedPlace {
   const { random } = scheduler;
   const clock = createSimulatedClock(scheduler, 1_700_000_000_000_000, () => null);
   const lines = new Map<string, Line>();
@@ -134,7 +134,7 @@ export function createSharedPlace({ scheduler, published }: SharedPlaceOptions):
         const resumed = (): void => deliver(line, () => void (isStopped || listener.resumed()));
         const ready = ask(line, async () => undefined).then(
           () => {
-            if (isStopped) throw new Error('the listening was stopped');
+            if (isStopped) throw stopped();
           },
           // The connection is made again until it is there, as a client of Redis does.
           () => whenReachable(line, () => isStopped),
@@ -161,7 +161,7 @@ export function createSharedPlace({ scheduler, published }: SharedPlaceOptions):
     const { process } = line;
     return new Promise((resolve, reject) => {
       const look = (): void => {
-        if (isStopped()) reject(new Error('the listening was stopped'));
+        if (isStopped()) reject(stopped());
         else if (line.isReachable) resolve();
         else scheduler.after(100, process, look);
       };
@@ -185,8 +185,12 @@ export function createSharedPlace({ scheduler, published }: SharedPlaceOptions):
 
   const isLeased = (process: Process): boolean =>
     (leases.get(process.name) ?? Number.NEGATIVE_INFINITY) > scheduler.nowMs;
+  /** Makes what the place has of an instance what the instance has (redis-presence.ts). */
   const enterAgain = (line: Line): void => {
     if (!line.process.isAlive) return;
+    for (const [address, room] of rooms)
+      for (const [id, { process }] of room)
+        if (process === line.process && !line.own.has(`${address} ${id}`)) room.delete(id);
     for (const { address, member } of line.own.values())
       roomOf(address).set(member.id, { member, process: line.process });
   };
@@ -203,17 +207,21 @@ export function createSharedPlace({ scheduler, published }: SharedPlaceOptions):
 
   function presenceOf(line: Line): Presence {
     return {
-      enter: (address, member) =>
-        ask(line, async () => {
+      enter(address, member) {
+        line.own.set(`${address} ${member.id}`, { address, member });
+        return ask(line, async () => {
+          if (!line.own.has(`${address} ${member.id}`)) return;
           roomOf(address).set(member.id, { member, process: line.process });
-          line.own.set(`${address} ${member.id}`, { address, member });
           tellRoom(address, { type: 'entered', member });
-        }),
-      leave: (address, id) =>
-        ask(line, async () => {
-          line.own.delete(`${address} ${id}`);
+        });
+      },
+      async leave(address, id) {
+        line.own.delete(`${address} ${id}`);
+        // What is lost on the way is made good when the lease is renewed.
+        await ask(line, async () => {
           if (rooms.get(address)?.delete(id) === true) tellRoom(address, { type: 'left', id });
-        }),
+        }).catch(() => undefined);
+      },
       members: (address, limit) =>
         ask(line, async () => {
           const here = [...(rooms.get(address)?.values() ?? [])].filter((one) => isLeased(one.process));
@@ -260,6 +268,7 @@ export function createSharedPlace({ scheduler, published }: SharedPlaceOptions):
     },
     restartEmpty() {
       broker = createMemoryBroker({ clock });
+      emptied();
       const addresses = [...watched];
       watched.clear();
       for (const address of addresses) watch(address);
@@ -276,7 +285,6 @@ export function createSharedPlace({ scheduler, published }: SharedPlaceOptions):
   };
 }
 
-/** A number below `limit`, drawn by the world. */
-export function drawn(scheduler: Scheduler, limit: number): number {
-  return integerBelow(scheduler.random, limit);
+function stopped(): AppError {
+  return new AppError('store-unavailable', 'the listening was stopped', { temporary: true });
 }
