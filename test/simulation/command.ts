@@ -8,6 +8,7 @@ import { Worker } from 'node:worker_threads';
 
 import { parseOptions, type OptionTable, type OptionValues } from '#bench/support/command-options.ts';
 import { formatFigure } from '#bench/support/report.ts';
+import { runChannelCampaign } from '#test/simulation/channels/channel-campaign.ts';
 import { addSum, emptySum, type CampaignSum, type SeedRange } from '#test/simulation/campaign.ts';
 import { coverageReport } from '#test/simulation/coverage.ts';
 import { runHistory, type History } from '#test/simulation/run-history.ts';
@@ -24,7 +25,7 @@ judges whether any reading was lost, doubled or changed, and whether all came to
 history.
 
 Profiles:
-${names.map((name) => `  ${name.padEnd(16)}${profiles[name].doc}\n`).join('')}`;
+${names.map((name) => `  ${name.padEnd(16)}${profiles[name].doc}\n`).join('')}  ${'channels'.padEnd(16)}instances, a place they share, subscribers and publishers, in a world of their own\n`;
 
 const options = {
   seeds: { kind: 'integer', default: 1000, quick: 200, min: 1, max: 1e12, doc: 'histories' },
@@ -59,6 +60,12 @@ async function main(): Promise<number> {
   if (parsed.outcome === 'error') return mistake(parsed.message);
   const { values } = parsed;
   if (values.mutations) return runMutations();
+  if (values.profile === 'channels') {
+    const { from, seeds, seed, minutes } = values;
+    return runChannelCampaign(
+      seed === '' ? { from, seeds, minutes } : { from: Number(seed), seeds: 1, minutes: 0 },
+    );
+  }
   const profile = names.find((name) => name === values.profile);
   if (profile === undefined)
     return mistake(`There is no profile '${values.profile}'. Known are ${names.join(', ')}.`);

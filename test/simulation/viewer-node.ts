@@ -3,7 +3,7 @@
 import { integerBelow, seededRandom } from '#base/random.ts';
 import type { LiveClient } from '#sdk/live-api.ts';
 import { connectLive } from '#sdk/live-client.ts';
-import type { ClientHandlers } from '#test/simulation/connection.ts';
+import { openBrowserSocket } from '#test/simulation/browser-socket.ts';
 import { WORLD_STARTS_US, type DeviceNode, type NodeContext } from '#test/simulation/device-node.ts';
 import { createSimulatedClock, type Process } from '#test/simulation/scheduler.ts';
 
@@ -73,33 +73,15 @@ export function createViewerNode(options: ViewerNodeOptions): ViewerNode {
     client.subscribe(channel);
   }
 
-  /** As much of a browser's WebSocket as live-client.ts uses. */
   function openSocket(process: Process, url: string): WebSocket {
     const ticket = decodeURIComponent(new URL(url).searchParams.get('ticket') ?? '');
-    const listeners = { message: ignore, close: ignore };
-    const handlers: ClientHandlers = {
-      opened: () => undefined,
-      text: (data) => listeners.message({ data }),
-      binary: (bytes) => listeners.message({ data: new Uint8Array(bytes).buffer }),
-      closed: (code, reason) => listeners.close({ code, reason }),
-    };
-    const socket = network.connect(name, {
-      client: process,
-      handlers,
-      upgrade: (server, request) => server.upgradeViewer(request, ticket),
-    });
-    const shown = {
-      binaryType: 'blob',
-      get readyState() {
-        return socket?.isOpen() === true ? 1 : 0;
-      },
-      addEventListener: (type: keyof typeof listeners, listener: Listener) => {
-        listeners[type] = listener;
-      },
-      send: (text: string) => socket?.sendText(text),
-      close: (code: number) => socket?.close(code, ''),
-    };
-    return shown as unknown as WebSocket;
+    return openBrowserSocket((handlers) =>
+      network.connect(name, {
+        client: process,
+        handlers,
+        upgrade: (server, request) => server.upgradeViewer(request, ticket),
+      }),
+    );
   }
 
   const node: { -readonly [K in keyof ViewerNode]: ViewerNode[K] } = {
@@ -120,7 +102,3 @@ export function createViewerNode(options: ViewerNodeOptions): ViewerNode {
   network.add(name);
   return node;
 }
-
-type Listener = (event: { data?: unknown; code?: number; reason?: string }) => void;
-
-const ignore: Listener = () => undefined;

@@ -87,7 +87,10 @@ export function createChannelOracle(): ChannelOracle {
     const { name, channel, isState, at } = book;
     const there = truthOf(channel).epochs.get(position.epoch)?.[position.offset - 1];
     if (there !== note)
-      blame('true', `${name} was given "${note}" as ${place(position)} of ${channel}, where "${there}" stands`);
+      blame(
+        'true',
+        `${name} was given "${note}" as ${place(position)} of ${channel}, where "${there}" stands`,
+      );
     if (at !== null && at.epoch !== position.epoch)
       blame('epoch', `${name} went from ${place(at)} to ${place(position)} of ${channel} without being told`);
     else if (at !== null && position.offset <= at.offset)
@@ -134,7 +137,10 @@ export function createChannelOracle(): ChannelOracle {
           tally.gaps++;
           const { at } = book;
           if (at !== null && from !== null && (from.epoch !== at.epoch || from.offset !== at.offset))
-            blame('gap', `${name} was told of a gap in ${channel} from ${place(from)}, but was at ${place(at)}`);
+            blame(
+              'gap',
+              `${name} was told of a gap in ${channel} from ${place(from)}, but was at ${place(at)}`,
+            );
           if (at !== null && to.epoch === at.epoch && to.offset <= at.offset)
             blame(
               'gap',
@@ -142,7 +148,10 @@ export function createChannelOracle(): ChannelOracle {
             );
           // More was kept than a history of this world has: nothing of it may be given up.
           if (isKept(channel) && from !== null && from.epoch === to.epoch)
-            blame('needless', `${name} was told of a gap from ${place(from)} to ${place(to)} of ${channel}, which keeps all`);
+            blame(
+              'needless',
+              `${name} was told of a gap from ${place(from)} to ${place(to)} of ${channel}, which keeps all`,
+            );
           book.at = to;
         },
         recovered() {

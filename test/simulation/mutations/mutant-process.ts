@@ -18,6 +18,7 @@ const unloaded = mutation === undefined ? (): string[] => [] : loadMutated(mutat
 // Only now: the program is loaded with its mutation.
 const { runHistory } = await import('#test/simulation/run-history.ts');
 const { scenarioOf } = await import('#test/simulation/scenario.ts');
+const { runChannelHistory } = await import('#test/simulation/channels/channel-history.ts');
 
 async function run(): Promise<Omit<MutantReport, 'unloaded'>> {
   const endMs = performance.now() + budgetMs;
@@ -25,7 +26,8 @@ async function run(): Promise<Omit<MutantReport, 'unloaded'>> {
   for (const { profile, from, count } of seeds)
     for (let seed = from; seed < from + count && performance.now() < endMs; seed++) {
       histories++;
-      const { violation } = await runHistory(scenarioOf(seed, profile));
+      const { violation } =
+        profile === 'channels' ? await runChannelHistory(seed) : await runHistory(scenarioOf(seed, profile));
       if (violation === null) continue;
       const { check, message } = violation;
       return { histories, failure: { profile, seed, check, message } };

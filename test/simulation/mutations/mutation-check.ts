@@ -11,8 +11,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { AppError } from '#base/errors.ts';
-import type { Mutation } from '#test/simulation/mutations/mutation.ts';
-import type { ProfileName } from '#test/simulation/scenario.ts';
+import type { Mutation, MutationProfile } from '#test/simulation/mutations/mutation.ts';
 
 /** Continuous integration has two cores. */
 const CHILDREN = 2;
@@ -23,7 +22,7 @@ const BUDGET_MS = 30_000;
 const CHILD_MS = 4 * BUDGET_MS;
 
 export interface SeedsOfProfile {
-  readonly profile: ProfileName;
+  readonly profile: MutationProfile;
   readonly from: number;
   readonly count: number;
 }
@@ -45,7 +44,7 @@ export interface MutantReport {
   readonly histories: number;
   /** Null: no history failed. */
   readonly failure: {
-    readonly profile: ProfileName;
+    readonly profile: MutationProfile;
     readonly seed: number;
     readonly check: string;
     readonly message: string;

@@ -1,5 +1,6 @@
 /** Owns the list of deliberate bugs, each of which the simulation must find (docs/reliability.md). */
 
+import { channelMutations } from '#test/simulation/mutations/channel-mutations.ts';
 import { databaseMutations } from '#test/simulation/mutations/database-mutations.ts';
 import { deviceMutations } from '#test/simulation/mutations/device-mutations.ts';
 import { diskMutations } from '#test/simulation/mutations/disk-mutations.ts';
@@ -15,4 +16,5 @@ export const mutations: readonly Mutation[] = [
   ...deviceMutations,
   ...diskMutations,
   ...liveMutations,
+  ...channelMutations,
 ];

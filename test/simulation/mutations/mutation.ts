@@ -6,6 +6,9 @@
 import { assert } from '#base/assert.ts';
 import type { ProfileName } from '#test/simulation/scenario.ts';
 
+/** A profile of devices and servers, or the channels' own world (channels/channel-history.ts). */
+export type MutationProfile = ProfileName | 'channels';
+
 export interface Edit {
   /** From the root of the repository. */
   readonly file: string;
@@ -21,7 +24,7 @@ export interface Mutation {
   readonly what: string;
   readonly edits: readonly Edit[];
   /** Of histories that meet it soon; default `short`. */
-  readonly profile?: ProfileName;
+  readonly profile?: MutationProfile;
   /** A seed from which on it is found soon; default 1. */
   readonly from?: number;
 }
