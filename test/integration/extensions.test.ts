@@ -3,11 +3,12 @@
  * a database change that becomes a message, watchers that break, and what a broken extension says at the start.
  */
 
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -89,6 +90,9 @@ beforeAll(async () => {
   const folder = path.join(directory, 'extensions');
   mkdirSync(path.join(folder, 'orders'), { recursive: true });
   writeFileSync(path.join(folder, 'orders', 'extension.ts'), ordersExtension);
+  const guides = path.join(directory, 'my-extensions');
+  mkdirSync(guides);
+  writeFileSync(path.join(guides, 'rooms.extension.ts'), blockOfGuide('ts', 0));
   const database = await createTestDatabase();
   endings.push(() => database.drop());
   owner = openTestPool(database.ownerUrl);
@@ -103,7 +107,7 @@ beforeAll(async () => {
   kymo = await startKymo({
     dataDir: path.join(directory, 'data'),
     port: 0,
-    args: ['--database-url', database.ownerUrl, '--extensions', folder],
+    args: ['--database-url', database.ownerUrl, '--extensions', `${folder},${guides}`],
   });
   endings.push(() => kymo.signal('SIGTERM'));
   ({ origin } = new URL(kymo.address));
@@ -112,6 +116,12 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const end of endings.toReversed()) await end();
 });
+
+/** The n-th block of a kind in the guide: what a newcomer types. */
+function blockOfGuide(kind: string, n: number): string {
+  const guide = readFileSync(new URL('../../docs/extensions.md', import.meta.url), 'utf8');
+  return [...guide.matchAll(/^```(\w+)\n(.*?)^```$/gms)].filter((match) => match[1] === kind)[n]![2]!;
+}
 
 async function call(method: string, at: string, init: RequestInit & { asNobody?: boolean } = {}) {
   const { asNobody = false, headers, ...rest } = init;
@@ -225,6 +235,20 @@ test('a row that plain SQL inserts is a message on the channel, for whoever foll
     status: 200,
     body: { messages: all.map((data) => ({ event: 'order', data })) },
   });
+});
+
+test("the guide's first channel has ten lines, and its commands do what it says", async () => {
+  expect(blockOfGuide('ts', 0).trimEnd().split('\n')).toHaveLength(10);
+  // curl ends the stream after two seconds, as the guide has it, which is no success to it.
+  const { stdout } = await promisify(execFile)('bash', ['-c', `${blockOfGuide('sh', 1)} true`], {
+    env: { ...process.env, KYMO: origin, KEY: key },
+  });
+  const [published, history, ...events] = stdout.split(/\n|(?<=\})(?=\{)/);
+  expect(JSON.parse(published!)).toMatchObject({ position: { offset: 1 } });
+  expect(JSON.parse(history!.replace(/retry:.*/, ''))).toMatchObject({
+    messages: [{ offset: 1, event: 'said', data: { text: 'hello' } }],
+  });
+  expect(events.join('\n')).toMatch(/event: message\ndata: .*"text":"hello"/);
 });
 
 test('a watcher that always breaks is counted and takes nothing with it', async () => {
