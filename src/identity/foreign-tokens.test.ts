@@ -184,6 +184,20 @@ test('a revocation means open connections of the same kind and organisation', ()
   expect(concerns({ orgId: 'o1', tokenId: 'k1' }, testPrincipal())).toBe(false);
 });
 
+test('a revoked key of ours is remembered for what comes back without showing it', () => {
+  const revocations = createRevocations(clock);
+  const holder = testPrincipal({ orgId: 'o1', revocationId: 'k1' });
+  expect(revocations.isRevoked(holder)).toBe(false);
+  revocations.add({ orgId: 'o2', keyId: 'k1' });
+  revocations.add({ orgId: 'o1', tokenId: 'k1' });
+  expect(revocations.isRevoked(holder)).toBe(false);
+  revocations.add({ orgId: 'o1', keyId: 'k1' });
+  expect(revocations.isRevoked(holder)).toBe(true);
+  expect(revocations.isRevoked(testPrincipal({ kind: 'token', orgId: 'o1', revocationId: 'k2' }))).toBe(
+    false,
+  );
+});
+
 test('as many revocations are remembered as there is room for, the newest ones', () => {
   const revocations = createRevocations(clock);
   for (let i = 0; i <= 10_000; i++) revocations.add({ orgId: org, tokenId: `t${i}` });

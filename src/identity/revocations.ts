@@ -1,6 +1,7 @@
 /**
  * Owns which foreign tokens and subjects were revoked: a token stays valid for its signature until it ends, so it is
- * remembered here, in this process, for as long as a token may live. Our own keys are revoked in the database instead.
+ * remembered here, in this process, for as long as a token may live. Our own keys are revoked in the database; they are
+ * remembered too, for what was opened with one and may come back without showing it (an event stream with a ticket).
  * Bound: `maxRevocations`; beyond it the oldest is forgotten and counted.
  */
 
@@ -39,6 +40,13 @@ export function createRevocations(clock: Pick<Clock, 'monotonicMs'>): Revocation
   const counters = { revoked: 0, forgotten: 0 };
   const tokenName = (orgId: string, id: string): string => `${orgId} token ${id}`;
   const subjectName = (orgId: string, subject: string): string => `${orgId} subject ${subject}`;
+  const keyName = (orgId: string, id: string): string => `${orgId} key ${id}`;
+  const nameOf = (revocation: Revocation): string => {
+    const { orgId } = revocation;
+    if ('keyId' in revocation) return keyName(orgId, revocation.keyId);
+    if ('tokenId' in revocation) return tokenName(orgId, revocation.tokenId);
+    return subjectName(orgId, `user:${revocation.subject}`);
+  };
   const isKept = (name: string): boolean =>
     (ends.get(name) ?? Number.NEGATIVE_INFINITY) > clock.monotonicMs();
 
@@ -46,12 +54,7 @@ export function createRevocations(clock: Pick<Clock, 'monotonicMs'>): Revocation
     counters,
     add(revocation) {
       counters.revoked++;
-      // Keys are asked of the database at every use.
-      if ('keyId' in revocation) return;
-      const name =
-        'tokenId' in revocation
-          ? tokenName(revocation.orgId, revocation.tokenId)
-          : subjectName(revocation.orgId, `user:${revocation.subject}`);
+      const name = nameOf(revocation);
       ends.delete(name);
       ends.set(name, clock.monotonicMs() + (tokenLimits.maxLifeSeconds + 60) * 1000);
       for (const [oldest, endMs] of ends) {
@@ -60,9 +63,12 @@ export function createRevocations(clock: Pick<Clock, 'monotonicMs'>): Revocation
         ends.delete(oldest);
       }
     },
-    isRevoked: ({ kind, orgId, subject, revocationId }) =>
-      kind === 'token' &&
-      (isKept(subjectName(orgId, subject)) ||
-        (revocationId !== null && isKept(tokenName(orgId, revocationId)))),
+    isRevoked({ kind, orgId, subject, revocationId }) {
+      if (kind !== 'token') return revocationId !== null && isKept(keyName(orgId, revocationId));
+      return (
+        isKept(subjectName(orgId, subject)) ||
+        (revocationId !== null && isKept(tokenName(orgId, revocationId)))
+      );
+    },
   };
 }
