@@ -34,7 +34,7 @@ export type ClientCommand =
       readonly warmUpMs: number;
       readonly windowMs: number;
     }
-  /** Member 0 of `from` publishes in turn to the rooms of all members of `to`, at a fixed rate. */
+  /** The members of `from` publish in turn to the rooms of all members of `to`, at a fixed rate. */
   | {
       readonly type: 'pace';
       readonly from: string;

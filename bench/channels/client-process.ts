@@ -175,8 +175,10 @@ async function runPace(command: CommandOf<'pace'>): Promise<Figures> {
   const pacing = setInterval(() => {
     const due = ((performance.now() - startedMs) / 1000) * command.rateHz;
     while (published < due) {
-      const channel = channels[published++ % channels.length]!;
-      from.members[0]!.send(from.dialect.publish(channel, payloadOf(command.payloadBytes, nowUs())));
+      const channel = channels[published % channels.length]!;
+      from.members[published++ % from.members.length]!.send(
+        from.dialect.publish(channel, payloadOf(command.payloadBytes, nowUs())),
+      );
     }
   }, 1);
   await sleep(command.warmUpMs);
@@ -185,8 +187,8 @@ async function runPace(command: CommandOf<'pace'>): Promise<Figures> {
   await sleep(command.windowMs);
   clearInterval(pacing);
   say({ type: 'measured' });
-  await arrival(to, () => published - delivered, `${published} publications`);
   checkFailure(from);
+  await arrival(to, () => published - delivered, `${published} publications`);
   return { latency: latency.snapshot(), deliveries: delivered, publications: published };
 }
 
