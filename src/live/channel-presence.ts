@@ -43,6 +43,7 @@ export function createChannelPresence(
   let isCountOnly = kind === 'count';
   let isDirty = false;
   let isStopped = false;
+  let isUntold = false;
   let readMs = Number.NEGATIVE_INFINITY;
   /** Who changed while everybody is read: of them the reading may be older. Null: nothing is read. */
   let touched: Set<string> | null = null;
@@ -52,11 +53,13 @@ export function createChannelPresence(
   const tellSoon = (): void => {
     cancelTelling ??= clock.after(limits.presenceMs, () => {
       cancelTelling = null;
-      tell();
+      // A reading of everybody may have told it already.
+      if (isUntold) tell();
     });
   };
   const tell = (): void => {
     revision++;
+    isUntold = false;
     counters.presenceChanges++;
     if (left.length > limits.presenceLeft) {
       const gone = left.splice(0, left.length - limits.presenceLeft);
@@ -80,6 +83,7 @@ export function createChannelPresence(
     if (change.type === 'entered') enter(change.member);
     else leave(id);
     count = known.size;
+    isUntold = true;
     if (count > presenceLimits.listed) countOnly();
     tellSoon();
   };

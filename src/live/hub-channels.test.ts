@@ -64,7 +64,7 @@ function setUp({ limits = {}, rule = () => true, ...rest }: Setup = {}) {
     definitions: [...testDefinitions(rule), slowChannel],
   });
   const failures: unknown[] = [];
-  let turn: (() => void)[] = [];
+  const turn: (() => void)[] = [];
   const hub = createHub({
     channels,
     clock,
