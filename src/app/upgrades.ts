@@ -78,8 +78,13 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
           : ticket !== null
             ? await identity.redeemLiveTicket(ticket)
             : null;
-      if (viewer === null) refuse(socket, 401);
-      else admit(request, { socket: socket as Socket, head }, (upgraded) => hub.attach(upgraded, viewer));
+      const isUnsaid = key === null && ticket === null;
+      if (viewer === null && !isUnsaid) return refuse(socket, 401);
+      const greeted = isUnsaid ? countUnknown(address, socket) : () => undefined;
+      if (greeted === null) return refuse(socket, 429);
+      admit(request, { socket: socket as Socket, head }, (upgraded) =>
+        hub.attach(upgraded, viewer, { address, greeted }),
+      );
     } else refuse(socket, 404);
   }
 
