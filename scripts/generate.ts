@@ -11,10 +11,16 @@ import { fileURLToPath } from 'node:url';
 import { Registry } from 'prom-client';
 
 import { createApi } from '#api/api.ts';
+import type { LiveOptions } from '#api/live-options.ts';
+import { createBuiltInChannels } from '#app/channels/built-in.ts';
 import { systemClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
+import { createMemoryBroker } from '#bus/memory-broker.ts';
+import { createMemoryBus } from '#bus/memory-bus.ts';
+import { createMemoryPresence } from '#bus/memory-presence.ts';
 import { createAccounts } from '#identity/accounts.ts';
 import { createIdentity } from '#identity/identity.ts';
+import { createChannels } from '#live/create-channels.ts';
 import type { RolePool } from '#store/pools.ts';
 import { createEnvelopeQueries } from '#store/envelope-queries.ts';
 import { createExportQueries } from '#store/export-queries.ts';
@@ -65,7 +71,7 @@ async function describeApi(version: string): Promise<Record<string, unknown>> {
     exports: createExportQueries(unreachable),
     submitReadings: () => Promise.reject(new Error('a description stores no data')),
     onDeviceRevoked: () => undefined,
-    live: null,
+    live: describeChannels(),
     demoKey: null,
     checkReadiness: async () => ({}),
     metrics: new Registry(),
@@ -81,6 +87,32 @@ async function describeApi(version: string): Promise<Record<string, unknown>> {
     documents[name] = (await api.inject(`/${name}`)).json<unknown>();
   await api.close();
   return documents;
+}
+
+/** The channels that every server has, on parts that carry nothing. */
+function describeChannels(): LiveOptions {
+  const channels = createChannels({
+    definitions: createBuiltInChannels(() => undefined).definitions,
+    bus: createMemoryBus(),
+    brokers: {
+      volatile: createMemoryBroker({ clock: systemClock }),
+      durable: createMemoryBroker({ clock: systemClock }),
+    },
+    presence: createMemoryPresence(),
+    services: {
+      clock: systemClock,
+      log: silentLog,
+      sessionExists: async () => false,
+      deviceExists: async () => false,
+      sessionIds: async () => [],
+    },
+    clock: systemClock,
+    onFailure: () => undefined,
+  });
+  const connect = (): never => {
+    throw new Error('a description follows no channel');
+  };
+  return { channels, connect, isRevoked: () => false };
 }
 
 async function run(isCheck: boolean): Promise<number> {
