@@ -63,8 +63,8 @@ const DEFAULTS = {
   pingMs: 1_000,
   // Longer than a fork for a snapshot stalls a Redis of some gigabytes.
   silentMs: 3_000,
-  // A half-open connection is found and replaced within it.
-  waitMs: 6_000,
+  // A half-open connection is found and replaced within it; the engine gives a call up after 5 s.
+  waitMs: 4_500,
   leaseMs: presenceLimits.leaseMs,
   keySeconds: publicationLimits.keySeconds,
 };

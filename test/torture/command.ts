@@ -1,6 +1,7 @@
 /**
  * Owns `npm run torture`: options in, progress on standard error, the time line and the verdict on standard output,
- * torture.svg and torture.json in the folder asked for, and the exit code.
+ * torture.svg and torture.json in the folder asked for, and the exit code. `npm run torture -- channels` is another
+ * torture, of channels (channels/command.ts).
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -9,6 +10,7 @@ import { randomInt } from 'node:crypto';
 
 import { messageOf } from '#base/errors.ts';
 import { readOptions } from '#bench/support/command-options.ts';
+import { tortureChannels } from '#test/torture/channels/command.ts';
 import { tortureOptions, usage } from '#test/torture/run-options.ts';
 import { runTorture } from '#test/torture/torture-run.ts';
 import { figuresOf, reportOf } from '#test/torture/run-report.ts';
@@ -61,7 +63,8 @@ async function main(): Promise<number> {
 }
 
 // What an interrupted run was about to do is not waited for.
-main().then(
+const run = process.argv[2] === 'channels' ? tortureChannels(process.argv.slice(3)) : main();
+run.then(
   (exitCode) => process.exit(exitCode),
   (error: unknown) => {
     process.stderr.write(`\ntorture: ${messageOf(error)}\n`);

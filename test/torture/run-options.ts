@@ -5,7 +5,7 @@ import type { OptionTable } from '#bench/support/command-options.ts';
 export const usage =
   'npm run torture -- --minutes M: devices, servers and a database as real processes, attacked for M minutes; then every\n' +
   'reading is compared with what was made and acknowledged. Leaves torture.svg and torture.json. Exit code 1 unless\n' +
-  'nothing is lost, doubled or different.';
+  'nothing is lost, doubled or different. `npm run torture -- channels --help` is the same for channels.';
 
 export const tortureOptions = {
   minutes: {
