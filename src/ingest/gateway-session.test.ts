@@ -8,7 +8,8 @@ import { limits } from '#protocol/limits.ts';
 import type { DeviceMessage, ServerMessage } from '#protocol/messages.ts';
 import { createCreditLedger, createCreditPool } from '#ingest/credit.ts';
 import { newGatewayCounters, type Open } from '#ingest/gateway-output.ts';
-import { createGatewaySession, sessionLimits } from '#ingest/gateway-session.ts';
+import { createGatewaySession } from '#ingest/gateway-session.ts';
+import { sessionLimits } from '#ingest/session-limits.ts';
 import { bufferLimits, createStreamBuffer, type StreamBuffer } from '#ingest/stream-buffer.ts';
 import { dataBytes, frameOf, READING_BYTES, streamHandle, wireFrame } from '#test/support/frames.ts';
 

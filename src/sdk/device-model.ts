@@ -1,7 +1,6 @@
 /**
- * Owns what the device's tests play against: a clock that only moves when told, and a model of the server that follows
- * the protocol to the letter and remembers every reading. It throws when the device breaks a rule: more bytes than
- * granted, readings of a stream that is not open, a number used for two different readings.
+ * Owns what the device's tests play against: a clock that only moves when told, and a model of the server that follows the
+ * protocol to the letter. It throws when the device breaks a rule: overdrawn credit, unknown streams, a number used twice.
  */
 
 import { assert } from '#base/assert.ts';
