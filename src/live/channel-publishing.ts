@@ -4,7 +4,7 @@
  * too: nothing reaches a subscriber unchecked.
  */
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 import { assert } from '#base/assert.ts';
 import { AppError } from '#base/errors.ts';
@@ -103,9 +103,7 @@ export function publicationKey(
 ): string | null {
   if (key === undefined) return null;
   const scope = sender === null ? ['server'] : [sender.kind, sender.subject];
-  return createHash('sha256')
-    .update(JSON.stringify([...scope, key, part]))
-    .digest('base64url');
+  return hash('sha256', JSON.stringify([...scope, key, part]), 'base64url');
 }
 
 /** The body as its readers splice it into messages: its fields stand in this order (contract/live-messages.ts). */

@@ -34,7 +34,7 @@ interface Place {
 }
 
 // ASCII only, so that two names that look alike are alike; what is not a name is not searched.
-const segmentText = /^[a-z0-9_-]+$/;
+const nameText = /^[a-z0-9][a-z0-9_-]*(?:\/[a-z0-9_-]+)*$/;
 const newPlace = (): Place => ({ literals: new Map(), any: null, entry: null });
 const isParameter = (segment: string): boolean => segment.startsWith('{');
 
@@ -55,10 +55,9 @@ export function createChannelRegistry(definitions: readonly AnyChannel[]): Chann
   }
   return {
     find(name) {
-      if (name.length > CHANNEL_NAME_CHARACTERS) return null;
+      if (name.length > CHANNEL_NAME_CHARACTERS || !nameText.test(name)) return null;
       const segments = name.split('/');
-      if (segments.length > CHANNEL_SEGMENTS || !/^[a-z0-9]/.test(name)) return null;
-      if (!segments.every((segment) => segmentText.test(segment))) return null;
+      if (segments.length > CHANNEL_SEGMENTS) return null;
       const entry = search(root, segments, 0);
       if (entry === null) return null;
       const params = paramsOf(entry, segments);
