@@ -4,7 +4,6 @@
  */
 
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -17,6 +16,8 @@ export interface Proxy {
   readonly origin: string;
   /** What it wrote to standard output and error. */
   readonly output: () => string;
+  /** Ends all connections, and comes back on the same port. */
+  cut(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -95,15 +96,39 @@ interface Program {
   readonly remove: () => void;
 }
 
-async function started({ name, args, port, remove }: Program): Promise<Proxy> {
+async function started(program: Program): Promise<Proxy> {
+  let current = await launch(program);
+  const outputs: string[] = [];
+  const end = async (): Promise<void> => {
+    await current.end();
+    outputs.push(current.output());
+  };
+  return {
+    origin: `http://127.0.0.1:${program.port}`,
+    output: () => [...outputs, current.output()].join(''),
+    async cut() {
+      await end();
+      current = await launch(program);
+    },
+    async stop() {
+      await end();
+      program.remove();
+    },
+  };
+}
+
+/** Starts it, and resolves when its port is open. */
+async function launch({ name, args, port, remove }: Program) {
   const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
   const child = spawn(name, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
   let output = '';
-  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
   let isOver = false;
-  const ended = once(child, 'close').finally(() => (isOver = true));
-  ended.catch(() => undefined);
+  const hear = (chunk: Buffer): void => void (output += chunk.toString());
+  child.stdout.on('data', hear);
+  child.stderr.on('data', hear);
+  child.on('error', (error) => void (output += error.message));
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  void ended.then(() => (isOver = true));
   const giveUpAtMs = performance.now() + READY_MS;
   while (!(await isOpen(port))) {
     if (isOver || performance.now() > giveUpAtMs) {
@@ -114,12 +139,10 @@ async function started({ name, args, port, remove }: Program): Promise<Proxy> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   return {
-    origin: `http://127.0.0.1:${port}`,
     output: () => output,
-    async stop() {
+    async end() {
       child.kill('SIGTERM');
       await ended;
-      remove();
     },
   };
 }
@@ -127,9 +150,10 @@ async function started({ name, args, port, remove }: Program): Promise<Proxy> {
 function isOpen(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => resolve(true));
+    socket.once('connect', () => {
+      resolve(true);
+      socket.destroy();
+    });
     socket.once('error', () => resolve(false));
-    socket.once('close', () => resolve(false));
-    socket.once('connect', () => socket.destroy());
   });
 }
