@@ -1,10 +1,11 @@
 /**
- * Owns the programs that tests need and npm does not carry; system-tools.json is the table. What is missing is
+ * Owns the programs that tests need and npm does not carry; system-tools.json is the table: one of `commands` on the PATH
+ * or one of `files` (for libraries, and programs that only root has on its PATH). What is missing is
  * installed from Debian's packages where we may, and named otherwise. Nothing is skipped because a tool is missing, and
  * nothing is asked for that the command at hand does not use.
  */
 
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import path from 'node:path';
 
 import { inCheckout, readJson } from './checkout.mjs';
@@ -29,7 +30,7 @@ export async function ensureSystemTools(command, progress) {
   });
   const still = missingTools(command).map((tool) => tool.title);
   if (still.length > 0) {
-    throw new SetupError(`apt-get succeeded, but ${still.join(', ')} cannot be found on the PATH.`, {
+    throw new SetupError(`apt-get succeeded, but ${still.join(', ')} cannot be found.`, {
       next: 'add the directory it was installed to to the PATH, then run the same command again.',
     });
   }
@@ -37,7 +38,10 @@ export async function ensureSystemTools(command, progress) {
 
 function missingTools(command) {
   const tools = readJson(inCheckout('scripts', 'system-tools.json'));
-  return tools.filter(({ neededBy, commands }) => neededBy.includes(command) && !commands.some(isOnPath));
+  return tools.filter(
+    ({ neededBy, commands = [], files = [] }) =>
+      neededBy.includes(command) && !commands.some(isOnPath) && !files.some((file) => existsSync(file)),
+  );
 }
 
 function isOnPath(command) {

@@ -60,6 +60,8 @@ const fs = require('node:fs');
 fs.appendFileSync('apt-calls', process.argv.slice(2).join(' ') + '\\n');
 if (process.argv[2] === 'install')
   for (const name of process.argv.slice(5)) fs.writeFileSync(__dirname + '/' + name, '', { mode: 0o755 });
+for (const { files = [] } of JSON.parse(fs.readFileSync('scripts/system-tools.json', 'utf8')))
+  for (const file of files) fs.mkdirSync(file, { recursive: true });
 `;
 const standInForSudo = `#!${process.execPath}
 const words = process.argv.slice(2).filter((word) => word !== '-n' && word !== 'env' && !word.includes('='));
@@ -91,6 +93,9 @@ const started: ChildProcess[] = [];
 beforeEach(() => {
   directory = createTemporaryDirectory();
   cpSync(scripts, inside('scripts'), { recursive: true });
+  // What this machine has is not there.
+  const tools = readFileSync(inside('scripts/system-tools.json'), 'utf8');
+  writeFileSync(inside('scripts/system-tools.json'), tools.replaceAll('"/usr/', `"${inside('usr')}/`));
   const lock = {
     packages: {
       '': {},
@@ -291,7 +296,9 @@ test('a missing program is installed where we may, and the last line counts the 
   expect(outcome).toMatchObject({ exitCode: 0, err: '' });
   expect(outcome.out.trimEnd().split('\n').at(-1)).toBe('1 passed, 0 failed');
   const calls = readFileSync(inside('apt-calls'), 'utf8');
-  expect(calls).toBe('update\ninstall -y --no-install-recommends chromium spin gcc libc6-dev redis-server\n');
+  const packages =
+    'chromium spin gcc libc6-dev redis-server nginx haproxy curl python3-websockets python3-aiohttp';
+  expect(calls).toBe(`update\ninstall -y --no-install-recommends ${packages}\n`);
 });
 
 test('a missing program that we may not install is named, and counts as a failure', async () => {
