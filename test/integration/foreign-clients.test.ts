@@ -38,7 +38,7 @@ let origins: Readonly<Record<Way, string>>;
 let browser: Browser;
 
 beforeAll(async () => {
-  const extensions = fileURLToPath(new URL('../support/room-extension', import.meta.url));
+  const extensions = fileURLToPath(new URL('../support/extensions', import.meta.url));
   const args = ['--heartbeat-ms', String(HEARTBEAT_MS), '--extensions', extensions];
   [kymo, browser] = await Promise.all([
     startKymo({ dataDir: directory.path, port: 0, args }),

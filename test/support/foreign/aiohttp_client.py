@@ -1,7 +1,7 @@
 """A viewer with the library `aiohttp` (Debian: python3-aiohttp), as anyone would write it.
 
-Arguments: `socket` or `events`, the address, the messages to send (a JSON list; only a socket sends), and how many
-messages to wait for. Prints what it hears, one JSON text a line. A key, if the address needs one, is in KEY.
+Arguments: `socket` or `events`, the address, the messages to send (a JSON list; only a socket sends; all but the first wait
+until that is subscribed), and how many messages to wait for. Prints what it hears, one JSON text a line. A key, if the address needs one, is in KEY.
 """
 
 import asyncio
@@ -14,14 +14,19 @@ import aiohttp
 
 async def socket(session, address, said, wanted):
     async with session.ws_connect(address, compress=15) as connection:
-        for message in said:
-            await connection.send_json(message)
         heard = 0
         while heard < wanted:
             text = await connection.receive_str(timeout=20)
-            if json.loads(text)["type"] != "heartbeat":
-                heard += 1
-                print(text, flush=True)
+            kind = json.loads(text)["type"]
+            if kind == "heartbeat":
+                continue
+            heard += 1
+            print(text, flush=True)
+            if kind == "welcome":
+                await connection.send_json(said[0])
+            elif kind == "subscribed":
+                for message in said[1:]:
+                    await connection.send_json(message)
     print(json.dumps({"closed": connection.close_code}), flush=True)
 
 
