@@ -82,6 +82,7 @@ export function createChannelStreams(options: {
         idSuffix: seat?.idSuffix ?? '',
         retryMs: RETRY_MS.least + integerBelow(systemRandom, RETRY_MS.spread),
         clock,
+        limits: live.keepAliveMs === undefined ? {} : { keepAliveMs: live.keepAliveMs },
         begins: () => {
           reply.hijack();
           if (seat !== null) vacate = seat.occupy(() => stream.supersede());

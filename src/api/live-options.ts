@@ -10,4 +10,6 @@ export interface LiveOptions {
   readonly connect: (transport: Transport, principal: Principal, connection: ConnectOptions) => ViewerPort;
   /** Whether what once identified somebody was taken back. */
   readonly isRevoked: (principal: Principal) => boolean;
+  /** The longest silence on an event stream; default 15 s. */
+  readonly keepAliveMs?: number;
 }

@@ -21,6 +21,7 @@ import { createHttpReadings } from '#ingest/http-readings.ts';
 import { createPrincipals } from '#identity/principals.ts';
 import { concerns, createRevocations } from '#identity/revocations.ts';
 import { createHub } from '#live/hub.ts';
+import { sseLimits } from '#live/sse.ts';
 import { createCatalogue } from '#store/catalogue.ts';
 import { createClockRecorder } from '#store/clock-recorder.ts';
 import { createDeviceQueries } from '#store/device-queries.ts';
@@ -173,7 +174,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       hub.disconnect((principal) => concerns(revocation, principal));
     },
     onDeviceRevoked: (deviceId) => gateway.disconnect(deviceId),
-    live: { channels: engine.channels, connect: hub.connect, isRevoked: revocations.isRevoked },
+    live: {
+      channels: engine.channels,
+      connect: hub.connect,
+      isRevoked: revocations.isRevoked,
+      // A proxy that cuts what is quiet sooner needs a shorter heartbeat, on streams as on sockets.
+      keepAliveMs: Math.min(sseLimits.keepAliveMs, 3 * config['heartbeat-ms']),
+    },
     demoKey: isLoopbackHost(config.host) ? options.demoKey : null,
     checkReadiness: async () => ({
       store: writer.stallReason ?? (await ping(pools)),
