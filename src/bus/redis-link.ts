@@ -298,9 +298,8 @@ async function openConnections(
   });
   try {
     await Promise.race([Promise.all([commands.connect(), subscriber.connect()]), tooLate]);
-    const info = String(await Promise.race([commands.sendCommand(['INFO', 'server'], {}), tooLate]));
-    const runId = /^run_id:(\S+)/m.exec(info)?.[1] ?? '';
-    if (runId === '') throw new Error('it does not say its run_id');
+    const info = String(await Promise.race([commands.sendCommand(['INFO'], {}), tooLate]));
+    const runId = judgeInfo(info);
     const loads = scripts.map(({ text }) => commands.sendCommand(['SCRIPT', 'LOAD', text], {}));
     await Promise.race([Promise.all(loads), tooLate]);
     if (failure !== null) throw failure;
@@ -314,6 +313,22 @@ async function openConnections(
     cancel();
     tooLate.catch(() => undefined);
   }
+}
+
+/** The run_id of a Redis that will do. Throws otherwise; a replica may be a primary at the next attempt. */
+export function judgeInfo(info: string): string {
+  const fieldOf = (name: string): string => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1] ?? '';
+  const version = fieldOf('redis_version');
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  // GETDEL and XTRIM MINID came with 6.2.
+  if (major < 6 || (major === 6 && minor < 2))
+    throw new Error(`it is version ${version}, and 6.2 is the oldest that will do`);
+  if (fieldOf('redis_mode') === 'cluster')
+    throw new Error('it is a cluster, whose parts share no script: take a single one');
+  if (fieldOf('role') === 'slave') throw new Error('it is a replica, which takes no writes');
+  const runId = fieldOf('run_id');
+  if (runId === '') throw new Error('it does not say its run_id');
+  return runId;
 }
 
 function unreachable(url: string, error: unknown): string {

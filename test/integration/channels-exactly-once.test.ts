@@ -32,6 +32,8 @@ test('every subscriber sees every message once and in order, over servers, trans
     directory: directory.path,
     cutMs: 1_000,
     emptyMs: 0,
+    haltMs: 0,
+    killMs: 0,
     stayMs: 1_500,
     say: () => undefined,
     signal: AbortSignal.timeout(120_000),

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 import { createClient } from 'redis';
 
-import { seededRandom, type Random } from '#base/random.ts';
+import { integerBelow, seededRandom, type Random } from '#base/random.ts';
 import type { Position } from '#protocol/publication.ts';
 import { startKymo, freePort, type KymoProcess } from '#test/support/kymo-process.ts';
 import { startRedis, type TestRedis } from '#test/support/redis.ts';
@@ -34,6 +34,10 @@ export interface ChannelsRunOptions {
   readonly cutMs: number;
   /** Mean time between losses of all that Redis holds; 0: never. Each is a gap that must be told. */
   readonly emptyMs: number;
+  /** Mean time between halts of Redis, its connections open, for up to five seconds; 0: never. */
+  readonly haltMs: number;
+  /** Mean time between deaths of a server, which starts again; 0: never. */
+  readonly killMs: number;
   readonly stayMs: number;
   readonly say: (text: string) => void;
   readonly signal: AbortSignal;
@@ -54,6 +58,8 @@ export interface ChannelsOutcome {
   readonly troubles: Readonly<Record<string, number>>;
   readonly cuts: number;
   readonly emptied: number;
+  readonly halts: number;
+  readonly kills: number;
   readonly seconds: number;
 }
 
@@ -63,39 +69,59 @@ const SETTLE_MS = 30_000;
 
 export async function runChannels(options: ChannelsRunOptions): Promise<ChannelsOutcome> {
   const redis = await startRedis();
-  const servers: KymoProcess[] = [];
+  const servers: TorturedKymo[] = [];
   try {
-    for (const name of ['a', 'b'])
-      servers.push(
-        await startKymo({
-          dataDir: `${options.directory}/${name}`,
-          port: await freePort(),
-          args: ['--database-url', options.databaseUrl, '--redis-url', redis.url, '--extensions', extensions],
-        }),
-      );
+    for (const name of ['a', 'b']) servers.push(await startServer(options, redis, name));
     return await torture(options, servers, redis);
   } finally {
-    await Promise.all(servers.map((server) => server.signal('SIGKILL')));
+    await Promise.all(servers.map((server) => server.kill()));
     await redis.close();
   }
 }
 
+interface TorturedKymo {
+  readonly address: string;
+  readonly key: string;
+  kill(): Promise<void>;
+  /** Starts it again after a kill, on the same port. */
+  start(): Promise<void>;
+}
+
+async function startServer(
+  { directory, databaseUrl }: ChannelsRunOptions,
+  redis: TestRedis,
+  name: string,
+): Promise<TorturedKymo> {
+  const port = await freePort();
+  const args = ['--database-url', databaseUrl, '--redis-url', redis.url, '--extensions', extensions];
+  const launch = (): Promise<KymoProcess> => startKymo({ dataDir: `${directory}/${name}`, port, args });
+  let running = await launch();
+  return {
+    address: `http://127.0.0.1:${port}`,
+    key: new URL(running.address).hash.slice('#key='.length),
+    kill: async () => void (await running.signal('SIGKILL')),
+    async start() {
+      running = await launch();
+    },
+  };
+}
+
 async function torture(
   options: ChannelsRunOptions,
-  servers: readonly KymoProcess[],
+  servers: readonly TorturedKymo[],
   redis: TestRedis,
 ): Promise<ChannelsOutcome> {
   const { seed, rooms, publications, say, signal, stayMs } = options;
   const random = seededRandom(seed);
   const check = createPublicationCheck();
-  const addresses = servers.map(({ port }) => `http://127.0.0.1:${port}`);
-  const key = new URL(servers[0]!.address).hash.slice('#key='.length);
+  const addresses = servers.map(({ address }) => address);
+  const { key } = servers[0]!;
   const names = Array.from({ length: rooms }, (_, i) => `room${i}`);
   const shared = { servers: () => addresses, key, check, stayMs };
   const subscribers = startSubscribers(options, names, shared);
   const startedMs = performance.now();
   const progress = createProgress(publications, check, say);
-  const nemesis = startNemesis(options, redis, random);
+  const nemesis = startNemesis({ options, servers, redis, random });
   const troubles = new Map<string, number>();
   const repeats = await Promise.all(
     names.map((room, i) =>
@@ -133,8 +159,7 @@ async function torture(
     ),
     failures: sumOf(subscribers.map(({ subscriber }) => subscriber.failures)),
     troubles: sumOf([troubles]),
-    cuts: nemesis.cuts(),
-    emptied: nemesis.emptied(),
+    ...nemesis.counts,
     seconds: (performance.now() - startedMs) / 1000,
   };
 }
@@ -161,42 +186,85 @@ function startSubscribers(
   });
 }
 
-/** Cuts connections of the servers to Redis, of both kinds, and empties Redis. */
-function startNemesis(
-  { cutMs, emptyMs }: ChannelsRunOptions,
-  redis: TestRedis,
-  random: Random,
-): { stop(): Promise<void>; cuts(): number; emptied(): number } {
-  let cuts = 0;
-  let emptied = 0;
-  let emptyAtMs = emptyMs === 0 ? Number.POSITIVE_INFINITY : performance.now() + emptyMs;
+interface Nemesis {
+  readonly counts: {
+    readonly cuts: number;
+    readonly emptied: number;
+    readonly halts: number;
+    readonly kills: number;
+  };
+  /** Ends the faults; resolves when all is there again. */
+  stop(): Promise<void>;
+}
+
+const HALT_MOST_MS = 5_000;
+
+/** Does each kind of fault at times of its own; of those that take Redis away one at a time. */
+function startNemesis(parts: {
+  options: ChannelsRunOptions;
+  servers: readonly TorturedKymo[];
+  redis: TestRedis;
+  random: Random;
+}): Nemesis {
+  const { options, servers, redis, random } = parts;
+  const counts = { cuts: 0, emptied: 0, halts: 0, kills: 0 };
   const over = new AbortController();
-  const ended = (async () => {
-    const control = createClient({ url: redis.url });
-    control.on('error', () => undefined);
-    await control.connect();
-    while (!over.signal.aborted) {
-      await sleep(random.next() * 2 * cutMs, undefined, { signal: over.signal }).catch(() => undefined);
-      if (over.signal.aborted) break;
-      if (performance.now() > emptyAtMs) {
-        emptyAtMs = performance.now() + random.next() * 2 * emptyMs;
-        emptied++;
-        redis.signal('SIGKILL');
-        await redis.restart();
-        continue;
-      }
-      cuts++;
-      const kind = random.next() < 0.5 ? 'pubsub' : 'normal';
-      await control.sendCommand(['CLIENT', 'KILL', 'TYPE', kind, 'SKIPME', 'yes']).catch(() => undefined);
+  const pause = async (ms: number): Promise<void> => {
+    await sleep(ms, undefined, { signal: over.signal }).catch(() => undefined);
+  };
+  const repeat = async (meanMs: number, act: () => Promise<void>): Promise<void> => {
+    if (meanMs === 0) return;
+    for (;;) {
+      await pause(random.next() * 2 * meanMs);
+      if (over.signal.aborted) return;
+      await act();
     }
-    control.destroy();
-  })();
+  };
+  const control = createClient({ url: redis.url });
+  control.on('error', () => undefined);
+  const connected = control.connect();
+  let isAway = false;
+  const away = async (act: () => Promise<void>): Promise<void> => {
+    if (isAway) return;
+    isAway = true;
+    await act();
+    isAway = false;
+  };
+  const cut = async (): Promise<void> => {
+    counts.cuts++;
+    await connected;
+    const kind = random.next() < 0.5 ? 'pubsub' : 'normal';
+    await control.sendCommand(['CLIENT', 'KILL', 'TYPE', kind, 'SKIPME', 'yes']).catch(() => undefined);
+  };
+  const empty = async (): Promise<void> => {
+    counts.emptied++;
+    redis.signal('SIGKILL');
+    await redis.restart();
+  };
+  const halt = async (): Promise<void> => {
+    counts.halts++;
+    redis.signal('SIGSTOP');
+    await pause(random.next() * HALT_MOST_MS);
+    redis.signal('SIGCONT');
+  };
+  const kill = async (): Promise<void> => {
+    counts.kills++;
+    const server = servers[integerBelow(random, servers.length)]!;
+    await server.kill();
+    await server.start();
+  };
+  const ended = Promise.all([
+    repeat(options.cutMs, cut),
+    repeat(options.emptyMs, () => away(empty)),
+    repeat(options.haltMs, () => away(halt)),
+    repeat(options.killMs, kill),
+  ]);
   return {
-    cuts: () => cuts,
-    emptied: () => emptied,
+    counts,
     async stop() {
       over.abort();
       await ended;
+      control.destroy();
     },
   };
 }
@@ -273,7 +341,7 @@ function sumOf(counts: readonly ReadonlyMap<string, number>[]): Record<string, n
 
 /** A line for people and logs. */
 export function summaryOf(outcome: ChannelsOutcome): string {
-  const { published, delivered, resumptions, gaps, cuts, emptied, seconds, repeats, connections } = outcome;
+  const { published, delivered, resumptions, gaps, seconds, repeats, connections } = outcome;
   const verdict = outcome.isGood
     ? 'each subscriber saw every message once, in order, or was told of the gap'
     : `WRONG: ${outcome.violations.length} violations, ${outcome.unfinished.length} unfinished`;
@@ -283,6 +351,7 @@ export function summaryOf(outcome: ChannelsOutcome): string {
   return (
     `${published} publications in ${seconds.toFixed(1)} s (${(published / seconds).toFixed(0)}/s), ` +
     `${delivered} deliveries over ${by} connections, ${resumptions} recoveries, ${gaps} gaps told, ` +
-    `${repeats} publications sent again, Redis cut ${cuts} and emptied ${emptied} times: ${verdict}`
+    `${repeats} times sent again, Redis cut ${outcome.cuts}, halted ${outcome.halts} and emptied ${outcome.emptied} times, ` +
+    `servers killed ${outcome.kills} times: ${verdict}`
   );
 }

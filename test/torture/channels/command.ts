@@ -9,7 +9,8 @@ import { runChannels, summaryOf } from '#test/torture/channels/channels-run.ts';
 
 const usage =
   'npm run torture -- channels: two servers and Redis as real processes; publishers, and subscribers that change server\n' +
-  'and transport (WebSocket, event stream, long poll) all the time, while connections to Redis are cut and Redis is lost.\n' +
+  'and transport (WebSocket, event stream, long poll) all the time, while connections to Redis are cut, Redis halts\n' +
+  'and is lost, and servers are killed.\n' +
   'Exit code 1 unless every subscriber saw every message once, in order, or was told of the gap.';
 
 const table = {
@@ -46,6 +47,22 @@ const table = {
     min: 0,
     max: 3_600_000,
     doc: 'mean time between losses of all that Redis holds; 0: never',
+  },
+  'halt-ms': {
+    kind: 'integer',
+    default: 30_000,
+    quick: 10_000,
+    min: 0,
+    max: 3_600_000,
+    doc: 'mean time between halts of Redis, with its connections open; 0: never',
+  },
+  'kill-ms': {
+    kind: 'integer',
+    default: 60_000,
+    quick: 0,
+    min: 0,
+    max: 3_600_000,
+    doc: 'mean time between deaths of a server; 0: never',
   },
   'stay-ms': {
     kind: 'integer',
@@ -86,6 +103,8 @@ export async function tortureChannels(args: readonly string[]): Promise<number> 
       roomsPerSubscriber: options['rooms-each'],
       cutMs: options['cut-ms'],
       emptyMs: options['empty-ms'],
+      haltMs: options['halt-ms'],
+      killMs: options['kill-ms'],
       stayMs: options['stay-ms'],
       seed,
       databaseUrl: database.ownerUrl,
