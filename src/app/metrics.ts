@@ -152,15 +152,7 @@ export function createMetrics(measured: Measured): Registry {
   counter('kymo_upkeep_deaths_total', 'times that its thread died', () => upkeep.deaths);
   counter('kymo_upkeep_work_total', 'what background work did', () => upkeep.counters.tasks, 'work');
 
-  gauge('kymo_viewers', 'connected viewers', () => hub.viewers);
-  gauge('kymo_viewer_subscriptions', 'channels that viewers follow', () => hub.subscriptions);
-  gauge('kymo_lagging_viewers', 'viewers that are skipped until they drain', () => hub.laggingViewers);
-  counter('kymo_viewer_messages_total', 'messages sent to viewers', () => hub.messagesSent);
-  counter('kymo_viewer_bytes_total', 'bytes sent to viewers', () => hub.bytesSent);
-  counter('kymo_viewer_skipped_ticks_total', 'ticks that slow viewers did not get', () => hub.ticksSkipped);
-  counter('kymo_viewer_errors_total', 'errors sent to viewers', () => hub.errorsByCode, 'code');
-  counter('kymo_viewer_closes_total', 'ended viewers', () => hub.closesByReason, 'reason');
-
+  addHubMetrics({ counter, gauge }, hub);
   addChannelMetrics({ counter, gauge }, measured);
   addCarrierMetrics({ counter, gauge }, measured.carriers);
   counter(
@@ -188,6 +180,41 @@ export function createMetrics(measured: Measured): Registry {
     );
   }
   return registry;
+}
+
+function addHubMetrics({ counter, gauge }: Namers, hub: Readonly<HubCounters>): void {
+  gauge('kymo_viewers', 'connected viewers', () => hub.viewers);
+  gauge('kymo_viewer_subscriptions', 'channels that viewers follow', () => hub.subscriptions);
+  gauge('kymo_lagging_viewers', 'viewers that are skipped until they drain', () => hub.laggingViewers);
+  counter('kymo_viewer_messages_total', 'messages sent to viewers', () => hub.messagesSent);
+  counter('kymo_viewer_bytes_total', 'bytes sent to viewers', () => hub.bytesSent);
+  counter('kymo_viewer_skipped_ticks_total', 'ticks that slow viewers did not get', () => hub.ticksSkipped);
+  counter('kymo_viewer_errors_total', 'errors sent to viewers', () => hub.errorsByCode, 'code');
+  counter('kymo_viewer_closes_total', 'ended viewers', () => hub.closesByReason, 'reason');
+  gauge('kymo_open_channels', 'channels that have viewers here', () => hub.channels);
+  gauge('kymo_channel_tail_bytes', 'newest publications kept for viewers', () => hub.tailBytes);
+  gauge('kymo_viewer_requests_under_way', 'requests of viewers not answered yet', () => hub.underWay);
+  counter('kymo_viewer_overloads_total', 'requests beyond those that may be under way', () => hub.overloads);
+  counter('kymo_channel_gaps_total', 'holes found by offset', () => hub.gapsFound);
+  counter('kymo_channel_history_reads_total', 'reads of histories for viewers', () => hub.historyReads);
+  counter('kymo_channel_history_failures_total', 'those that failed', () => hub.historyFailures);
+  counter('kymo_channel_resets_total', 'viewers told of a gap nothing can fill', () => hub.resets);
+  counter(
+    'kymo_channel_recovered_messages_total',
+    'messages given from histories',
+    () => hub.messagesRecovered,
+  );
+  counter('kymo_channel_tail_evictions_total', 'publications that left a full tail', () => hub.tailEvicted);
+  counter(
+    'kymo_channel_pending_drops_total',
+    'publications read again for want of room',
+    () => hub.pendingDropped,
+  );
+  counter(
+    'kymo_presence_failures_total',
+    'enterings, leavings and readings that failed',
+    () => hub.presenceFailures,
+  );
 }
 
 function addChannelMetrics({ counter, gauge }: Namers, { channels, durable, watchers }: Measured): void {

@@ -8,7 +8,14 @@ import type { Chance } from '#test/fuzz/chance.ts';
 import { bomb, hostileNumber, hostileString, varyText } from '#test/fuzz/hostile-json.ts';
 import type { Step } from '#test/fuzz/step.ts';
 import type { Target } from '#test/fuzz/target.ts';
-import { channelOf, createViewerWorld, SESSIONS, VIEWERS } from '#test/fuzz/viewer/viewer-world.ts';
+import {
+  channelOf,
+  createViewerWorld,
+  GOOD_KEY,
+  rooms,
+  SESSIONS,
+  VIEWERS,
+} from '#test/fuzz/viewer/viewer-world.ts';
 
 export const viewerTarget: Target = {
   name: 'viewers',
@@ -40,6 +47,7 @@ function anyStep(chance: Chance): Step {
   const who = chance.below(VIEWERS);
   const draw = chance.below(100);
   if (draw < 40) return textStep(who, chance);
+  if (draw < 50) return { do: 'publish', n: chance.below(6) };
   if (draw < 60) return { do: 'readings', n: chance.below(SESSIONS), bytes: new Uint8Array(sizeOf(chance)) };
   if (draw < 68) return { do: 'progress', n: chance.below(SESSIONS), text: progress(chance) };
   if (draw < 80) return { do: 'turn' };
@@ -81,11 +89,41 @@ function say(who: number, said: ViewerMessage): Step & { text: string } {
 
 function request(chance: Chance): ViewerMessage {
   const id = chance.is(0.9) ? chance.below(9) : Math.trunc(hostileNumber(chance));
-  const channel = chance.is(0.9) ? channelOf(chance.below(SESSIONS + 2)) : hostileString(chance);
-  const draw = chance.below(10);
-  if (draw < 4) return { type: 'subscribe', id, channel };
-  if (draw < 7) return { type: 'unsubscribe', id, channel };
-  if (draw < 8) return { type: 'probe', id, t0Us: hostileNumber(chance) };
-  if (draw < 9) return { type: 'heartbeat' };
-  return { type: 'hello', key: hostileString(chance) };
+  const channel = anyChannel(chance);
+  const draw = chance.below(20);
+  if (draw < 6) return { type: 'subscribe', id, channel, ...wishes(chance) } as ViewerMessage;
+  if (draw < 9) return { type: 'unsubscribe', id, channel };
+  if (draw < 10) return { type: 'probe', id, t0Us: hostileNumber(chance) };
+  if (draw < 11) return { type: 'heartbeat' };
+  if (draw < 12) return { type: 'hello', key: hostileString(chance) };
+  if (draw < 15) {
+    const data = chance.is(0.8) ? { text: 'said' } : hostileString(chance);
+    return { type: 'publish', id, channel, event: 'message', data, ...(chance.is(0.2) ? { key: 'k' } : {}) };
+  }
+  if (draw < 16) return { type: 'request', id, channel, name: 'echo', data: { text: hostileString(chance) } };
+  if (draw < 17) {
+    const side = chance.among([{}, { before: chance.below(9) }, { after: hostileNumber(chance) }]);
+    return { type: 'history', id, channel, ...side } as ViewerMessage;
+  }
+  if (draw < 18) return { type: 'members', id, channel };
+  if (draw < 19) return { type: 'state', id, channel, state: hostileString(chance) };
+  return { type: 'refresh', id, key: chance.is(0.5) ? GOOD_KEY : hostileString(chance) };
+}
+
+function anyChannel(chance: Chance): string {
+  if (chance.is(0.05)) return hostileString(chance);
+  if (chance.is(0.1)) return chance.among(['room/*', 'session/*/readings', '*/a', '*']);
+  return chance.is(0.5) ? channelOf(chance.below(SESSIONS + 2)) : chance.among(rooms);
+}
+
+/** What a subscription asks for beside its channel. */
+function wishes(chance: Chance): object {
+  return {
+    ...(chance.is(0.2) ? { last: chance.below(6) } : {}),
+    ...(chance.is(0.2) ? { position: { epoch: 'abc', offset: chance.below(9) } } : {}),
+    ...(chance.is(0.1) ? { cursor: chance.among(['AQ', hostileString(chance)]) } : {}),
+    ...(chance.is(0.5) ? { presence: chance.is(0.9) } : {}),
+    ...(chance.is(0.2) ? { state: { name: hostileString(chance) } } : {}),
+    ...(chance.is(0.05) ? { token: hostileString(chance) } : {}),
+  };
 }

@@ -3,7 +3,11 @@
  * viewer against what that viewer may see. Bound: VIEWERS connections at once.
  */
 
+import { isDeepStrictEqual } from 'node:util';
+
 import { createMemoryBus } from '#bus/memory-bus.ts';
+import { createMemoryPresence } from '#bus/memory-presence.ts';
+import type { Presence } from '#bus/presence.ts';
 import {
   hubMessageSchemas,
   viewerMessageSchemas,
@@ -12,11 +16,13 @@ import {
 } from '#contract/live-messages.ts';
 import { createMessageParser } from '#contract/validation.ts';
 import { AppError } from '#base/errors.ts';
+import type { Channels } from '#live/channels.ts';
 import { defaultHubLimits } from '#live/hub-limits.ts';
 import { createHub, type Hub } from '#live/hub.ts';
 import type { Outgoing, Transport, ViewerPort } from '#live/transport.ts';
 import { closeCodes, errorCodes } from '#protocol/codes.ts';
 import { LIVE_HEADER_BYTES } from '#protocol/live-codec.ts';
+import type { Position } from '#protocol/publication.ts';
 import type { Step } from '#test/fuzz/step.ts';
 import { decodeFrames } from '#test/fuzz/sockets/wire-frames.ts';
 import { hold, type Notes } from '#test/fuzz/target.ts';
@@ -25,6 +31,8 @@ import { testPrincipal } from '#test/support/principals.ts';
 import { createTestChannels, type TestRule } from '#test/support/test-channels.ts';
 
 export const VIEWERS = 3;
+/** Of the first organisation. */
+export const GOOD_KEY = 'kymo_acc_good';
 /** The even ones are the first organisation's, the odd ones the second's. */
 export const SESSIONS = 4;
 /** Small, so that every bound is met. */
@@ -34,11 +42,21 @@ const limits = {
   subscriptionsPerViewer: 3,
   progressEntries: 4,
   ringTicks: 4,
+  tailMessages: 4,
+  restingMessages: 2,
+  recoveryMessages: 3,
+  recoveryBytes: 500,
+  presenceLeft: 2,
+  underWayPerViewer: 2,
+  publishBurst: 20,
+  subjectPublishBurst: 30,
   controlUnsentBytes: 2_048,
 };
 
 const sessionOf = (n: number): string => `01900000-0000-7000-8000-00000000e0${String(n).padStart(2, '0')}`;
 export const channelOf = (n: number): string => `session/${sessionOf(n)}/readings`;
+/** Whoever may look at them may: what they carry is told apart by organisation all the same. */
+export const rooms = ['room/a', 'board/a', 'pointer/a'] as const;
 const orgOf = (n: number): string => `o${n % 2}`;
 const channels = Array.from({ length: SESSIONS }, (_, n) => channelOf(n));
 
@@ -54,15 +72,21 @@ interface Seat {
   readonly unsent: (() => void)[];
   /** Channel numbers that the hub has told, by number. */
   readonly numbers: Map<number, string>;
-  /** Requests with a number, and answers that name one. */
-  asked: number;
-  answered: number;
+  /** Requests and answers by number; of the numbers that a pattern had, anything may be said. */
+  readonly asked: Map<number, number>;
+  readonly answered: Map<number, number>;
+  readonly ofPatterns: Set<number>;
+  /** Where it is in each channel that has positions. */
+  readonly positions: Map<string, Position>;
+  readonly following: Set<string>;
   errors: number;
   stepErrors: string[];
 }
 
 interface World {
   readonly hub: Hub;
+  readonly engine: Channels;
+  readonly presence: Presence;
   readonly bus: ReturnType<typeof createMemoryBus>;
   readonly clock: ReturnType<typeof createWatchedClock>;
   readonly notes: Notes;
@@ -88,19 +112,24 @@ export function createViewerWorld(notes: Notes): ViewerWorld {
     const { mode } = world;
     if (mode === 1) await new Promise<void>((resolve) => world.pending.push(resolve));
     if (mode === 2) throw new AppError('store-unavailable', 'inner detail', { temporary: true });
+    if (rooms.some((room) => room === name)) return true;
     return channels.indexOf(name) >= 0 && orgOf(channels.indexOf(name)) === orgId;
   };
+  const presence = createMemoryPresence();
+  const engine = createTestChannels({ clock, bus, rule, presence });
   const hub = createHub({
-    channels: createTestChannels({ clock, bus, rule }),
+    channels: engine,
     clock,
     limits,
     random: { next: () => 0.5 },
     endOfTurn: (callback) => void world.turnEnds.push(callback),
     onFailure: () => notes.reached('a failure'),
-    authenticate: async () => null,
+    authenticate: async (key) => (key === GOOD_KEY ? testPrincipal({ orgId: orgOf(0) }) : null),
   });
   const world: World = {
     hub,
+    engine,
+    presence,
     bus,
     clock,
     notes,
@@ -143,6 +172,10 @@ async function perform(world: World, step: Step): Promise<void> {
       // Nobody on the bus says what a payload holds: here it is the session's own byte.
       world.bus.publish(channelOf(n % SESSIONS), new Uint8Array(step.bytes?.length ?? 0).fill(n % SESSIONS));
       break;
+    case 'publish':
+      world.current = null;
+      await publish(world, n);
+      break;
     case 'progress':
       world.bus.publish(`session/${sessionOf(n % SESSIONS)}/committed`, Buffer.from(step.text ?? ''));
       break;
@@ -166,6 +199,15 @@ async function perform(world: World, step: Step): Promise<void> {
   if (step.do === 'turn') await turn(world);
 }
 
+/** The server says something in a room of either organisation, which says which it is of. */
+async function publish({ engine }: World, n: number): Promise<void> {
+  const org = n % 2;
+  const name = rooms[Math.floor(n / 2) % rooms.length]!;
+  const { definition, params } = engine.find(name)!;
+  const target = { orgId: orgOf(org), params: params as never };
+  await engine.publishAs(definition, target, { event: 'message', data: { text: `of ${org}` } as never });
+}
+
 /** What was answered is heard, then the turn of the event loop ends. */
 async function turn(world: World): Promise<void> {
   await settled();
@@ -180,7 +222,7 @@ async function turn(world: World): Promise<void> {
 
 /** Every promise that can settle by itself has. */
 async function settled(): Promise<void> {
-  for (let i = 0; i < 8; i++) await Promise.resolve();
+  for (let i = 0; i < 40; i++) await Promise.resolve();
 }
 
 function sit(world: World, org: number): Seat {
@@ -191,8 +233,11 @@ function sit(world: World, org: number): Seat {
     isSlow: false,
     unsent: [],
     numbers: new Map(),
-    asked: 0,
-    answered: 0,
+    asked: new Map(),
+    answered: new Map(),
+    ofPatterns: new Set(),
+    positions: new Map(),
+    following: new Set(),
     errors: 0,
     stepErrors: [],
   };
@@ -246,17 +291,30 @@ function checkTick(seat: Seat, payload: Buffer): void {
 
 function heard(world: World, seat: Seat, message: HubMessage): void {
   world.notes.reached(`said ${message.type}`);
-  if ('id' in message && message.id !== undefined) seat.answered++;
+  if ('id' in message && message.id !== undefined) countUp(seat.answered, message.id);
   if (message.type === 'subscribed') {
+    const session = channels.indexOf(message.channel);
     hold(
-      channels.indexOf(message.channel) % 2 === seat.org,
+      rooms.some((room) => room === message.channel) || session % 2 === seat.org,
       'only what is permitted is joined',
       message.channel,
     );
     seat.numbers.set(message.number, message.channel);
-  } else if (message.type === 'committed')
+    const known = seat.positions.get(message.channel);
+    if (known !== undefined && message.position !== undefined)
+      hold(isDeepStrictEqual(known, message.position), 'asked again, it is where it was', message);
+    if (message.position !== undefined) seat.positions.set(message.channel, message.position);
+    seat.following.add(message.channel);
+  } else if (message.type === 'unsubscribed') {
+    seat.following.delete(message.channel);
+    seat.positions.delete(message.channel);
+  } else if (message.type === 'message') heardMessage(seat, message);
+  else if (message.type === 'reset') seat.positions.set(message.channel, message.position);
+  else if (message.type === 'presence')
+    hold(seat.following.has(message.channel), 'comings and goings are of channels that were joined');
+  else if (message.type === 'committed') {
     hold(seat.numbers.has(message.channel), 'progress comes of channels that were joined');
-  else if (message.type === 'error') {
+  } else if (message.type === 'error') {
     hold(Object.hasOwn(errorCodes, message.code), 'an error has a known code', message.code);
     seat.errors++;
     seat.stepErrors.push(message.code);
@@ -264,19 +322,44 @@ function heard(world: World, seat: Seat, message: HubMessage): void {
   }
 }
 
+function heardMessage(seat: Seat, message: Extract<HubMessage, { readonly type: 'message' }>): void {
+  const { channel, offset = 0, data, by } = message;
+  hold(seat.following.has(channel), 'messages come of channels that were joined', channel);
+  if (by === undefined)
+    hold(
+      (data as { text: string }).text === `of ${seat.org}`,
+      'messages are of the own organisation',
+      message,
+    );
+  const known = seat.positions.get(channel);
+  if (known === undefined)
+    return hold(channel.startsWith('pointer/'), 'only class live has no position', channel);
+  const isNext = channel.startsWith('board/') ? offset > known.offset : offset === known.offset + 1;
+  hold(isNext, 'messages come once and in order', { known, offset });
+  seat.positions.set(channel, { epoch: known.epoch, offset });
+}
+
+function countUp(counts: Map<number, number>, id: number): void {
+  counts.set(id, (counts.get(id) ?? 0) + 1);
+}
+
 function say(world: World, seat: Seat, text: string): void {
   const message = parseViewer(text);
   const isOpen = !seat.isClosed;
   seat.stepErrors = [];
-  if (isOpen && message.ok && 'id' in message.value) seat.asked++;
-  const answered = seat.answered;
+  if (isOpen && message.ok && 'id' in message.value) {
+    const { value } = message;
+    countUp(seat.asked, value.id);
+    if (value.type === 'subscribe' && value.channel.includes('*')) seat.ofPatterns.add(value.id);
+  }
+  const answered = new Map(seat.answered);
   seat.port.receiveText(text);
   const type = message.ok ? message.value.type : 'none';
   world.notes.reached(`text ${type} ${isOpen ? seat.stepErrors.join(' ') || 'ok' : 'closed'}`);
   if (isOpen && !message.ok && !seat.isClosed) {
     hold(seat.stepErrors.length === 1, 'what is no request is answered with one error', text.slice(0, 200));
     // An error that names a request answers none that was counted.
-    seat.answered = answered;
+    for (const id of seat.answered.keys()) seat.answered.set(id, answered.get(id) ?? 0);
   }
 }
 
@@ -298,19 +381,26 @@ async function finish(world: World): Promise<void> {
   await turn(world);
   for (const seat of world.seats)
     if (seat !== null && !seat.isClosed)
-      hold(seat.asked === seat.answered, 'every request is answered once', {
-        asked: seat.asked,
-        answered: seat.answered,
-      });
+      for (const id of new Set([...seat.asked.keys(), ...seat.answered.keys()]))
+        hold(
+          seat.ofPatterns.has(id) || (seat.asked.get(id) ?? 0) === (seat.answered.get(id) ?? 0),
+          'every request is answered once',
+          { id, asked: seat.asked.get(id), answered: seat.answered.get(id) },
+        );
   for (const [who, seat] of world.seats.entries()) if (seat !== null) leave(world, who, seat);
   await turn(world);
-  const { viewers, channels: open, subscriptions, laggingViewers } = hub.counters;
+  const { viewers, channels: open, subscriptions, laggingViewers, tailBytes, underWay } = hub.counters;
   hold(
-    viewers + open + subscriptions + laggingViewers === 0,
+    viewers + open + subscriptions + laggingViewers + tailBytes + underWay === 0,
     'nothing is kept of those who are gone',
     hub.counters,
   );
   for (const name of channels) hold(!bus.hasListeners(name), 'nobody listens for those who are gone');
+  for (const org of [0, 1])
+    for (const room of rooms) {
+      const { count } = await world.presence.members(`${orgOf(org)}/${room}`, 1);
+      hold(count === 0, 'nobody is present who is gone', { room, count });
+    }
   await hub.drain();
   clock.advance(10_000);
   hold(clock.timerCount === 0, 'a hub without viewers waits for nothing', clock.timerCount);
