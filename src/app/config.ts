@@ -165,6 +165,15 @@ export const settings = {
     maximum: 600_000,
     doc: 'how long stopping may wait for the last commit',
   }),
+  'drain-spread-ms': setting({
+    kind: 'number',
+    default: 5_000,
+    env: 'KYMO_DRAIN_SPREAD_MS',
+    value: 'ms',
+    minimum: 0,
+    maximum: 600_000,
+    doc: 'over how long stopping sends viewers away, at most; others take them at an even rate',
+  }),
   'token-secret': setting({
     kind: 'string',
     default: '',

@@ -145,7 +145,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const hub = createHub({
     channels: engine.channels,
     clock,
-    limits: { heartbeatMs: config['heartbeat-ms'] },
+    limits: { heartbeatMs: config['heartbeat-ms'], drainSpreadMs: config['drain-spread-ms'] },
     authenticate: (key, address) => principals.authenticate(key, address === '' ? null : address),
     channelToken: (token, _channel, principal) => widenByToken(principals, token, principal),
     onFailure: (cause) => log.error('a viewer could not be served', { error: messageOf(cause) }),
@@ -229,7 +229,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     },
     config['drain-ms'] + 1_000,
   );
-  lifecycle.add('viewers', () => hub.drain());
+  // Beside the spread: what is under way ends, and the last close is answered.
+  lifecycle.add('viewers', () => hub.drain(), config['drain-spread-ms'] + 5_000);
   lifecycle.add('handshakes', refuseUpgrades);
   // Last, so that a port that is in use leaves nothing running.
   const url = await listen(api, config, options.mayMovePort);
