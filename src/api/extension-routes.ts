@@ -1,10 +1,11 @@
 /**
  * Owns the routes of extensions: each below /v1/x/NAME, in the same chain as all others (authentication, check of what
- * comes in, problem details, measurement, OpenAPI), and what it answers is checked too.
+ * comes in, problem details, measurement, OpenAPI), and what it answers is checked too. Bounds: `extensionRouteLimits`.
  */
 
 import { Type, type TSchema } from 'typebox';
 
+import type { Clock } from '#base/clock.ts';
 import { AppError, messageOf } from '#base/errors.ts';
 import type { ChannelServices } from '#contract/channel-definition.ts';
 import type { AnyRoute, ExtensionDefinition, RouteContext } from '#contract/extension.ts';
@@ -13,6 +14,13 @@ import { principalOf } from '#api/access.ts';
 import type { Api } from '#api/api-options.ts';
 import { answers, NoContent, security } from '#api/route-schemas.ts';
 import { pagePolicy } from '#api/security-headers.ts';
+
+export const extensionRouteLimits = {
+  /** What an answer may take: proxies wait for twice as long. */
+  answerMs: 30_000,
+  /** Requests that one route works on, those that were given up included: 64 KiB of body each, 16 MiB at worst. */
+  underWay: 256,
+} as const;
 
 export interface ExtensionParts {
   readonly extensions: readonly { readonly file: string; readonly extension: ExtensionDefinition }[];
@@ -42,6 +50,7 @@ function addRoute(api: Api, route: AnyRoute, { extension, services }: Place): vo
   const { method, access, summary } = route;
   const config = { access };
   const answer = answerOf(route);
+  const call = createBoundedCall(services.clock);
   const check = route.response === undefined ? null : createValueCheck(route.response as TSchema, '');
   api.route({
     method,
@@ -66,7 +75,7 @@ function addRoute(api: Api, route: AnyRoute, { extension, services }: Place): vo
         identity: access === 'public' ? null : principalOf(request),
         services,
       };
-      const value: unknown = await (route.handle as (context: unknown) => unknown)(context);
+      const value = await call(() => (route.handle as (context: unknown) => unknown)(context));
       if (route.type !== undefined) {
         // A page runs its own scripts and talks to this server, as the server's own page does.
         reply.header('content-security-policy', pagePolicy(request.headers.host));
@@ -76,9 +85,31 @@ function addRoute(api: Api, route: AnyRoute, { extension, services }: Place): vo
       const wrong = check(value);
       if (wrong !== null)
         throw new Error(`the answer does not match its schema: ${wrong.field ?? ''} ${wrong.message}`);
-      return value;
+      // As bytes: a text alone would be sent as it is, not as JSON.
+      return reply.type('application/json; charset=utf-8').send(Buffer.from(JSON.stringify(value)));
     },
   });
+}
+
+/** Ends each call in time for who asked; it runs on, and is counted until it ends. */
+function createBoundedCall(clock: Pick<Clock, 'after'>): (handle: () => unknown) => Promise<unknown> {
+  const { answerMs, underWay } = extensionRouteLimits;
+  let count = 0;
+  return async (handle) => {
+    if (count >= underWay)
+      throw new AppError('overloaded', 'this route works on too much already', { temporary: true });
+    count++;
+    const running = (async () => handle())().finally(() => count--);
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const stop = clock.after(answerMs, () =>
+      reject(new AppError('timed-out', `no answer within ${answerMs} ms`, { temporary: true })),
+    );
+    try {
+      return await Promise.race([running, late]);
+    } finally {
+      stop();
+    }
+  };
 }
 
 function answerOf(route: AnyRoute): Record<number, TSchema> {

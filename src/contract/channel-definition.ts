@@ -119,7 +119,6 @@ export type AnyChannel = ChannelDefinition<any, any, any, AnyRequests<any, any>>
 export type ParamsOf<D> =
   D extends ChannelDefinition<infer P, infer _O, infer _I, infer _R> ? Values<P> : never;
 export type OutOf<D> = D extends ChannelDefinition<infer _P, infer O, infer _I, infer _R> ? O : never;
-export type InOf<D> = D extends ChannelDefinition<infer _P, infer _O, infer I, infer _R> ? I : never;
 
 const segmentText = /^(?:[a-z0-9][a-z0-9_-]*|\{[a-z][a-zA-Z0-9]*\})$/;
 const eventText = /^[a-z][a-zA-Z0-9-]{0,39}$/;
