@@ -131,7 +131,7 @@ export function createRedisBroker(options: RedisBrokerOptions): RedisBroker {
         [`${prefix}c:${address}`, `${prefix}h:${address}`],
         () => [randomEpoch(), link.runId, ...wordsOf(query)],
       );
-      return pageOf(reply, query, counters);
+      return pageOf(reply, counters);
     },
     listen: (address, listener) =>
       subscriptions.add(`${prefix}e:${address}`, {
@@ -205,19 +205,19 @@ function wordsOf(query: HistoryQuery): string[] {
   return ['newest', '0', limit];
 }
 
-function pageOf(reply: unknown, query: HistoryQuery, counters: { epochChanges: number }): HistoryPage {
-  const [epoch, newest, oldest, entries, hasChanged] = listOf(reply);
+function pageOf(reply: unknown, counters: { epochChanges: number }): HistoryPage {
+  const [epoch, newest, oldest, first, entries, hasChanged] = listOf(reply);
   if (hasChanged === 1) counters.epochChanges++;
-  const publications = listOf(entries).map((entry) => {
-    const [id, fields] = listOf(entry) as [Buffer, Buffer[]];
-    return publicationOf(Number.parseInt(id.toString('latin1'), 10), fields[3]!);
-  });
-  // Redis reads from the end backwards.
-  if (!('after' in query)) publications.reverse();
+  const publications = (listOf(entries) as Buffer[]).map((entry, i) =>
+    publicationOf(Number(first) + i, entry.subarray(KEPT_AT_BYTES)),
+  );
   return { epoch: String(epoch), newest: Number(newest), oldest: Number(oldest), publications };
 }
 
-/** `kept` is what the script keeps of a publication: 8 bytes of time, then the payload, which is copied. */
+/** In front of what is kept: when Redis kept it, by its own clock, for the script alone. */
+const KEPT_AT_BYTES = 8;
+
+/** `kept` is what was given to the script: 8 bytes of time, then the payload, which is copied. */
 function publicationOf(offset: number, kept: Buffer): Publication {
   return { offset, timeUs: kept.readDoubleBE(0), payload: new Uint8Array(kept.subarray(8)) };
 }
