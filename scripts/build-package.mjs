@@ -19,6 +19,7 @@ const programs = ['app/main.ts', 'simulator/fleet-process.ts'];
 /** What others import, by its name in `exports`. */
 const entries = {
   './client': 'sdk/client-entry.ts',
+  './react': 'sdk/react-entry.ts',
   './device': { node: 'sdk/device-entry.ts', default: 'sdk/device-browser-entry.ts' },
   './device/node': 'sdk/device-entry.ts',
   './device/browser': 'sdk/device-browser-entry.ts',
@@ -37,6 +38,8 @@ const published = [
   'SECURITY.md',
   'CHANGELOG.md',
 ];
+/** What a program brings itself, where it uses the entry point that needs it. */
+const peers = { react: '>=18' };
 /** No module imports it: ws finds it by itself. */
 const unseenDependencies = ['bufferutil'];
 
@@ -171,7 +174,11 @@ function publishedManifest(manifest, packages) {
       './openapi.json': './generated/openapi.json',
       './package.json': './package.json',
     },
-    dependencies: Object.fromEntries(Object.entries(dependencies).filter(([name]) => packages.has(name))),
+    dependencies: Object.fromEntries(
+      Object.entries(dependencies).filter(([name]) => packages.has(name) && !Object.hasOwn(peers, name)),
+    ),
+    peerDependencies: peers,
+    peerDependenciesMeta: Object.fromEntries(Object.keys(peers).map((name) => [name, { optional: true }])),
   };
 }
 

@@ -118,6 +118,8 @@ export interface LiveClient {
   history(channel: string, range?: HistoryRange): Promise<ChannelHistory>;
   members(channel: string): Promise<ChannelMembers>;
   setState(channel: string, state: unknown): Promise<void>;
+  /** Tells of every state from now on, until the returned function is called. */
+  watchState(watcher: (state: LiveState) => void): () => void;
   /** Shows a new token on the open connection, for when what may be done has changed. Needs `token`. */
   refresh(): void;
   /** Ends for good; later callbacks are not called, what was asked is rejected. */

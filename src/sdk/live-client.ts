@@ -8,7 +8,7 @@ import { systemClock, type Clock } from '#base/clock.ts';
 import { AppError, messageOf } from '#base/errors.ts';
 import { systemRandom } from '#base/random.ts';
 import type { LiveClient, LiveOptions, Subscription } from '#sdk/live-api.ts';
-import type { Answer, AskBody, LiveEffect, LiveEvent } from '#sdk/live-events.ts';
+import type { Answer, AskBody, LiveEffect, LiveEvent, LiveState } from '#sdk/live-events.ts';
 import { openHttpLink } from '#sdk/live-http-link.ts';
 import {
   lookForSocket,
@@ -36,6 +36,8 @@ interface Run {
   readonly subscribers: Subscribers;
   /** What was asked, by its number: bounded by MAX_ASKS of live-asks.ts. */
   readonly waiters: Map<number, Waiter>;
+  /** Parts of the program, as many as it has. */
+  readonly watchers: Set<(state: LiveState) => void>;
   nextRef: number;
   link: Link | null;
   cancelTimer: () => void;
@@ -54,6 +56,7 @@ export function connectLive(options: LiveOptions): LiveClient {
     }),
     subscribers: createSubscribers(),
     waiters: new Map(),
+    watchers: new Set(),
     nextRef: 1,
     link: null,
     cancelTimer: () => {},
@@ -77,6 +80,12 @@ export function connectLive(options: LiveOptions): LiveClient {
       handle(run, { type: 'unsubscribe', channel });
     },
     ...asking,
+    watchState(watcher) {
+      // Its own function, so that the same watcher can watch twice.
+      const own = (state: LiveState): void => watcher(state);
+      run.watchers.add(own);
+      return () => void run.watchers.delete(own);
+    },
     refresh: () => handle(run, { type: 'refresh' }),
     close: () => handle(run, { type: 'stop' }),
   };
@@ -210,6 +219,7 @@ function perform(run: Run, effect: LiveEffect): void {
       return;
     case 'state':
       options.onState?.(effect.state);
+      for (const watcher of Array.from(run.watchers)) watcher(effect.state);
       return;
     case 'clock':
       options.onClock?.(effect.estimate);

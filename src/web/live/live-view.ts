@@ -7,7 +7,6 @@
 import { systemClock } from '#base/clock.ts';
 import type { StreamDetail } from '#contract/rest.ts';
 import type { LiveMessage } from '#protocol/live-codec.ts';
-import { createHttpClient } from '#sdk/http-client.ts';
 import type { LiveClient } from '#sdk/live-api.ts';
 import { connectLive } from '#sdk/live-client.ts';
 import type { LiveState } from '#sdk/live-events.ts';
@@ -81,27 +80,13 @@ export interface LiveView {
 
 /** Connects, draws and reports until told to stop. */
 export function createLiveView(start: Extract<ToWorker, { type: 'start' }>, ports: LiveViewPorts): LiveView {
-  const http = createHttpClient({ origin: start.origin, key: () => start.key });
   const channel = `session/${start.session}/readings`;
   const client = connectLive({
     url: `${start.origin.replace(/^http/, 'ws')}/v1/live`,
-    ticket: async () => (await http.ticket()).ticket,
-    onReadings: (_, message, skipped) => onReadings(view, message, skipped),
-    onCommitted: (_, streams) => {
-      for (const progress of streams) {
-        const stream = view.streams.get(progress.stream);
-        if (stream !== undefined) takeProgress(stream.trace, progress);
-      }
-    },
+    token: () => start.key,
+    // Readings are binary, which long poll does not carry.
+    transports: ['websocket', 'sse'],
     onState: (state) => queueMicrotask(() => onState(view, state)),
-    onSubscribed: () => {
-      view.isSubscribed = true;
-      view.settledInMs = serverNowMs(view) + SETTLE_IN_MS;
-      endOffline(view);
-    },
-    onRefused: () => {
-      view.isSubscribed = false;
-    },
   });
   const view: View = {
     ports,
@@ -126,7 +111,23 @@ export function createLiveView(start: Extract<ToWorker, { type: 'start' }>, port
     stateSinceMs: systemClock.monotonicMs(),
     skippedTicks: 0,
   };
-  client.subscribe(channel);
+  client.subscribe(channel, {
+    onReadings: (message, skipped) => onReadings(view, message, skipped),
+    onCommitted: (streams) => {
+      for (const progress of streams) {
+        const stream = view.streams.get(progress.stream);
+        if (stream !== undefined) takeProgress(stream.trace, progress);
+      }
+    },
+    onSubscribed: () => {
+      view.isSubscribed = true;
+      view.settledInMs = serverNowMs(view) + SETTLE_IN_MS;
+      endOffline(view);
+    },
+    onRefused: () => {
+      view.isSubscribed = false;
+    },
+  });
   const loop = (): void => {
     if (view.isStopped) return;
     drawFrame(view);

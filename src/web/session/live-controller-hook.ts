@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from 'react';
 
+import { closeCodes } from '#protocol/codes.ts';
 import { accessKey } from '#web/access-key.ts';
 import { provideInspection } from '#web/inspection.ts';
 import { canDrawLive, createLiveController, type LiveController } from '#web/live/live-controller.ts';
@@ -27,7 +28,8 @@ export function useLiveController(
       key,
       onReport: (next) => {
         setReport(next);
-        if (next.connection.name === 'closed' && next.connection.code === 'unauthenticated') signInAgain();
+        const { name, code } = next.connection;
+        if (name === 'closed' && code === closeCodes.unauthenticated) signInAgain();
       },
       onUnknownStream: () => latestRefresh.current(),
     });
