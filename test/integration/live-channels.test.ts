@@ -3,110 +3,32 @@
  * connections, a history that has gone, presence, requests, patterns, refusals, and the way from one transport to another.
  */
 
-import { Type } from 'typebox';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 
-import { AppError } from '#base/errors.ts';
-import { systemClock } from '#base/clock.ts';
-import { silentLog } from '#base/log.ts';
-import { defineChannel } from '#contract/channel-definition.ts';
-import { defineExtension } from '#contract/extension.ts';
-import { readConfig } from '#app/config.ts';
-import { createLifecycle } from '#app/lifecycle.ts';
-import { startServer, type RunningServer } from '#app/server.ts';
 import { channelClient } from '#sdk/channel-client.ts';
 import type { LiveClient, LiveOptions } from '#sdk/live-api.ts';
 import { connectLive } from '#sdk/live-client.ts';
 import type { ChannelMessage } from '#sdk/live-subscribers.ts';
 import type { TransportName } from '#sdk/live-transports.ts';
-import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
-import { createTenant, type Tenant } from '#test/support/tenants.ts';
+import { startChannelServer, type ChannelServer, type room } from '#test/support/channel-server.ts';
 
-const Said = Type.Object({ n: Type.Integer() });
-const room = defineChannel({
-  name: 'room/{room}',
-  summary: 'a room',
-  params: { room: Type.String({ pattern: '^[a-z0-9]+$' }) },
-  lossClass: 'event',
-  history: { messages: 200, seconds: 600 },
-  presence: 'members',
-  out: { said: Said },
-  in: { said: Said },
-  allow: ({ params }) => params.room !== 'closed',
-  list: async () => [{ room: 'p1' }, { room: 'p2' }],
-  requests: {
-    sum: {
-      summary: 'adds',
-      input: Type.Array(Type.Number()),
-      output: Type.Object({ total: Type.Number() }),
-      handle: async (_context, data) => {
-        const numbers = data as number[];
-        if (numbers.length === 0) throw new AppError('invalid-field', 'nothing to add');
-        return { total: numbers.reduce((a, b) => a + b) };
-      },
-    },
-  },
-});
-const forgetful = defineChannel({
-  name: 'forgetful/{room}',
-  summary: 'a room that remembers little',
-  params: { room: Type.String({ pattern: '^[a-z0-9]+$' }) },
-  lossClass: 'event',
-  history: { messages: 5, seconds: 600 },
-  out: { said: Said },
-  in: { said: Said },
-  allow: () => true,
-});
-const light = defineChannel({
-  name: 'light/{room}',
-  summary: 'whether a lamp is on',
-  params: { room: Type.String({ pattern: '^[a-z0-9]+$' }) },
-  lossClass: 'state',
-  out: { is: Type.Boolean() },
-  in: { is: Type.Boolean() },
-  allow: () => true,
-});
-
-let database: TestDatabase;
-let server: RunningServer;
-let tenant: Tenant;
-const endings: (() => unknown)[] = [];
+let server: ChannelServer;
 const clients: LiveClient[] = [];
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  const lifecycle = createLifecycle(systemClock, silentLog);
-  endings.push(
-    () => database.drop(),
-    () => lifecycle.stop(),
-  );
-  const extension = defineExtension({ name: 'rooms', summary: 'rooms', channels: [room, forgetful, light] });
-  server = await startServer({
-    config: readConfig({ args: ['--port', '0'], env: {} }),
-    ownerUrl: database.ownerUrl,
-    clock: systemClock,
-    log: silentLog,
-    lifecycle,
-    extensions: [{ file: 'rooms.ts', extension }],
-    demoKey: null,
-    tls: null,
-    mayMovePort: false,
-  });
-  tenant = await createTenant(database.ownerUrl, server.pools, 'A');
+  server = await startChannelServer();
 });
 afterEach(() => {
   for (const client of clients.splice(0)) client.close();
 });
-afterAll(async () => {
-  for (const end of endings.toReversed()) await end();
-});
+afterAll(() => server.stop());
 
 /** A client, and a way to tear all its connections. */
 function connect(options: Partial<LiveOptions> = {}) {
   const cuts = new Set<() => void>();
   const client = connectLive({
-    url: `${server.url.replace('http', 'ws')}/v1/live`,
-    token: () => tenant.readKey,
+    url: server.liveUrl,
+    token: () => server.key,
     openSocket: (url, protocol) => {
       const socket = new WebSocket(url, protocol);
       cuts.add(() => socket.close());
@@ -297,12 +219,12 @@ test('with tickets alone, what is followed comes over event streams too', async 
   const ticket = async (): Promise<string> => {
     const answer = await fetch(`${server.url}/v1/tickets`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${tenant.readKey}` },
+      headers: { authorization: `Bearer ${server.key}` },
     });
     return ((await answer.json()) as { ticket: string }).ticket;
   };
   const client = connectLive({
-    url: `${server.url.replace('http', 'ws')}/v1/live`,
+    url: server.liveUrl,
     ticket,
     transports: ['sse'],
   });
