@@ -11,6 +11,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyHttpOptions } from 'fastify';
 
 import { AppError } from '#base/errors.ts';
+import { CHANNEL_NAME_CHARACTERS } from '#live/channel-limits.ts';
 import { guardRoutes } from '#api/access.ts';
 import { apiLimits, type Api, type ApiOptions } from '#api/api-options.ts';
 import { addChannelRoutes } from '#api/channel-routes.ts';
@@ -21,7 +22,7 @@ import { addEnvelopeRoutes } from '#api/envelope-routes.ts';
 import { addExtensionRoutes } from '#api/extension-routes.ts';
 import { addExportRoutes } from '#api/export-routes.ts';
 import { describeRoutes } from '#api/openapi.ts';
-import { answerWithProblems } from '#api/problems.ts';
+import { answerFrameworkError, answerWithProblems } from '#api/problems.ts';
 import { addReadingRoutes } from '#api/reading-routes.ts';
 import { measureRequests } from '#api/request-metrics.ts';
 import { setSecurityHeaders } from '#api/security-headers.ts';
@@ -48,6 +49,9 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     http: timeLimits,
     trustProxy: options.trustedProxy ?? false,
     genReqId: () => crypto.randomUUID(),
+    // A parameter of a channel may be as long as its name.
+    routerOptions: { maxParamLength: CHANNEL_NAME_CHARACTERS },
+    frameworkErrors: answerFrameworkError,
     // WebSockets are closed by those who hold them.
     forceCloseConnections: 'idle',
     logger: false,

@@ -41,6 +41,11 @@ const codeOfFastify: Record<string, { code: ErrorCode; status: number; detail: s
   },
   FST_ERR_CTP_EMPTY_JSON_BODY: { code: 'malformed-message', status: 400, detail: 'the body is empty' },
   FST_ERR_CTP_INVALID_JSON_BODY: { code: 'malformed-message', status: 400, detail: 'the body is not JSON' },
+  FST_ERR_MAX_PARAM_LENGTH: {
+    code: 'invalid-field',
+    status: 414,
+    detail: 'a part of the address is too long',
+  },
   FST_ERR_BAD_URL: { code: 'malformed-message', status: 400, detail: 'the address is malformed' },
 };
 
@@ -73,6 +78,21 @@ export function answerWithProblems(app: FastifyInstance, log: Log): void {
     return sendFailure(reply, failure);
   });
   app.setNotFoundHandler(async (request, reply) => sendNotFound(request, reply));
+}
+
+/** What Fastify refuses before any route is found: an address that is none, or a parameter of inhuman length. */
+export function answerFrameworkError(
+  error: FastifyError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  // No hook runs where no route was looked for.
+  reply.headers({
+    'x-request-id': request.id,
+    'x-content-type-options': 'nosniff',
+    'cache-control': 'no-store',
+  });
+  return sendFailure(reply, failureOf(error, request.id));
 }
 
 export function sendNotFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {

@@ -13,7 +13,7 @@ import { addChannelRoutes } from '#api/channel-routes.ts';
 import { answerForeignPages } from '#api/cross-origin.ts';
 import type { LiveOptions } from '#api/live-options.ts';
 import { describeRoutes, type OpenApi } from '#api/openapi.ts';
-import { answerWithProblems } from '#api/problems.ts';
+import { answerFrameworkError, answerWithProblems } from '#api/problems.ts';
 import { compileValidator } from '#api/validation.ts';
 import { systemClock, type Clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
@@ -133,6 +133,7 @@ export function createChannelApi(options: ChannelApiOptions): ChannelApi {
   });
   const api = Fastify({
     forceCloseConnections: true,
+    frameworkErrors: answerFrameworkError,
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Api;
   api.setValidatorCompiler(compileValidator);
   api.setSerializerCompiler(() => JSON.stringify);
