@@ -614,7 +614,7 @@ test('the OpenAPI document names every route, its answers and its schemas', asyn
 
 test('what is no address is a problem too', async () => {
   expect(problemOf(await call('GET', '/v1/%ff'), 400).code).toBe('malformed-message');
-  expect(problemOf(await call('GET', `/v1/sessions/${'a'.repeat(300)}`), 414).code).toBe('invalid-field');
+  expect(problemOf(await call('GET', `/v1/sessions/${'a'.repeat(300)}`), 404).code).toBe('not-found');
 });
 
 test('the WebSocket endpoints are in the document, and answer what is no upgrade', async () => {
