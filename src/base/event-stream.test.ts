@@ -47,7 +47,9 @@ test('pieces of any size, and any line end, give the same events', () => {
         const text = [...lines, 'data: last', '', ''].join(end);
         const whole = createEventStreamReader(1000).push(`${text}\n`);
         const reader = createEventStreamReader(1000);
-        const pieces = [...`${text}\n`].map((_, i) => (i % size === 0 ? `${text}\n`.slice(i, i + size) : ''));
+        const pieces = Array.from(`${text}\n`, (_, i) =>
+          i % size === 0 ? `${text}\n`.slice(i, i + size) : '',
+        );
         expect(pieces.flatMap((piece) => reader.push(piece))).toEqual(whole);
         expect(whole.at(-1)?.data.endsWith('last')).toBe(true);
       },

@@ -46,8 +46,8 @@ export interface RouteDefinition<
   readonly response?: R;
   /** A media type: `handle` then returns text or bytes of it, such as a page (`text/html`) or its script (`text/javascript`). */
   readonly type?: string;
-  /** Throw AppError to refuse. */
-  handle(context: RouteContext<ValueOf<P>, ValueOf<Q>, ValueOf<B>>): Promise<unknown> | unknown;
+  /** Returns the answer or a promise of it. Throw AppError to refuse. */
+  handle(context: RouteContext<ValueOf<P>, ValueOf<Q>, ValueOf<B>>): unknown;
 }
 
 // oxlint-disable-next-line typescript/no-explicit-any -- any parameters, query, body and answer

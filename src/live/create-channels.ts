@@ -135,7 +135,8 @@ function createPermission({ calls, services }: Engine): Allow {
   ): Promise<Result<boolean, WireError>> => {
     const context: Rule = { channel: found.name, params: found.params, identity, services };
     const { definition } = found;
-    const answer = await calls.run(definition.name, () => definition.allow(context, operation));
+    // Whatever a rule in plain JavaScript returns: only true allows.
+    const answer = await calls.run<unknown>(definition.name, () => definition.allow(context, operation));
     return answer.ok ? ok(answer.value === true) : answer;
   };
   return async (found, identity, operation) => {

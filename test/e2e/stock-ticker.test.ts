@@ -74,7 +74,7 @@ async function expectDrawnAsKept(symbol: string): Promise<void> {
   const { points } = await drawn();
   const kept = await history(symbol);
   const offsets = points.map((point) => point.offset);
-  expect(offsets).toEqual(offsets.map((_, i) => offsets[0]! + i));
+  expect(offsets).toEqual(offsets.map((_, i) => (offsets[0] ?? 0) + i));
   expect(points.map((point) => point.price)).toEqual(offsets.map((offset) => kept.get(offset)));
 }
 

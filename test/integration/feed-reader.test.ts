@@ -112,7 +112,7 @@ test('an answer that is no feed, and one that says nothing, are left and tried a
   const { url, requests } = await serve([
     (response) => void response.writeHead(503).end(),
     (response) => void response.writeHead(200, { 'content-type': 'text/html' }).end('<html>'),
-    (response) => void sse(response).flushHeaders(),
+    (response) => sse(response).flushHeaders(),
     () => undefined,
     (response) => void sse(response).write('data: at last\n\n'),
   ]);
@@ -161,7 +161,7 @@ test('what a handler throws ends the following, and a message without end is ref
 });
 
 test('stopping ends the connection at once', async () => {
-  const { url, requests } = await serve([(response) => void sse(response).flushHeaders()]);
+  const { url, requests } = await serve([(response) => sse(response).flushHeaders()]);
   const { done, stop } = follow({ url });
   await expect.poll(() => requests.length).toBe(1);
   const closed = once(requests[0]!.socket, 'close');
