@@ -273,7 +273,7 @@ async function openConnections(
   lost: (made: Connections, error: Error) => void,
 ): Promise<Connections> {
   let made: Connections | null = null;
-  let failure: Error | null = null;
+  const early: Error[] = [];
   const newClient = (): Client => {
     const client = createClient({
       url,
@@ -286,8 +286,8 @@ async function openConnections(
       socket: { reconnectStrategy: false, connectTimeout: connectMs },
     }) as unknown as Client;
     client.on('error', (error) => {
-      failure ??= error;
-      if (made !== null) lost(made, error);
+      if (made === null) early.push(error);
+      else lost(made, error);
     });
     return client;
   };
@@ -302,7 +302,7 @@ async function openConnections(
     const runId = judgeInfo(info);
     const loads = scripts.map(({ text }) => commands.sendCommand(['SCRIPT', 'LOAD', text], {}));
     await Promise.race([Promise.all(loads), tooLate]);
-    if (failure !== null) throw failure;
+    if (early[0] !== undefined) throw early[0];
     made = { commands, subscriber, runId };
     return made;
   } catch (error) {

@@ -27,7 +27,7 @@ export function createRedisShelf(link: RedisLink, prefix: string): RedisShelf {
     },
     async take(name) {
       const value = await ask(['GETDEL', `${prefix}shelf:${name}`]);
-      return value === null ? null : String(value);
+      return value instanceof Buffer ? value.toString() : null;
     },
   };
 }
