@@ -783,3 +783,45 @@ test('a transport that carries text only is told so of binary channels', async (
   const channel = 'session/01890000-0000-7000-8000-00000000000a/readings';
   expect(await viewer.say({ type: 'subscribe', id: 1, channel })).toMatchObject([{ code: 'invalid-field' }]);
 });
+
+test('what comes while the history is read waits within the bounds of the tail; the rest is read', async () => {
+  const { join, publish, broker, settle, hub } = setUp({ limits: { tailMessages: 5 } });
+  const viewer = await join('room/a');
+  broker.lossChance = 2;
+  await publish('room/a', '1');
+  broker.lossChance = 0;
+  broker.isSlow = true;
+  for (let i = 2; i <= 12; i++) await publish('room/a', `${i}`);
+  expect(viewer.texts()).toEqual([]);
+  expect(hub.counters.pendingDropped).toBe(6);
+  broker.isSlow = false;
+  broker.release();
+  await settle();
+  expect(viewer.texts()).toEqual(Array.from({ length: 12 }, (_, i) => `${i + 1}`));
+});
+
+test('pages that were asked for and are not read are bounded, and then the viewer is closed as slow', async () => {
+  const { join, publish } = setUp({ limits: { answersUnsentBytes: 800 } });
+  const viewer = await join('room/a');
+  await publish('room/a', '1', '2', '3');
+  viewer.stick();
+  const page: ViewerMessage = { type: 'history', id: 2, channel: 'room/a' };
+  await viewer.say(page);
+  await viewer.say(page);
+  expect(viewer.closedWith()).toBeNull();
+  await viewer.say(page);
+  expect(viewer.closedWith()).toBe('slowConsumer');
+});
+
+test('many who come back to one place cost one read of the history', async () => {
+  const { connect, join, publish, settle, hub } = setUp();
+  const first = await join('room/a');
+  await publish('room/a', ...Array.from({ length: 120 }, (_, i) => `${i + 1}`));
+  const position = first.items.find(({ position: at }) => at?.offset === 10)!.position!;
+  const before = hub.counters.historyReads;
+  const crowd = Array.from({ length: 50 }, () => connect(testPrincipal()));
+  for (const { port } of crowd) port.receive({ type: 'subscribe', id: 1, channel: 'room/a', position });
+  await settle();
+  for (const one of crowd) expect(one.texts()).toHaveLength(110);
+  expect(hub.counters.historyReads - before).toBeLessThanOrEqual(2);
+});
