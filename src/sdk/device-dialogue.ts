@@ -157,6 +157,8 @@ function opened(state: MachineState, connection: Connection, message: Message<'o
   if (run === undefined || run.channel === null) return;
   connection.progressMs = nowMs(state);
   if (message.discarded === true) return discard(state, connection, run);
+  // Not asked for, or refused: an answer that no server gives, and readings under it would be of nothing.
+  if (run.channel.state === 'refused') return;
   const { newest, settled } = message;
   const { ref } = run.channel;
   const found = compare(state.store, run.log, { channel: run.channel, newest });
