@@ -3,8 +3,9 @@
  * subscriptions, so that a refusal is an answer of HTTP; only then do events flow. Unsent bytes are counted by the hub (a
  * write reports when it left) and a peer that takes nothing for `stallMs` is cut off.
  *
- * Peers that vanished without a word are found by TCP's own probes, which the kernel sends only while nothing is
- * unacknowledged: so comments come every `keepAliveMs`, further apart than probing takes (3 s and ten times one: libuv).
+ * A peer that vanished without a word is found by TCP alone. Its probes (3 s and ten times one: libuv) find it while nothing is
+ * unacknowledged, so comments come as rarely as proxies allow; once something is, the kernel repeats it until it gives up,
+ * which Linux does after about 15 minutes (`net.ipv4.tcp_retries2`). Measured with a peer whose answers were dropped.
  */
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
@@ -18,7 +19,7 @@ import { createEventEncoder, encodePlainEvent, encodeRetry } from '#live/sse-enc
 import type { ConnectOptions, Outgoing, Transport, ViewerPort } from '#live/transport.ts';
 
 export const sseLimits = {
-  /** Below the 30 s and 60 s after which proxies cut what is quiet, above the 13 s that TCP's probes take. */
+  /** Below the 30 s and 60 s after which proxies cut what is quiet, above the 13 s that TCP's probes take at best. */
   keepAliveMs: 15_000,
   probeAfterMs: 3_000,
   /** How long a peer may take nothing of what is written to it. */
