@@ -36,7 +36,7 @@ test('every subscriber sees every message once and in order, over servers, trans
     killMs: 0,
     stayMs: 1_500,
     say: () => undefined,
-    signal: AbortSignal.timeout(120_000),
+    signal: AbortSignal.timeout(170_000),
   });
   console.log(summaryOf(outcome));
   expect(outcome.violations).toEqual([]);
