@@ -21,6 +21,8 @@ export interface OpenChannel {
   readonly viewers: Set<Viewer>;
   /** Null until somebody wants to know who is there. */
   presence: ChannelPresence | null;
+  /** What came since the last tick. */
+  arrivals: number;
 }
 
 export interface OpenChannels {
@@ -31,11 +33,14 @@ export interface OpenChannels {
   /** This viewer is flushed at the next tick, though no channel of its changed. */
   ready(viewer: Viewer): void;
   forget(viewer: Viewer): void;
-  /** The tick: seals what changed and flushes everyone it concerns. */
-  flush(): void;
+  /** The tick: seals what changed and flushes everyone it concerns. True when messages shared writes in it. */
+  flush(): boolean;
   /** About once a second. */
   look(nowMs: number): void;
 }
+
+/** Spared writes for each that was made, from which on it is worth waiting for more to share one. */
+const USEFUL_SHARE = 0.25;
 
 /** `due` is called when there is something to flush. */
 export function createOpenChannels(context: ChannelContext, due: () => void): OpenChannels {
@@ -53,12 +58,13 @@ export function createOpenChannels(context: ChannelContext, due: () => void): Op
       const opened = channels.get(address);
       if (opened === undefined) return;
       changed.add(opened);
+      opened.arrivals++;
       due();
     },
   });
   const open = (address: string, found: FoundChannel): OpenChannel => {
     const channel = openChannel(seatOf(address, found.name), context, found);
-    const opened: OpenChannel = { address, found, channel, viewers: new Set(), presence: null };
+    const opened: OpenChannel = { address, found, channel, viewers: new Set(), presence: null, arrivals: 0 };
     channels.set(address, opened);
     counters.channels = channels.size;
     return opened;
@@ -99,14 +105,21 @@ export function createOpenChannels(context: ChannelContext, due: () => void): Op
       // What a flush makes ready (a write that leaves at once) belongs to the next tick.
       const sealed = [...changed];
       changed.clear();
-      for (const { channel, viewers } of sealed) {
+      let writes = 0;
+      let sparedWrites = 0;
+      for (const opened of sealed) {
+        const { channel, viewers } = opened;
         channel.seal();
         for (const viewer of viewers) readyViewers.add(viewer);
+        writes += viewers.size;
+        sparedWrites += viewers.size * (opened.arrivals - 1);
+        opened.arrivals = 0;
       }
       const ready = [...readyViewers];
       readyViewers.clear();
       for (const viewer of ready) viewer.flush();
       for (const { channel, viewers } of sealed) if (!hasLaggard(viewers)) channel.release();
+      return sparedWrites > 0 && sparedWrites >= writes * USEFUL_SHARE;
     },
     look(nowMs) {
       for (const { channel, presence } of channels.values()) {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { createTicker } from '#live/ticker.ts';
 import { createManualClock } from '#test/support/manual-clock.ts';
 
-function setUp(runMs: number) {
+function setUp(runMs: number, isShared: () => boolean = () => true) {
   const clock = createManualClock();
   const turn: (() => void)[] = [];
   const ranAt: number[] = [];
@@ -14,6 +14,7 @@ function setUp(runMs: number) {
     run: () => {
       ranAt.push(clock.monotonicMs());
       clock.burn(runMs);
+      return isShared();
     },
   });
   return { clock, ranAt, ticker, endTurn: () => turn.splice(0).forEach((callback) => callback()) };
@@ -51,6 +52,28 @@ test('it never rests longer than its maximum', () => {
   ticker.request();
   clock.advance(8);
   expect(ranAt).toEqual([0, 108]);
+});
+
+test('where nothing shares a write, fifteen of sixteen rests are left out, and none once something does', () => {
+  let isShared = false;
+  const { ticker, ranAt, endTurn, clock } = setUp(2, () => isShared);
+  /** True when it ran at the end of the turn, without a rest. */
+  const runs = (): boolean => {
+    const before = ranAt.length;
+    ticker.request();
+    endTurn();
+    if (ranAt.length > before) return true;
+    clock.advance(8);
+    expect(ranAt).toHaveLength(before + 1);
+    return false;
+  };
+  expect(runs()).toBe(true);
+  const without = Array.from({ length: 33 }, runs);
+  expect(without.filter((ran) => !ran)).toHaveLength(3);
+  expect([without[0], without[16], without[32]]).toEqual([false, false, false]);
+  isShared = true;
+  expect(runs()).toBe(true);
+  expect([runs(), runs(), runs()]).toEqual([false, false, false]);
 });
 
 test('stopped, it runs no more', () => {
