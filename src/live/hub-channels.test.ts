@@ -85,6 +85,8 @@ function setUp({ limits = {}, rule = () => true, ...rest }: Setup = {}) {
   };
   const connect = (principal: ReturnType<typeof testPrincipal> | null, connection?: ConnectOptions) => {
     const items: Outgoing[] = [];
+    /** Types of what each write carried. */
+    const writes: string[][] = [];
     const unsent: (() => void)[] = [];
     const caughtUp: string[] = [];
     let isStuck = false;
@@ -92,6 +94,7 @@ function setUp({ limits = {}, rule = () => true, ...rest }: Setup = {}) {
     const transport: Transport = {
       write(written, sent) {
         items.push(...written);
+        writes.push(written.map(({ type }) => type));
         if (isStuck) unsent.push(sent);
         else sent();
       },
@@ -104,6 +107,7 @@ function setUp({ limits = {}, rule = () => true, ...rest }: Setup = {}) {
     return {
       port,
       items,
+      writes,
       caughtUp,
       heard,
       closedWith: () => closed,
@@ -178,6 +182,32 @@ test('what is published reaches every viewer once, encoded once, with its offset
   const [a, b] = [ada, ben].map(({ items }) => items.findLast(({ type }) => type === 'message'));
   expect(a!.framed).toBe(b!.framed);
   expect(a).toMatchObject({ channel: 'room/a', position: { epoch, offset: 1 } });
+});
+
+test('the answer to an author leaves in the write of its own message, and to one that does not follow in its own', async () => {
+  const { join, connect } = setUp();
+  const ada = await join('room/a');
+  await ada.say(say(2, 'room/a', 'hello'));
+  expect(ada.writes.at(-1)).toEqual(['published', 'message']);
+  const ben = connect(testPrincipal({ subject: 'ben' }));
+  await ben.say(say(2, 'room/a', 'hello'));
+  expect(ben.writes).toEqual([['welcome'], ['published']]);
+  expect(ada.writes.at(-1)).toEqual(['message']);
+});
+
+test('an answer that waits for the tick goes before what is said at once', async () => {
+  const { join, hub, settle } = setUp();
+  const ada = await join('room/a');
+  ada.port.receiveText(JSON.stringify(say(2, 'room/a', 'hello')));
+  // The answer is there, the turn has not ended.
+  for (let i = 0; i < 50; i++) await Promise.resolve();
+  ada.port.receiveText('{"type":"probe","id":3,"t0Us":1}');
+  expect(ada.writes.at(-1)).toEqual(['published', 'probe']);
+  ada.port.receiveText(JSON.stringify(say(4, 'room/a', 'again')));
+  for (let i = 0; i < 50; i++) await Promise.resolve();
+  hub.disconnect(() => true);
+  await settle();
+  expect(types(ada.heard()).slice(-2)).toEqual(['published', 'error']);
 });
 
 test('a viewer that says its position hears what it missed, and only that', async () => {

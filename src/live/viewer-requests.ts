@@ -43,6 +43,8 @@ export function ask(viewer: Viewer, principal: Principal, request: Request): voi
       if (!answer.ok) viewer.refuse(answer.error, id);
       else if (answer.value.type === 'history' || answer.value.type === 'members')
         viewer.reply(answer.value, 'answer');
+      // Its author mostly follows the channel, and is given a write at the next tick anyway.
+      else if (answer.value.type === 'published') viewer.replySoon(answer.value);
       else viewer.reply(answer.value);
       viewer.answered();
     });

@@ -48,6 +48,12 @@ export interface ViewerHost {
 
 const nothing: ConnectOptions = {};
 
+/** What of a write is not a reply: messages of channels, and pages that were asked for. */
+interface Share {
+  readonly dataBytes: number;
+  readonly answerBytes: number;
+}
+
 export class Viewer implements ViewerPort, Puller {
   readonly host: ViewerHost;
   readonly options: ConnectOptions;
@@ -62,6 +68,9 @@ export class Viewer implements ViewerPort, Puller {
   publishing: Map<string, Promise<unknown>> | null = null;
   subscriptions: Subscriptions | null = null;
   private readonly transport: Transport;
+  /** Replies that leave with the next tick, and their bytes. */
+  private waiting: Outgoing[] | null = null;
+  private waitingBytes = 0;
   private allowance: Allowance | null = null;
   private isGreeting = false;
   private isDismissed = false;
@@ -132,9 +141,11 @@ export class Viewer implements ViewerPort, Puller {
   /** Gives the viewer what it misses, unless it is too far behind to take it. */
   flush(): void {
     const { subscriptions } = this;
-    if (this.isClosed || subscriptions === null) return;
+    if (this.isClosed) return;
+    if (subscriptions === null) return this.sendWaiting();
     const { limits } = this.host;
     if (this.unsentBytes > limits.highWaterBytes) {
+      this.sendWaiting();
       this.setLagging(true);
       if (subscriptions.isBehind()) this.close('slowConsumer');
       return;
@@ -143,7 +154,8 @@ export class Viewer implements ViewerPort, Puller {
     const pulled = subscriptions.pull(batch);
     if (pulled === 'behind') return this.close('slowConsumer');
     this.setLagging(pulled === 'more');
-    if (batch.items.length > 0) this.write(batch.items, batch.bytes, 'data');
+    if (batch.items.length > 0) this.write(batch.items, { dataBytes: batch.bytes, answerBytes: 0 });
+    else this.sendWaiting();
     if (batch.caughtUp !== null) for (const channel of batch.caughtUp) this.transport.caughtUp?.(channel);
   }
 
@@ -176,6 +188,7 @@ export class Viewer implements ViewerPort, Puller {
 
   close(reason: CloseReason | 'peer'): void {
     if (this.isClosed) return;
+    this.sendWaiting();
     this.isClosed = true;
     const { counters } = this.host;
     this.subscriptions?.end();
@@ -189,15 +202,17 @@ export class Viewer implements ViewerPort, Puller {
   /** Sends at once, ahead of the next tick. `answer`: a page that was asked for, with a bound of its own. */
   reply(message: HubMessage, kind: 'reply' | 'answer' = 'reply'): void {
     if (this.isClosed) return;
+    if (kind === 'reply') return this.enqueue(message) ? this.sendWaiting() : undefined;
     const item = encodeControl(message);
-    const bytes = item.framed.length;
-    const { controlUnsentBytes, answersUnsentBytes } = this.host.limits;
-    const isOver =
-      kind === 'reply'
-        ? this.unsentReplyBytes + bytes > controlUnsentBytes
-        : this.unsentAnswerBytes + bytes > answersUnsentBytes;
-    if (isOver) this.close('slowConsumer');
-    else this.write([item], bytes, kind);
+    const answerBytes = item.framed.length;
+    if (this.unsentAnswerBytes + answerBytes > this.host.limits.answersUnsentBytes)
+      this.close('slowConsumer');
+    else this.write([item], { dataBytes: 0, answerBytes });
+  }
+
+  /** Sends with the next tick, in the same write as what its channels have for it. */
+  replySoon(message: HubMessage): void {
+    if (!this.isClosed && this.enqueue(message)) this.wake();
   }
 
   refuse(error: WireError, id?: number): void {
@@ -225,19 +240,43 @@ export class Viewer implements ViewerPort, Puller {
     this.isLagging = value;
   }
 
-  private write(items: readonly Outgoing[], bytes: number, kind: 'data' | 'reply' | 'answer'): void {
+  /** False when replies have piled up and the viewer was closed for it. */
+  private enqueue(message: HubMessage): boolean {
+    const item = encodeControl(message);
+    const bytes = item.framed.length;
+    if (this.unsentReplyBytes + this.waitingBytes + bytes > this.host.limits.controlUnsentBytes) {
+      this.close('slowConsumer');
+      return false;
+    }
+    this.waitingBytes += bytes;
+    if (this.waiting === null) this.waiting = [item];
+    else this.waiting.push(item);
+    return true;
+  }
+
+  private sendWaiting(): void {
+    if (this.waiting !== null) this.write([], { dataBytes: 0, answerBytes: 0 });
+  }
+
+  /** What waits goes first, in the same write. */
+  private write(more: readonly Outgoing[], { dataBytes, answerBytes }: Share): void {
     const { clock, counters, limits } = this.host;
+    const items = this.waiting === null ? more : [...this.waiting, ...more];
+    const replyBytes = this.waitingBytes;
+    this.waiting = null;
+    this.waitingBytes = 0;
+    const bytes = dataBytes + replyBytes + answerBytes;
     this.unsentBytes += bytes;
-    if (kind === 'reply') this.unsentReplyBytes += bytes;
-    else if (kind === 'answer') this.unsentAnswerBytes += bytes;
+    this.unsentReplyBytes += replyBytes;
+    this.unsentAnswerBytes += answerBytes;
     this.writtenMs = clock.monotonicMs();
     counters.writes++;
     counters.bytesSent += bytes;
     counters.messagesSent += items.length;
     this.transport.write(items, () => {
       this.unsentBytes -= bytes;
-      if (kind === 'reply') this.unsentReplyBytes -= bytes;
-      else if (kind === 'answer') this.unsentAnswerBytes -= bytes;
+      this.unsentReplyBytes -= replyBytes;
+      this.unsentAnswerBytes -= answerBytes;
       if (this.isLagging && !this.isClosed && this.unsentBytes <= limits.highWaterBytes / 2) this.wake();
     });
   }
