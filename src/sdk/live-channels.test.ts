@@ -103,6 +103,16 @@ test('a reset is a gap to its position, also into another epoch', () => {
   expect(offsets(b.effects())).toEqual(['subscribed', [3, 0], 1]);
 });
 
+test('a reset to where the channel is already loses nothing, and nor does such a subscription', () => {
+  const b = bench();
+  b.channels.follow(ROOM, { position: at(3) }, true);
+  b.subscribed({ position: at(3), recovered: false });
+  b.channels.hear({ type: 'reset', channel: ROOM, position: at(3) }, 0);
+  b.message(4);
+  expect(offsets(b.effects())).toEqual(['subscribed', 4]);
+  expect(b.channels.counters.gaps).toBe(0);
+});
+
 test('what comes before the subscription, or for a channel that nobody follows, is not heard', () => {
   const b = bench();
   b.channels.follow(ROOM, {}, true);

@@ -269,8 +269,8 @@ function onSubscribed(book: Book, told: Told<'subscribed'>): void {
     return;
   }
   // What the server says is not trusted to be a recovery when its own position denies it.
-  const recovered =
-    told.recovered !== false && position.epoch === known.epoch && position.offset <= known.offset;
+  const isReached = position.epoch === known.epoch && position.offset <= known.offset;
+  const recovered = isReached && (told.recovered !== false || position.offset === known.offset);
   book.line.effect({ type: 'subscribed', channel: channel.name, recovered });
   if (!recovered) leap(book, channel, position);
 }
@@ -278,6 +278,8 @@ function onSubscribed(book: Book, told: Told<'subscribed'>): void {
 /** What lies between where the channel is and `to` will not come. */
 function leap(book: Book, channel: Channel, to: Position): void {
   const { position: from } = channel;
+  // Between a position and itself there is nothing to lose.
+  if (from?.epoch === to.epoch && from.offset === to.offset) return;
   channel.position = to;
   book.counters.gaps++;
   book.line.effect({ type: 'gap', gap: { channel: channel.name, from, to } });

@@ -206,7 +206,7 @@ test('channels that wish for another beginning are added after those of one wish
 
 test('where one channel is refused, it is found, and the others are followed', async () => {
   const b = await greeted('sse');
-  for (const [id, name] of [...'abc'].entries()) b.send(subscribe(id, `room/${name}`));
+  for (const [id, name] of ['a', 'b', 'c'].entries()) b.send(subscribe(id, `room/${name}`));
   const followed: string[][] = [];
   for (let i = 0; i < 4; i++) {
     const [asked] = await b.asked();

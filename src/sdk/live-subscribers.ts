@@ -134,7 +134,9 @@ export function createSubscribers(): Subscribers {
           // Before they are told, so that they may subscribe again.
           removeAll(channel);
           for (const { onRefused } of followers) onRefused?.(code, message, channel);
+          return;
         }
+        default:
       }
     },
   };

@@ -1,6 +1,7 @@
 /**
  * Owns the target `live-client`: a hostile server against the whole viewer client, tickets and sockets included. What it
- * gives to a page is of channels that the page asked for and the server named, and it never spins or goes away for good.
+ * gives to a page is of channels that the page asked for and the server named, each publication once and in order or after
+ * a gap that was told; what was asked is settled; and it never spins or goes away for good.
  */
 
 import { AppError } from '#base/errors.ts';
@@ -35,6 +36,8 @@ export const liveClientTarget: Target = {
       for (let i = 0; i < 4; i++) await Promise.resolve();
     }
     world.client.close();
+    for (let i = 0; i < 8; i++) await Promise.resolve();
+    hold(world.asked === world.settled, 'what was asked is settled', world.asked - world.settled);
     hold(world.clock.timerCount === 0, 'a closed client waits for nothing', world.clock.timerCount);
   },
 };
@@ -62,7 +65,8 @@ function anyStep(chance: Chance): Step {
   if (draw < 65) return { do: 'bytes', bytes: liveBytes(chance) };
   if (draw < 73)
     return { do: chance.among(['subscribe', 'subscribe', 'unsubscribe']), n: chance.below(CHANNELS) };
-  if (draw < 81) return { do: 'advance', n: chance.among([0, 1, 200, 2_000, 10_000, 20_000]) };
+  if (draw < 77) return { do: 'ask', n: chance.below(40) };
+  if (draw < 83) return { do: 'advance', n: chance.among([0, 1, 200, 2_000, 10_000, 20_000]) };
   if (draw < 91) return { do: 'opened' };
   if (draw < 95) return { do: 'closed', n: chance.among([1000, 1006, 4000, 4004, 4500, 4502, 99_999]) };
   if (draw < 97) return { do: 'tickets', n: chance.below(3) };
@@ -79,10 +83,53 @@ function welcome(chance: Chance): HubMessage {
 }
 
 function subscribed(id: number, n: number, chance: Chance): HubMessage {
-  return { type: 'subscribed', id, channel: channelOf(n), number: chance.below(4), lossClass: 'live' };
+  const lossClass = chance.among(['live', 'event', 'event', 'state'] as const);
+  return {
+    type: 'subscribed',
+    id,
+    channel: channelOf(n),
+    number: chance.below(4),
+    lossClass,
+    ...(lossClass === 'live' ? {} : { position: position(chance) }),
+    ...(chance.is(0.5) ? { recovered: chance.is(0.7) } : {}),
+  };
+}
+
+function position(chance: Chance): { epoch: string; offset: number } {
+  const offset = chance.is(0.9) ? chance.below(12) : Math.abs(Math.trunc(hostileNumber(chance)));
+  return { epoch: chance.among(['e', 'e', 'e', 'f']), offset };
+}
+
+/** What is said of channels with a history, and answers. */
+function publication(chance: Chance): HubMessage {
+  const channel = channelOf(chance.below(CHANNELS));
+  const id = chance.below(20);
+  const { offset } = position(chance);
+  const draw = chance.below(100);
+  if (draw < 60) {
+    const said = { type: 'message', channel, timeUs: 0, event: 'said', data: hostileString(chance) } as const;
+    return chance.is(0.9) ? { ...said, offset } : said;
+  }
+  if (draw < 68) return { type: 'reset', channel, position: position(chance) };
+  if (draw < 74) {
+    const member = { id: hostileString(chance), subject: 's', state: null };
+    return { type: 'presence', channel, count: offset, entered: [member], left: [hostileString(chance)] };
+  }
+  if (draw < 80) return { type: 'published', id, position: position(chance) };
+  if (draw < 84) return { type: 'response', id, data: { a: 1 } };
+  if (draw < 88) return { type: 'history', id, channel, position: position(chance), oldest: 0, messages: [] };
+  if (draw < 92) return { type: 'members', id, channel, count: 0, members: [] };
+  if (draw < 95) return { type: 'stated', id };
+  if (draw < 97) return { type: 'refreshed', id, expiresAtUs: Math.trunc(hostileNumber(chance)) };
+  return {
+    type: 'unsubscribed',
+    channel,
+    code: chance.among(['forbidden', 'overloaded', hostileString(chance)]),
+  };
 }
 
 function message(chance: Chance): HubMessage {
+  if (chance.is(0.5)) return publication(chance);
   const id = chance.below(20);
   const integer = (): number => Math.trunc(hostileNumber(chance));
   const draw = chance.below(100);
@@ -154,6 +201,10 @@ interface World {
   socket: FakeSocket | null;
   /** 0: tickets are given; 1: not now; 2: never. */
   tickets: number;
+  /** What each channel that is followed was given last. */
+  readonly offsets: Map<string, number>;
+  asked: number;
+  settled: number;
 }
 
 function createWorld(notes: Notes): World {
@@ -165,6 +216,9 @@ function createWorld(notes: Notes): World {
     client: null as unknown as LiveClient,
     socket: null,
     tickets: 0,
+    offsets: new Map(),
+    asked: 0,
+    settled: 0,
   };
   const wished = (channel: string): void =>
     hold(world.wished.has(channel), 'a page hears of what it asked for', channel);
@@ -244,12 +298,14 @@ function perform(world: World, step: Step): void {
   const channel = channelOf(Math.abs(n) % CHANNELS);
   switch (step.do) {
     case 'subscribe':
-      world.wished.add(channel);
-      client.subscribe(channel);
+      if (!world.wished.has(channel)) follow(world, channel);
       break;
     case 'unsubscribe':
       client.unsubscribe(channel);
       world.wished.delete(channel);
+      break;
+    case 'ask':
+      ask(world, channel, n);
       break;
     case 'opened':
       if (socket?.state === 'opening') socket.state = 'open';
@@ -278,6 +334,52 @@ function perform(world: World, step: Step): void {
       break;
     default:
   }
+}
+
+function follow(world: World, channel: string): void {
+  world.wished.add(channel);
+  world.offsets.delete(channel);
+  const subscription = world.client.subscribe(channel, {
+    onMessage({ offset }) {
+      hold(world.wished.has(channel), 'a page hears of what it asked for', channel);
+      const known = subscription.position;
+      // Without a position from the server there is nothing to tell what came before.
+      if (offset === null || known === null) return;
+      const before = world.offsets.get(channel) ?? -1;
+      hold(offset > before, 'a publication comes once and in order, or after a gap', { offset, before });
+      hold(offset === known.offset, 'the position is that of what was given last');
+      world.offsets.set(channel, offset);
+      world.notes.reached('message');
+    },
+    onReset({ to }) {
+      world.notes.reached('gap');
+      world.offsets.set(channel, to.offset);
+    },
+    onPresence: () => world.notes.reached('presence'),
+  });
+}
+
+function ask(world: World, channel: string, n: number): void {
+  const { client, notes } = world;
+  const asks = [
+    () => client.publish(channel, 'said', n, n % 2 === 0 ? { key: `k${n}` } : {}),
+    () => client.request(channel, 'sum', [n]),
+    () => client.history(channel),
+    () => client.members(channel),
+    () => client.setState(channel, n),
+  ];
+  world.asked++;
+  // What fails in another way than with an AppError does not count as settled.
+  void asks[n % asks.length]!().then(
+    () => {
+      world.settled++;
+      notes.reached('answered');
+    },
+    (error: unknown) => {
+      if (error instanceof AppError) world.settled++;
+      notes.refused(error instanceof AppError ? error.code.slice(0, 20) : 'another error');
+    },
+  );
 }
 
 function hear(socket: FakeSocket, text: string): void {
