@@ -18,6 +18,8 @@ export interface ChannelSync {
   readonly epoch: string;
   /** Grows by one each time that what follows does not continue what was there. */
   readonly generation: number;
+  /** The generation with which the present history began: offsets of it and later ones mean the same. */
+  readonly epochGeneration: number;
   /** Offset after which the present generation began. */
   readonly base: number;
   /** The oldest that the history had at the last look. */
@@ -56,6 +58,7 @@ export function createChannelSync(seat: ChannelSeat, context: ChannelContext, pa
   const { tail, pages, encode } = parts.sink;
   let epoch: string | null = null;
   let generation = 0;
+  let epochGeneration = 0;
   let base = 0;
   let oldest = 0;
   let healedTo = 0;
@@ -75,8 +78,8 @@ export function createChannelSync(seat: ChannelSeat, context: ChannelContext, pa
     tail.push(encode.kept(epoch!, publication));
     seat.changed();
   };
-  /** Goes on from another place: what viewers had does not lead there. */
-  const restart = (page: HistoryPage): void => {
+  /** Goes on from another place: what viewers had does not lead there. `isOther`: offsets mean something else now. */
+  const restart = (page: HistoryPage, isOther = false): void => {
     const isFirst = epoch === null;
     epoch = page.epoch;
     announced = 0;
@@ -86,6 +89,7 @@ export function createChannelSync(seat: ChannelSeat, context: ChannelContext, pa
     pages.clear();
     if (isFirst) return;
     generation++;
+    if (isOther) epochGeneration = generation;
     counters.historiesChanged++;
     seat.changed();
   };
@@ -127,7 +131,7 @@ export function createChannelSync(seat: ChannelSeat, context: ChannelContext, pa
       if (page.epoch !== epoch || page.newest < tail.newest) {
         page = await history({ newest: true, limit: isState ? 1 : publicationLimits.pageMessages });
         if (isStopped) return false;
-        restart(page);
+        restart(page, true);
       } else if (!isState && page.newest > tail.newest && page.oldest > tail.newest + 1) restart(page);
     }
     oldest = page.oldest;
@@ -224,6 +228,9 @@ export function createChannelSync(seat: ChannelSeat, context: ChannelContext, pa
     },
     get generation() {
       return generation;
+    },
+    get epochGeneration() {
+      return epochGeneration;
     },
     get base() {
       return base;

@@ -117,11 +117,15 @@ export function createEventChannel(
     seal: () => undefined,
     pull(cursor, batch) {
       if (cursor.generation !== sync.generation) {
-        const item = channelReset();
-        if (!add(batch, item)) return 'more';
-        counters.resets++;
+        // A page of history may have led this viewer beyond the gap before the channel itself had found it.
+        const isBeyond = cursor.generation >= sync.epochGeneration && cursor.offset >= sync.base;
+        if (!isBeyond) {
+          const item = channelReset();
+          if (!add(batch, item)) return 'more';
+          counters.resets++;
+          cursor.offset = item.position!.offset;
+        }
         cursor.generation = sync.generation;
-        cursor.offset = item.position!.offset;
       }
       const pulled = isState ? pullState(cursor, batch) : pullEvents(cursor, batch);
       if (pulled === 'all' && !cursor.isCaughtUp && cursor.offset === tail.newest) {

@@ -843,6 +843,26 @@ test('pages that were asked for and are not read are bounded, and then the viewe
   expect(viewer.closedWith()).toBe('slowConsumer');
 });
 
+test('a viewer that a page led beyond a gap is not told of it again when the channel finds it too', async () => {
+  const { join, publish, broker, clock } = setUp({ limits: { restingMessages: 2, recoveryMessages: 5 } });
+  const first = await join('room/a');
+  await publish('room/a', '1', '2', '3', '4', '5', '6');
+  const { position } = first.items.find(({ position: at }) => at?.offset === 1)!;
+  // The instance hears nothing of all that the short history forgets meanwhile.
+  broker.lossChance = 2;
+  await publish('room/a', ...Array.from({ length: 300 }, (_, i) => `${i + 7}`));
+  const late = await join('room/a', { position });
+  for (let second = 0; second < 12; second++) {
+    clock.advance(1000);
+    await first.say({ type: 'heartbeat' });
+    await late.say({ type: 'heartbeat' });
+  }
+  expect(late.heard()[1]).toMatchObject({ recovered: false, position: { offset: 106 } });
+  expect(late.heard().filter(({ type }) => type === 'reset')).toEqual([]);
+  expect(late.texts()).toEqual(Array.from({ length: 200 }, (_, i) => `${i + 107}`));
+  expect(first.heard().filter(({ type }) => type === 'reset')).toHaveLength(1);
+});
+
 test('many who come back to one place cost one read of the history', async () => {
   const { connect, join, publish, settle, hub } = setUp();
   const first = await join('room/a');
