@@ -168,8 +168,13 @@ export const channelMutations: readonly Mutation[] = [
     edits: [
       {
         file: client,
-        find: 'told.recovered !== false && position.epoch === known.epoch && position.offset <= known.offset;',
+        find: 'position.epoch === known.epoch && position.offset <= known.offset;',
         replace: 'position.offset <= known.offset;',
+      },
+      {
+        file: client,
+        find: '(told.recovered !== false || position.offset === known.offset)',
+        replace: 'true',
       },
     ],
   },
