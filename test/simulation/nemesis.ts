@@ -16,6 +16,8 @@ export interface NemesisWitness {
   begins(event: ScenarioEvent): void;
   /** The database is about to go back in time. */
   goesBack(mayLose: boolean): void;
+  /** The database went back: it is another one now. */
+  wentBack(): void;
   /** The database died and has what it has. */
   crashed(): void;
   /** This session or stream is about to be erased. */
@@ -339,14 +341,17 @@ const databaseActions = {
     if (!hasBackUp) return;
     witness.goesBack(true);
     world.database.faults.restore();
+    witness.wentBack();
   },
   'failover-synchronous'({ world, witness }) {
     witness.goesBack(false);
     world.database.faults.failover(0);
+    witness.wentBack();
   },
   'failover-asynchronous'({ world, witness }, event) {
     witness.goesBack(true);
     world.database.faults.failover(Math.round(event.amount * 3000));
+    witness.wentBack();
   },
   'erase-stream'({ world, witness }, event) {
     const ids = [...world.database.tables.streams.keys()];

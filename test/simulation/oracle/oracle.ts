@@ -303,6 +303,8 @@ export function createOracle({ scenario, trace, coverage }: OracleOptions): Orac
         noticeReturn();
         backTo = { incarnation: world!.database.incarnation, mayLose };
       },
+      // Noticed with the first commit only, what that stores would be taken for a part of the back-up.
+      wentBack: noticeReturn,
       crashed() {
         noticeReturn();
         // While a restore or a promotion is under way, what is gone is gone with that.
