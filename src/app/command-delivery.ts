@@ -31,9 +31,12 @@ export const deliveryLimits = {
   ends: 4_096,
   /** Timers of commands that were asked for here: 300 kB. Beyond, only the instance of the device tells the expiry. */
   timers: 1_024,
-  /** Between looks at a channel, and at least so much for each connected device: 50 queries a second at most. */
-  lookMs: 10_000,
-  lookEachMs: 20,
+  /**
+   * Between looks at a channel, and at least so much for each connected device: 17 queries a second at most. Only an
+   * instance that dies between commit and announcement makes them necessary, and who asked it asks again.
+   */
+  lookMs: 30_000,
+  lookEachMs: 60,
   retryMs: 1_000,
 } as const;
 

@@ -14,6 +14,7 @@ import type { Pools } from '#store/pools.ts';
 import type { Writer } from '#store/writer.ts';
 import { addCarrierMetrics } from '#app/carrier-metrics.ts';
 import type { OpenedCarriers } from '#app/carriers.ts';
+import type { DeliveryCounters } from '#app/command-delivery.ts';
 import type { ConnectionLimit } from '#app/connection-limit.ts';
 import type { WatcherCounters } from '#app/extensions/watcher-counters.ts';
 import type { UpkeepThread } from '#app/upkeep-thread.ts';
@@ -25,6 +26,7 @@ export interface Measured {
   readonly hub: Readonly<HubCounters>;
   readonly channels: Readonly<ChannelCounters>;
   readonly durable: DurableCounters;
+  readonly commands: DeliveryCounters;
   readonly watchers: Readonly<WatcherCounters>;
   readonly pools: Pools;
   readonly identity: IdentityCounters;
@@ -217,7 +219,10 @@ function addHubMetrics({ counter, gauge }: Namers, hub: Readonly<HubCounters>): 
   );
 }
 
-function addChannelMetrics({ counter, gauge }: Namers, { channels, durable, watchers }: Measured): void {
+function addChannelMetrics(
+  { counter, gauge }: Namers,
+  { channels, durable, commands, watchers }: Measured,
+): void {
   gauge('kymo_watchers', 'watchers of extensions that run', () => watchers.running);
   counter('kymo_watcher_starts_total', 'starts of watchers', () => watchers.starts, 'watcher');
   counter('kymo_watcher_failures_total', 'watchers that broke', () => watchers.failures, 'watcher');
@@ -257,6 +262,11 @@ function addChannelMetrics({ counter, gauge }: Namers, { channels, durable, watc
     'code',
   );
   counter('kymo_channel_failures_total', 'rules and handlers that broke', () => channels.failures);
+  counter('kymo_commands_sent_total', 'commands sent to devices, repeats included', () => commands.sent);
+  counter('kymo_commands_completed_total', 'commands that devices carried out', () => commands.completed);
+  counter('kymo_commands_refused_total', 'commands that were not carried out', () => commands.refused);
+  counter('kymo_commands_expired_total', 'commands without an answer in time', () => commands.expired);
+  counter('kymo_commands_dropped_total', 'ends of commands that could not be told', () => commands.dropped);
   counter('kymo_durable_appends_total', 'transactions of durable channels', () => durable.appends);
   counter('kymo_durable_refusals_total', 'durable messages sent away as too many', () => durable.refused);
   counter(

@@ -193,6 +193,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       hub: hub.counters,
       channels: engine.counters,
       durable: engine.durable.counters,
+      commands: uses.commandCounters,
       watchers: watchers.counters,
       pools,
       identity: identity.counters,

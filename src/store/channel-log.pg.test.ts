@@ -88,7 +88,7 @@ test('a key is used once in a channel, also within one transaction, and other ch
 test('offsets have no holes and stand in the order of commits, whatever is rolled back meanwhile', async () => {
   const publish = async (i: number): Promise<void> => {
     const statements = [appendStatement(tenant.orgId, 'race', message(`m${i}`))];
-    if (i % 3 === 0) statements.push({ name: 'failing', text: 'select 1 / 0', values: [] } as never);
+    if (i % 3 === 0) statements.push({ text: 'select 1 / 0' });
     await runAsOrg(pools.app, tenant.orgId, { statements, mode: 'change' }).catch((error: unknown) => {
       if (i % 3 !== 0) throw error;
     });

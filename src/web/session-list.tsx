@@ -7,6 +7,7 @@ import { Link } from '@tanstack/react-router';
 import type { SessionSummary } from '#contract/rest.ts';
 import { formatCount, formatLocal, formatUtc } from '#web/format.ts';
 import { CommandLine, describeProblem, ProblemState } from '#web/page-states.tsx';
+import { NewsList } from '#web/news-list.tsx';
 import { usePageTitle } from '#web/page-title.ts';
 import { QrCode } from '#web/qr-code.tsx';
 import { server } from '#web/server.ts';
@@ -86,6 +87,7 @@ export function SessionList() {
           </Button>
         </div>
       )}
+      <NewsList />
     </div>
   );
 }

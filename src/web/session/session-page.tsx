@@ -11,6 +11,7 @@ import { usePageTitle } from '#web/page-title.ts';
 import { server } from '#web/server.ts';
 import { ReviewSession } from '#web/review/review-session.tsx';
 import { LiveSession } from '#web/session/live-session.tsx';
+import { SessionCircle } from '#web/session/session-circle.tsx';
 import type { ViewSearch } from '#web/session/view-search.ts';
 
 /** A stream that a device opens later, or a declared loss, is seen within this time. */
@@ -68,6 +69,7 @@ export function SessionPage({ id, search, setSearch }: SessionPageProps) {
           refresh={() => void detail.refetch()}
         />
       )}
+      <SessionCircle key={`circle ${id}`} detail={detail.data} />
     </div>
   );
 }
