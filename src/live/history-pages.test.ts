@@ -42,7 +42,7 @@ test('everyone who needs a page while it is read, or soon after, shares one read
   const read = await Promise.all([pages.read(1), pages.read(3), pages.read(5)]);
   expect(new Set(read).size).toBe(1);
   expect(read[0]).toMatchObject({ epoch: 'e', first: 1 });
-  expect(read[0]!.items.map(({ position }) => position?.offset)).toEqual([1, 2, 3, 4, 5]);
+  expect(read[0].items.map(({ position }) => position?.offset)).toEqual([1, 2, 3, 4, 5]);
   await pages.read(4);
   expect(asked).toEqual([{ after: 0, limit: 5 }]);
 });

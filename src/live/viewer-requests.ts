@@ -37,7 +37,7 @@ export function ask(viewer: Viewer, principal: Principal, request: Request): voi
   }
   viewer.underWay++;
   counters.underWay++;
-  inTime(clock, limits.requestMs, answerOf(viewer, principal, request))
+  void inTime(clock, limits.requestMs, answerOf(viewer, principal, request))
     .catch((cause: unknown): Answer => fail(wireErrorOf(cause, host.onFailure)))
     .then((answer) => {
       if (!answer.ok) viewer.refuse(answer.error, id);

@@ -190,7 +190,7 @@ export class Subscriptions {
       memberId: null,
     };
     this.byName.set(name, subscription);
-    this.establish(subscription, wish)
+    void this.establish(subscription, wish)
       .catch((cause: unknown) => fail(wireErrorOf(cause, onFailure)))
       .then((established) => {
         if (established.ok) return;

@@ -91,7 +91,7 @@ function request(chance: Chance): ViewerMessage {
   const id = chance.is(0.9) ? chance.below(9) : Math.trunc(hostileNumber(chance));
   const channel = anyChannel(chance);
   const draw = chance.below(20);
-  if (draw < 6) return { type: 'subscribe', id, channel, ...wishes(chance) } as ViewerMessage;
+  if (draw < 6) return { type: 'subscribe', id, channel, ...wishes(chance) };
   if (draw < 9) return { type: 'unsubscribe', id, channel };
   if (draw < 10) return { type: 'probe', id, t0Us: hostileNumber(chance) };
   if (draw < 11) return { type: 'heartbeat' };
@@ -103,7 +103,7 @@ function request(chance: Chance): ViewerMessage {
   if (draw < 16) return { type: 'request', id, channel, name: 'echo', data: { text: hostileString(chance) } };
   if (draw < 17) {
     const side = chance.among([{}, { before: chance.below(9) }, { after: hostileNumber(chance) }]);
-    return { type: 'history', id, channel, ...side } as ViewerMessage;
+    return { type: 'history', id, channel, ...side };
   }
   if (draw < 18) return { type: 'members', id, channel };
   if (draw < 19) return { type: 'state', id, channel, state: hostileString(chance) };

@@ -205,7 +205,7 @@ async function publish({ engine }: World, n: number): Promise<void> {
   const name = rooms[Math.floor(n / 2) % rooms.length]!;
   const { definition, params } = engine.find(name)!;
   const target = { orgId: orgOf(org), params: params as never };
-  await engine.publishAs(definition, target, { event: 'message', data: { text: `of ${org}` } as never });
+  await engine.publishAs(definition, target, { event: 'message', data: { text: `of ${org}` } });
 }
 
 /** What was answered is heard, then the turn of the event loop ends. */
