@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 
 import { createFrameReader, readFrames, type FrameHandlers } from '#live/frame-reader.ts';
 
@@ -79,6 +79,24 @@ test('a message in fragments comes once, after the control frames between them',
     ['text', 'one message'],
     ['binary', '0102'],
   ]);
+});
+
+test('fragments of one byte or none do not make the reader copy the message at each', () => {
+  const seen: Seen[] = [];
+  const bytes = 16_000;
+  const reader = createFrameReader(seen, handlers, bytes);
+  const copied = vi.spyOn(Buffer.prototype, 'copy');
+  const joined = vi.spyOn(Buffer, 'concat');
+  readFrames(reader, Buffer.from([0x02, 0x80, 0, 0, 0, 0]));
+  for (let i = 0; i < bytes; i++) readFrames(reader, Buffer.from([0x00, 0x81, 0, 0, 0, 0, i & 0xff]));
+  for (let i = 0; i < 1_000; i++) readFrames(reader, Buffer.from([0x00, 0x80, 0, 0, 0, 0]));
+  const moved = copied.mock.calls.filter((call) => call.length === 4).length;
+  readFrames(reader, Buffer.from([0x80, 0x80, 0, 0, 0, 0]));
+  vi.restoreAllMocks();
+  expect(moved).toBeLessThan(10);
+  expect(joined).not.toHaveBeenCalled();
+  const whole = Buffer.from(Array.from({ length: bytes }, (_, i) => i & 0xff));
+  expect(seen).toEqual([['binary', whole.toString('hex')]]);
 });
 
 test('a character may be cut by a fragment', () => {

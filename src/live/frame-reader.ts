@@ -17,6 +17,8 @@ const PONG = 10;
 
 const FINAL = 0x80;
 const MAX_CONTROL_BYTES = 125;
+/** First room for a fragmented message. */
+const MIN_ROOM_BYTES = 256;
 
 /** Why a connection is ended with a frame that may not be there (RFC 6455 section 7.4.1). */
 export const frameFaults = { protocol: 1002, notUtf8: 1007, tooLarge: 1009 } as const;
@@ -41,8 +43,9 @@ export interface FrameReader<T> {
   readonly maxMessageBytes: number;
   /** Bytes of a frame that is not complete yet. */
   rest: Buffer | null;
-  /** What came of a fragmented message so far. */
+  /** Room for a fragmented message, of which `partialBytes` have come: fragments of no length cost no copy of the others. */
   partial: Buffer | null;
+  partialBytes: number;
   isPartialText: boolean;
   isOver: boolean;
 }
@@ -53,7 +56,16 @@ export function createFrameReader<T>(
   maxMessageBytes: number,
 ): FrameReader<T> {
   assert(maxMessageBytes > MAX_CONTROL_BYTES && maxMessageBytes < 2 ** 31, 'control frames fit');
-  return { owner, handlers, maxMessageBytes, rest: null, partial: null, isPartialText: false, isOver: false };
+  return {
+    owner,
+    handlers,
+    maxMessageBytes,
+    rest: null,
+    partial: null,
+    partialBytes: 0,
+    isPartialText: false,
+    isOver: false,
+  };
 }
 
 /** Takes what the socket read, in any pieces; unmasks in place. */
@@ -73,7 +85,7 @@ export function readFrames<T>(reader: FrameReader<T>, chunk: Buffer): void {
     if (length === 126) length = bytes.readUInt16BE(at + 2);
     else if (length === 127) length = bytes.readUInt32BE(at + 2) * 2 ** 32 + bytes.readUInt32BE(at + 6);
     // Control frames stand between fragments and do not count to the message.
-    const before = opcode < CLOSE && reader.partial !== null ? reader.partial.length : 0;
+    const before = opcode < CLOSE && reader.partial !== null ? reader.partialBytes : 0;
     if (before + length > reader.maxMessageBytes) return breakOff(reader, 'tooLarge');
     const from = at + headerBytes;
     const to = from + length;
@@ -110,10 +122,25 @@ function takeFragment<T>(
   opcode: number,
   { payload, isFinal }: { readonly payload: Buffer; readonly isFinal: boolean },
 ): void {
-  if (opcode !== CONTINUATION) reader.isPartialText = opcode === TEXT;
-  const whole = reader.partial === null ? payload : Buffer.concat([reader.partial, payload]);
-  reader.partial = isFinal ? null : whole;
-  if (isFinal) take(reader, reader.isPartialText ? TEXT : BINARY, whole);
+  if (opcode !== CONTINUATION) {
+    reader.isPartialText = opcode === TEXT;
+    reader.partialBytes = 0;
+  }
+  const before = reader.partialBytes;
+  const bytes = before + payload.length;
+  let room = reader.partial;
+  if (room === null || bytes > room.length) {
+    // Twice as much each time: thousands of fragments of one byte are copied a few times, not thousands.
+    const grown = Buffer.allocUnsafeSlow(
+      Math.min(reader.maxMessageBytes, Math.max(2 * bytes, MIN_ROOM_BYTES)),
+    );
+    room?.copy(grown, 0, 0, before);
+    room = grown;
+  }
+  payload.copy(room, before);
+  reader.partialBytes = bytes;
+  reader.partial = isFinal ? null : room;
+  if (isFinal) take(reader, reader.isPartialText ? TEXT : BINARY, room.subarray(0, bytes));
 }
 
 function breakOff<T>(reader: FrameReader<T>, fault: FrameFault): void {
