@@ -19,7 +19,7 @@ import { createIdentity, type Identity } from '#identity/identity.ts';
 import { createGateway, defaultGatewayConfig } from '#ingest/gateway.ts';
 import { createHttpReadings } from '#ingest/http-readings.ts';
 import { createPrincipals } from '#identity/principals.ts';
-import { concerns, createRevocations } from '#identity/revocations.ts';
+import { createRevocations } from '#identity/revocations.ts';
 import { createHub } from '#live/hub.ts';
 import { sseLimits } from '#live/sse.ts';
 import { createCatalogue } from '#store/catalogue.ts';
@@ -48,6 +48,7 @@ import { startWatchers } from '#app/extensions/watchers.ts';
 import type { Lifecycle } from '#app/lifecycle.ts';
 import { listen } from '#app/listening.ts';
 import { createMetrics } from '#app/metrics.ts';
+import { spreadRevocations } from '#app/revocation-spread.ts';
 import { readTrustedIssuer } from '#app/trusted-issuer.ts';
 import { answerUpgrades } from '#app/upgrades.ts';
 import { startUpkeepThread, type UpkeepThread } from '#app/upkeep-thread.ts';
@@ -150,6 +151,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     channelToken: (token, _channel, principal) => widenByToken(principals, token, principal),
     onFailure: (cause) => log.error('a viewer could not be served', { error: messageOf(cause) }),
   });
+  const revoking = spreadRevocations({
+    bus,
+    revocations,
+    disconnect: (isConcerned) => hub.disconnect(isConcerned),
+    forget: (keyId) => identity.forget(keyId),
+  });
+  lifecycle.add('revocations', () => revoking.stop());
   const trustedProxy = config['trusted-proxy'] === '' ? null : config['trusted-proxy'];
   const addressOf = createAddressOf(trustedProxy);
   const refusalOf = createClearTextRule(config);
@@ -169,10 +177,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(pools.app),
     submitReadings: createHttpReadings({ gateway, store: writer, clock }),
-    onRevoked(revocation) {
-      revocations.add(revocation);
-      hub.disconnect((principal) => concerns(revocation, principal));
-    },
+    onRevoked: (revocation) => revoking.revoke(revocation),
     onDeviceRevoked: (deviceId) => gateway.disconnect(deviceId),
     live: {
       channels: engine.channels,
@@ -183,6 +188,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     },
     demoKey: isLoopbackHost(config.host) ? options.demoKey : null,
     checkReadiness: async () => ({
+      server: lifecycle.isStopping ? 'is stopping' : 'ok',
       store: writer.stallReason ?? (await ping(pools)),
       ...carriers.checks(),
     }),

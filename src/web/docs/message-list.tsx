@@ -70,7 +70,9 @@ function MessageEntry({ message, document }: { message: Message; document: Messa
         <code>{message.name}</code>
         {message.title !== message.name && <span className="muted"> {message.title}</span>}
       </summary>
-      {message.description !== undefined && <p className="small muted">{message.description.replaceAll('`', '')}</p>}
+      {message.description !== undefined && (
+        <p className="small muted">{message.description.replaceAll('`', '')}</p>
+      )}
       <table>
         <thead>
           <tr>

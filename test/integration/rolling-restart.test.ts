@@ -1,0 +1,136 @@
+/**
+ * Owns the proof of draining: two real servers over Redis behind a load balancer are restarted one after the other while
+ * subscribers follow and a publisher publishes. Nobody misses anything, and those who are sent away come back evenly.
+ */
+
+import { fileURLToPath } from 'node:url';
+
+import { afterAll, expect, test } from 'vitest';
+
+import type { LiveClient } from '#sdk/live-api.ts';
+import { connectLive } from '#sdk/live-client.ts';
+import { startBalancer } from '#test/support/balancer.ts';
+import { freePort, startKymo, type KymoProcess } from '#test/support/kymo-process.ts';
+import { startRedis } from '#test/support/redis.ts';
+import { createTemporaryDirectory } from '#test/support/temporary-directory.ts';
+
+const CLIENTS = 160;
+const ROOMS = 4;
+const SPREAD_MS = 4_000;
+const PUBLISH_MS = 20;
+
+const extensions = fileURLToPath(new URL('../../bench/channels/', import.meta.url));
+const cleanUps: (() => unknown)[] = [];
+afterAll(async () => {
+  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
+});
+
+interface Follower {
+  readonly room: string;
+  readonly seen: number[];
+  gaps: number;
+  /** When it was open again, in milliseconds, and what it had been closed with. */
+  readonly returns: number[];
+  readonly codes: (number | string)[];
+}
+
+test('two servers restarted in turn under load: nothing is lost, and no second sees twice the mean of returns', async () => {
+  const data = createTemporaryDirectory();
+  cleanUps.push(() => data.remove());
+  const redis = await startRedis();
+  cleanUps.push(() => redis.close());
+  const ports = [await freePort(), await freePort()] as const;
+  const start = async (port: number): Promise<KymoProcess> => {
+    const server = await startKymo({
+      dataDir: data.path,
+      port,
+      args: ['--redis-url', redis.url, '--extensions', extensions, '--drain-spread-ms', String(SPREAD_MS)],
+    });
+    cleanUps.push(() => server.signal('SIGTERM'));
+    return server;
+  };
+  const servers = [await start(ports[0]), await start(ports[1])];
+  const balancer = await startBalancer(ports);
+  cleanUps.push(() => balancer.close());
+  const key = new URLSearchParams(new URL(servers[0]!.address).hash.slice(1)).get('key') ?? '';
+  const open = (onState: (name: string, code: number | string) => void): LiveClient => {
+    const client = connectLive({
+      url: `ws://127.0.0.1:${balancer.port}/v1/live`,
+      token: () => key,
+      transports: ['websocket'],
+      onState: (state) => onState(state.name, 'code' in state ? state.code : ''),
+    });
+    cleanUps.push(() => client.close());
+    return client;
+  };
+
+  const followers = Array.from({ length: CLIENTS }, (_, i): Follower => {
+    const follower: Follower = { room: `bench/r${i % ROOMS}`, seen: [], gaps: 0, returns: [], codes: [] };
+    const client = open((name, code) => {
+      if (name === 'open') follower.returns.push(performance.now());
+      if (name === 'waiting') follower.codes.push(code);
+    });
+    client.subscribe(follower.room, {
+      onMessage: ({ data: message }) => void follower.seen.push((message as { n: number }).n),
+      onReset: () => void follower.gaps++,
+    });
+    return follower;
+  });
+  await until(() => followers.every(({ returns }) => returns.length === 1));
+
+  const publisher = open(() => undefined);
+  const published = Array.from({ length: ROOMS }, () => 0);
+  const refused: unknown[] = [];
+  const pending = new Set<Promise<unknown>>();
+  const timer = setInterval(() => {
+    for (let room = 0; room < ROOMS; room++) {
+      const n = ++published[room]!;
+      const sent = publisher
+        .publish(
+          `bench/r${room}`,
+          'message',
+          { n, sentUs: 0, text: '' },
+          { key: `${room}/${n}`, timeoutMs: 20_000 },
+        )
+        .catch((error: unknown) => refused.push(error))
+        .finally(() => pending.delete(sent));
+      pending.add(sent);
+    }
+  }, PUBLISH_MS);
+
+  const storms: number[][] = [];
+  for (const [i, server] of servers.entries()) {
+    const before = followers.map(({ returns }) => returns.length);
+    const startedMs = performance.now();
+    expect(await server.signal('SIGTERM')).toBe(0);
+    await until(() => followers.every(({ returns, codes }) => returns.length > codes.length));
+    storms.push(
+      followers.flatMap(({ returns }, at) =>
+        returns.slice(before[at]).map((ms) => Math.floor((ms - startedMs) / 1_000)),
+      ),
+    );
+    servers[i] = await start(ports[i]!);
+  }
+  clearInterval(timer);
+  await Promise.all(pending);
+  await until(() => followers.every(({ seen, room }) => seen.length >= published[Number(room.at(-1))]!));
+
+  expect(refused).toEqual([]);
+  for (const { seen, room, gaps, codes } of followers) {
+    expect(gaps).toBe(0);
+    expect(seen).toEqual(Array.from({ length: published[Number(room.at(-1))]! }, (_, n) => n + 1));
+    for (const code of codes) expect(code).toBe(1012);
+  }
+  for (const seconds of storms) {
+    const counts = Map.groupBy(seconds, (second) => second);
+    const most = Math.max(...[...counts.values()].map((inSecond) => inSecond.length));
+    // Sent away over this long; the closing second is a part of one.
+    const mean = seconds.length / (SPREAD_MS / 1_000);
+    expect(seconds.length).toBeGreaterThanOrEqual(CLIENTS / 4);
+    expect(most).toBeLessThanOrEqual(2 * mean);
+  }
+}, 120_000);
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 10));
+}
