@@ -19,7 +19,7 @@ const ROOMS = 4;
 const SPREAD_MS = 4_000;
 const PUBLISH_MS = 20;
 
-const extensions = fileURLToPath(new URL('../../bench/channels/', import.meta.url));
+const extensions = fileURLToPath(new URL('../../bench/channels/extension', import.meta.url));
 const cleanUps: (() => unknown)[] = [];
 afterAll(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
@@ -64,6 +64,9 @@ test('two servers restarted in turn under load: nothing is lost, and no second s
     return client;
   };
 
+  const published = Array.from({ length: ROOMS }, () => 0);
+  const refused: unknown[] = [];
+  const pending = new Set<Promise<unknown>>();
   const followers = Array.from({ length: CLIENTS }, (_, i): Follower => {
     const follower: Follower = { room: `bench/r${i % ROOMS}`, seen: [], gaps: 0, returns: [], codes: [] };
     const client = open((name, code) => {
@@ -76,12 +79,10 @@ test('two servers restarted in turn under load: nothing is lost, and no second s
     });
     return follower;
   });
+  const dbg = setInterval(() => console.log('DBG', followers.filter((f) => f.returns.length > f.codes.length).length, 'open', JSON.stringify(followers.slice(0, 3).map((f) => [f.returns.length, f.codes, f.seen.length, f.gaps])), published, pending.size, refused.length), 2000); cleanUps.push(() => clearInterval(dbg));
   await until(() => followers.every(({ returns }) => returns.length === 1));
 
   const publisher = open(() => undefined);
-  const published = Array.from({ length: ROOMS }, () => 0);
-  const refused: unknown[] = [];
-  const pending = new Set<Promise<unknown>>();
   const timer = setInterval(() => {
     for (let room = 0; room < ROOMS; room++) {
       const n = ++published[room]!;
