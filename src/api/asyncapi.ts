@@ -130,6 +130,11 @@ function addOperations(document: Document, id: string, messages: Record<string, 
   }
 }
 
+interface ParameterSchema {
+  readonly description?: string;
+  readonly pattern?: string;
+}
+
 /** What is lost when, in words. */
 const lossClasses = {
   live: 'Class live: the newest wins, nothing is kept.',
@@ -173,14 +178,12 @@ function addChannel(document: Document, definition: AnyChannel): void {
       payload: refer(output as JsonSchema, document.schemas),
     };
   }
-  const parameters = Object.entries(params as Record<string, JsonSchema>).map(([key, schema]) => [
-    key,
-    {
-      description:
-        `${String(schema['description'] ?? '')}${schema['pattern'] === undefined ? '' : ` (${String(schema['pattern'])})`}`.trim() ||
-        key,
-    },
-  ]);
+  const parameters = Object.entries(params as Record<string, ParameterSchema>).map(
+    ([key, { description, pattern }]) => [
+      key,
+      { description: [description ?? key, pattern === undefined ? '' : `(${pattern})`].join(' ').trim() },
+    ],
+  );
   document.channels[id] = {
     address: name,
     title: summary,

@@ -133,9 +133,7 @@ function pollRoute(definition: AnyChannel, face: ChannelFace, { live, streams }:
 
 /** Bodies are checked by the engine, which names the field of the event's own schema. */
 const uncheckedBody: NonNullable<RouteOptions['validatorCompiler']> = ({ schema, httpPart }) =>
-  httpPart === 'body'
-    ? (value: unknown) => ({ value })
-    : compileValidator({ schema: schema as TSchema, httpPart });
+  httpPart === 'body' ? (value: unknown) => ({ value }) : compileValidator({ schema, httpPart });
 
 function publishRoute(definition: AnyChannel, face: ChannelFace, parts: Parts): RouteOptions {
   const { live, countPublish } = parts;

@@ -185,5 +185,5 @@ function isRefusal(error: unknown): boolean {
 
 /** A PEM public key as a set of one key, for configurations that have no JWKS. Throws when it is none. */
 export function keySetOfPem(pem: string): JSONWebKeySet {
-  return { keys: [createPublicKey(pem).export({ format: 'jwk' }) as JSONWebKeySet['keys'][number]] };
+  return { keys: [createPublicKey(pem).export({ format: 'jwk' })] };
 }
