@@ -94,7 +94,7 @@ function createWorld(random: Random) {
       channels.publishAs(
         definition,
         { orgId: 'o1', params: { room: 'a' } as never },
-        { event: 'message', data: { text: `${n}`.padEnd(20, '.') } as never },
+        { event: 'message', data: { text: `${n}`.padEnd(20, '.') } },
       ),
   };
 }
