@@ -49,11 +49,11 @@ export const channelMutations: readonly Mutation[] = [
     edits: [
       {
         file: event,
-        find: `        if (!add(batch, item)) return 'more';
-        counters.resets++;
-        cursor.generation`,
-        replace: `        counters.resets++;
-        cursor.generation`,
+        find: `          if (!add(batch, item)) return 'more';
+          counters.resets++;
+          cursor.offset`,
+        replace: `          counters.resets++;
+          cursor.offset`,
       },
     ],
   },
