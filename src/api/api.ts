@@ -51,7 +51,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     genReqId: () => crypto.randomUUID(),
     // A parameter of a channel may be as long as its name.
     routerOptions: { maxParamLength: CHANNEL_NAME_CHARACTERS },
-    frameworkErrors: answerFrameworkError,
+    frameworkErrors: (error, request, reply) => void answerFrameworkError(error, request, reply),
     // WebSockets are closed by those who hold them.
     forceCloseConnections: 'idle',
     logger: false,

@@ -5,8 +5,8 @@ import { expect, test } from 'vitest';
 import { defineChannel } from '#contract/channel-definition.ts';
 import { describeMessages } from '#api/asyncapi.ts';
 
-/** As the parser's diagnostics number it. */
-const ERROR = 0;
+/** The parser's diagnostics count from the worst. */
+const isError = ({ severity }: { readonly severity: number }): boolean => severity === 0;
 const ticker = defineChannel({
   name: 'ticker/{symbol}',
   summary: 'Prices of one share',
@@ -31,7 +31,7 @@ test('an independent parser takes the document, without an error', async () => {
   const { document, diagnostics } = await new Parser().parse(
     JSON.stringify(describeMessages([ticker], '1.2.3')),
   );
-  expect(diagnostics.filter(({ severity }) => Number(severity) === ERROR)).toEqual([]);
+  expect(diagnostics.filter(isError)).toEqual([]);
   const channels = document?.channels().all() ?? [];
   expect(channels.map((channel) => channel.address())).toEqual(['/v1/live', '/v1/device', 'ticker/{symbol}']);
   const messages = channels.at(-1)?.messages().all() ?? [];

@@ -133,7 +133,7 @@ export function createChannelApi(options: ChannelApiOptions): ChannelApi {
   });
   const api = Fastify({
     forceCloseConnections: true,
-    frameworkErrors: answerFrameworkError,
+    frameworkErrors: (error, request, reply) => void answerFrameworkError(error, request, reply),
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Api;
   api.setValidatorCompiler(compileValidator);
   api.setSerializerCompiler(() => JSON.stringify);
