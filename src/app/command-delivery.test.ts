@@ -286,3 +286,34 @@ test('a device that is away for long is lost, one that came back or was sent awa
   expect(await instance.events('notifications')).toEqual([`device-lost ${DEVICE}`]);
   expect(instance.delivery.followed).toBe(0);
 });
+
+test('an instance holds so many timers and tells so many ends at once; more are left to others, and counted', async () => {
+  const shared = createShared();
+  const { delivery } = createInstance(shared);
+  const requested = { id: idOf(1), command: 'cue' as const, expiresAtUs: shared.clock.nowUs() + 1_000_000 };
+  const before = shared.clock.timerCount;
+  for (let n = 0; n <= deliveryLimits.timers; n++)
+    delivery.requested({ orgId: 'org', device: DEVICE }, requested);
+  expect(shared.clock.timerCount - before).toBe(deliveryLimits.timers);
+  delivery.close();
+  expect(shared.clock.timerCount).toBe(before);
+
+  const instance = createInstance(shared);
+  const { line } = await instance.connect();
+  await instance.request(2);
+  shared.failure = new AppError('store-unavailable', 'away', { temporary: true });
+  for (let n = 0; n <= deliveryLimits.ends; n++) line.answered({ id: idOf(2), ok: true });
+  expect(instance.delivery.counters.dropped).toBe(1);
+  instance.delivery.close();
+});
+
+test('so many lost devices are waited for and no more', () => {
+  const clock = createManualClock();
+  const publishAs = (): Promise<null> => Promise.resolve(null);
+  const devices = { generationOf: async () => 7 };
+  const lost = createLostDevices({ publishAs, devices, clock, log: silentLog, maxWaiting: 2 });
+  for (let n = 0; n < 3; n++) lost.left(greeting);
+  expect([clock.timerCount, lost.counters.dropped]).toEqual([2, 1]);
+  lost.close();
+  expect(clock.timerCount).toBe(0);
+});
