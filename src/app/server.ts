@@ -90,9 +90,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   lifecycle.add('database connections', () => pools.close());
   const carriers = await openCarriers({ config, clock, log, lifecycle });
-  const identity = createIdentity({ authPool: pools.auth, clock, shelf: carriers.shelf });
-  const accounts = createAccounts({ appPool: pools.app, clock });
   const revocations = createRevocations(clock);
+  const identity = createIdentity({
+    authPool: pools.auth,
+    clock,
+    shelf: carriers.shelf,
+    isRevoked: revocations.isRevoked,
+  });
+  const accounts = createAccounts({ appPool: pools.app, clock });
   const principals = createPrincipals({ identity, tokens: readTrustedIssuer(config, clock), revocations });
   const writer = await startWriter(options, pools);
   const upkeep = startUpkeep(options, pools);

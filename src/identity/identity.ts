@@ -4,6 +4,7 @@
  */
 
 import type { Clock } from '#base/clock.ts';
+import type { Principal } from '#contract/principal.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
 import type { RolePool, Statement } from '#store/pools.ts';
 import type { AccessIdentity, Scope } from '#identity/access.ts';
@@ -42,10 +43,12 @@ export function createIdentity(options: {
   clock: Clock;
   /** Where tickets lie; by default here, where no other process finds them. */
   shelf?: TicketShelf;
+  /** Whose tickets are worth nothing any more (revocations.ts). */
+  isRevoked?: (principal: Principal) => boolean;
 }): Identity {
   const { authPool, clock } = options;
   const failed = createFailedAttempts(clock);
-  const tickets = createTickets(clock, options.shelf);
+  const tickets = createTickets(clock, options.shelf, options.isRevoked);
   const counters: IdentityCounters = { lookups: 0, failures: 0, refused: 0 };
   /** Where the database's log ended when it was last asked for its incarnation. */
   let logPosition: string | null = null;

@@ -40,6 +40,8 @@ export interface Tickets {
 export function createTickets(
   clock: Clock,
   shelf: TicketShelf = createMemoryShelf(clock),
+  /** Asked when a ticket is used: its holder may have been revoked, here or elsewhere, since it was made. */
+  isRevoked: (principal: Principal) => boolean = () => false,
 ): Tickets & { forgetTickets(id: string): void } {
   // Ids of devices and keys that were revoked, with the time until which a ticket of theirs could be shown.
   const forgotten = new Map<string, number>();
@@ -66,7 +68,9 @@ export function createTickets(
     },
     async redeemLiveTicket(ticket) {
       const holder = await redeem(ticket);
-      return holder?.purpose === 'live' ? holder.identity : null;
+      if (holder?.purpose !== 'live') return null;
+      const { identity } = holder;
+      return clock.nowUs() >= identity.expiresAtUs || isRevoked(identity) ? null : identity;
     },
     forgetTickets(id) {
       forgotten.delete(id);
