@@ -12,7 +12,10 @@ import { invalidCursor, pageLimits, pageQuery } from '#api/session-routes.ts';
 const config = { access: 'admin' } as const;
 const tags = ['devices'];
 
-export function addDeviceRoutes(api: Api, { accounts, identity, onDeviceRevoked }: ApiOptions): void {
+export function addDeviceRoutes(
+  api: Api,
+  { accounts, identity, onDeviceRevoked, onRevoked }: ApiOptions,
+): void {
   api.post('/v1/devices', {
     config,
     schema: {
@@ -56,11 +59,14 @@ export function addDeviceRoutes(api: Api, { accounts, identity, onDeviceRevoked 
       response: answers({ 204: NoContent }, { ...config, refusals: [400, 404] }),
     },
     handler: async (request, reply) => {
-      const { id } = request.params;
-      if (!(await accounts.revokeDevice(readerOf(request).orgId, id)))
+      const { orgId } = readerOf(request);
+      const id = request.params.id.toLowerCase();
+      if (!(await accounts.revokeDevice(orgId, id)))
         throw new AppError('not-found', 'there is no such device');
-      identity.forget(id.toLowerCase());
-      onDeviceRevoked(id.toLowerCase());
+      identity.forget(id);
+      onDeviceRevoked(id);
+      // What it follows as a viewer, and whatever it has open on other instances.
+      onRevoked({ orgId, keyId: id });
       return reply.code(204).send(null);
     },
   });

@@ -32,8 +32,8 @@ export function spreadRevocations(options: {
   readonly revocations: Revocations;
   /** Closes what these have open. */
   readonly disconnect: (isConcerned: (principal: Principal) => boolean) => void;
-  /** This process must look our own key up again. */
-  readonly forget: (keyId: string) => void;
+  /** This process must look our own key, or that of a device, up again, and close what the device sends on. */
+  readonly forget: (id: string) => void;
 }): RevocationSpread {
   const { bus, revocations, disconnect, forget } = options;
   const apply = (one: Revocation): void => {

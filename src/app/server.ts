@@ -160,7 +160,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     bus,
     revocations,
     disconnect: (isConcerned) => hub.disconnect(isConcerned),
-    forget: (keyId) => identity.forget(keyId),
+    forget(id) {
+      identity.forget(id);
+      gateway.disconnect(id);
+    },
   });
   lifecycle.add('revocations', () => revoking.stop());
   const trustedProxy = config['trusted-proxy'] === '' ? null : config['trusted-proxy'];

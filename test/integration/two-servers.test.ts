@@ -9,10 +9,13 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 
+import { closeCodes } from '#protocol/codes.ts';
+import { openPools } from '#store/pools.ts';
 import { startCuttingProxy, type CuttingProxy } from '#test/support/cutting-proxy.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { freePort, startKymo, type KymoProcess } from '#test/support/kymo-process.ts';
 import { startRedis, type TestRedis } from '#test/support/redis.ts';
+import { createTenant } from '#test/support/tenants.ts';
 import { createTemporaryDirectory, type TemporaryDirectory } from '#test/support/temporary-directory.ts';
 
 const extensions = fileURLToPath(new URL('../torture/channels/extensions', import.meta.url));
@@ -60,15 +63,17 @@ interface Viewer {
   say(message: object): void;
   /** The first that fits, now or later. */
   expect(fits: (said: Said) => boolean): Promise<Said>;
+  /** Resolves with the code of the close. */
+  readonly closed: Promise<number>;
   close(): void;
 }
 
 const key = (): string => new URL(servers[0]!.address).hash.slice('#key='.length);
 const addressOf = (server: KymoProcess): string => `http://127.0.0.1:${server.port}`;
 
-async function connect(server: KymoProcess): Promise<Viewer> {
+async function connect(server: KymoProcess, as = key()): Promise<Viewer> {
   const socket = new WebSocket(`ws://127.0.0.1:${server.port}/v1/live`, {
-    headers: { authorization: `Bearer ${key()}` },
+    headers: { authorization: `Bearer ${as}` },
   });
   const heard: Viewer['heard'] = [];
   socket.on('message', (data) =>
@@ -78,10 +83,12 @@ async function connect(server: KymoProcess): Promise<Viewer> {
   const beat = setInterval(() => {
     if (socket.readyState === WebSocket.OPEN) socket.send('{"type":"heartbeat"}');
   }, 2_000);
+  const closed = new Promise<number>((resolve) => socket.on('close', resolve));
   socket.on('close', () => clearInterval(beat));
   await new Promise((resolve) => socket.once('open', resolve));
   return {
     heard,
+    closed,
     say: (message) => socket.send(JSON.stringify(message)),
     async expect(fits) {
       const untilMs = performance.now() + ANSWER_MS;
@@ -151,6 +158,24 @@ test('what is published while a server is cut off from Redis reaches its viewers
   expect(metrics).toMatch(/^kymo_redis_up 1$/m);
   publisher.close();
   viewer.close();
+});
+
+test('a key that is revoked at one server loses what it has open at the other, a device too', async () => {
+  const pools = await openPools(database.ownerUrl, () => undefined);
+  const tenant = await createTenant(database.ownerUrl, pools, 'B');
+  await pools.close();
+  const [device, admin] = [
+    await connect(servers[1]!, tenant.deviceKey),
+    await connect(servers[1]!, tenant.adminKey),
+  ];
+  for (const path of [`devices/${tenant.device.deviceId}`, `access-keys/${tenant.adminKeyId}`]) {
+    const answer = await fetch(`${addressOf(servers[0]!)}/v1/${path}`, {
+      method: 'DELETE',
+      headers: { authorization: `Bearer ${tenant.adminKey}` },
+    });
+    expect(answer.status).toBe(204);
+  }
+  for (const viewer of [device, admin]) expect(await viewer.closed).toBe(closeCodes.unauthenticated);
 });
 
 test('who was connected to a server that was killed is gone within the lease', async () => {
