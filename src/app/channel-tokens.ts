@@ -14,5 +14,7 @@ export async function widenByToken(
   const added = await principals.channelGrant(token, principal);
   if (added === null) return fail({ code: 'unauthenticated', message: 'no valid channel token' });
   const grants = principal.grants === null ? null : [...principal.grants, added.grant];
-  return ok({ ...principal, grants, expiresAtUs: added.expiresAtUs });
+  // Whoever revokes the token ends the subscription, and not the connection.
+  const revocationId = added.tokenId;
+  return ok({ ...principal, grants, expiresAtUs: added.expiresAtUs, revocationId });
 }

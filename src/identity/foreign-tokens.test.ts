@@ -13,6 +13,7 @@ import { testPrincipal } from '#test/support/principals.ts';
 
 const org = '01890000-0000-7000-8000-000000000001';
 const otherOrg = '01890000-0000-7000-8000-000000000002';
+const capitals = '01890000-0000-7000-8000-00000000000A';
 const secret = Buffer.from('a shared secret of 32 bytes or more');
 const clock = createManualClock();
 const nowSeconds = Math.floor(clock.nowUs() / 1e6);
@@ -110,6 +111,7 @@ test('a channel token adds one channel to a connection of the same subject and o
   expect(await tokens.channel(token, anna)).toEqual({
     grant: { channels: 'ticker/abc', operations: ['subscribe', 'history', 'presence'] },
     expiresAtUs: (nowSeconds + 600) * 1e6,
+    tokenId: null,
   });
   expect(await tokens.channel(token, { ...anna, subject: 'user:ben' })).toBeNull();
   expect(await tokens.channel(token, { ...anna, orgId: otherOrg })).toBeNull();
@@ -172,6 +174,32 @@ test('a revoked token or subject is refused, and only that one', async () => {
   revocations.add({ orgId: org, subject: 'anna' });
   expect(await principals.authenticate(second)).toBeNull();
   expect(await principals.authenticate(ben)).not.toBeNull();
+});
+
+test('a revoked channel token adds nothing', async () => {
+  const revocations = createRevocations(clock);
+  const principals = createPrincipals({
+    identity: { authenticateAccess: async () => null, authenticateDevice: async () => null },
+    tokens: trusting(),
+    revocations,
+  });
+  const anna = testPrincipal({ kind: 'token', orgId: org, subject: 'user:anna', grants: [] });
+  const [first, second] = [
+    await sign({ channel: 'ticker/abc', jti: '1' }),
+    await sign({ channel: 'ticker/abc', jti: '2' }),
+  ];
+  revocations.add({ orgId: org, tokenId: '1' });
+  expect(await principals.channelGrant(first, anna)).toBeNull();
+  expect(await principals.channelGrant(second, anna)).toMatchObject({ tokenId: '2' });
+});
+
+test('an organisation in capitals is the same one, also to who revokes', async () => {
+  expect(await trusting({ orgId: null }).connection(await sign({ org: capitals }))).toMatchObject({
+    orgId: capitals.toLowerCase(),
+  });
+  expect(
+    await trusting({ orgId: capitals.toLowerCase() }).connection(await sign({ org: capitals })),
+  ).not.toBeNull();
 });
 
 test('a revocation means open connections of the same kind and organisation', () => {

@@ -50,6 +50,8 @@ export interface ForeignTokenOptions {
 export interface ChannelGrant {
   readonly grant: Grant;
   readonly expiresAtUs: number;
+  /** Its `jti`, by which it alone can be revoked. */
+  readonly tokenId: string | null;
 }
 
 /** Methods throw AppError `issuer-unavailable` (temporary) when the issuer's keys cannot be fetched. */
@@ -135,8 +137,10 @@ export function createForeignTokens(options: ForeignTokenOptions): ForeignTokens
       clock.nowUs() + (tokenLimits.maxLifeSeconds + tokenLimits.clockToleranceSeconds) * 1e6
     )
       return null;
-    if (orgId === null) return claims.org ?? null;
-    return claims.org === undefined || claims.org === orgId ? orgId : null;
+    // Ids are compared as text, here and where a revocation names one; a UUID may be written in capitals.
+    const said = claims.org?.toLowerCase();
+    if (orgId === null) return said ?? null;
+    return said === undefined || said === orgId ? orgId : null;
   }
 
   return {
@@ -161,7 +165,11 @@ export function createForeignTokens(options: ForeignTokenOptions): ForeignTokens
       if (!channelClaims.Check(claims)) return null;
       if (orgOf(claims) !== identity.orgId || subjectOf(claims) !== identity.subject) return null;
       const operations = claims.operations ?? ['subscribe', 'history', 'presence'];
-      return { grant: { channels: claims.channel, operations }, expiresAtUs: claims.exp * 1e6 };
+      return {
+        grant: { channels: claims.channel, operations },
+        expiresAtUs: claims.exp * 1e6,
+        tokenId: claims.jti ?? null,
+      };
     },
   };
 }

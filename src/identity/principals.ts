@@ -45,7 +45,12 @@ export function createPrincipals(options: {
       const principal = await find(credential, address);
       return principal === null || revocations.isRevoked(principal) ? null : principal;
     },
-    channelGrant: async (token, principal) => (tokens === null ? null : tokens.channel(token, principal)),
+    async channelGrant(token, principal) {
+      const added = tokens === null ? null : await tokens.channel(token, principal);
+      const isRevoked =
+        added !== null && revocations.isRevoked({ ...principal, revocationId: added.tokenId });
+      return isRevoked ? null : added;
+    },
   };
 }
 

@@ -720,7 +720,7 @@ test('a refresh asks every permission again, and ends what the new identity may 
 });
 
 test('a channel token gives one channel, until it ends', async () => {
-  const { connect, clock } = setUp({
+  const { hub, connect, clock } = setUp({
     channelToken: async (token, channel, principal) =>
       token === 'good'
         ? {
@@ -729,15 +729,16 @@ test('a channel token gives one channel, until it ends', async () => {
               ...principal,
               grants: [{ channels: channel, operations: ['subscribe'] }],
               expiresAtUs: 1_700_000_000_000_000 + 2_000_000,
+              revocationId: 'of the token',
             },
           }
         : { ok: false, error: { code: 'unauthenticated', message: 'no' } },
   });
   const viewer = connect(testPrincipal({ grants: [] }));
-  const follow = (id: number, more: object): ViewerMessage => ({
+  const follow = (id: number, more: object, channel = 'room/a'): ViewerMessage => ({
     type: 'subscribe',
     id,
-    channel: 'room/a',
+    channel,
     ...more,
   });
   expect(await viewer.say(follow(1, {}))).toMatchObject([{ code: 'forbidden' }]);
@@ -745,7 +746,14 @@ test('a channel token gives one channel, until it ends', async () => {
     { code: 'unauthenticated', field: '/token' },
   ]);
   expect(await viewer.say(follow(3, { token: 'good' }))).toMatchObject([{ type: 'subscribed' }]);
+  expect(await viewer.say(follow(4, { token: 'good' }, 'room/*'))).toMatchObject([
+    { code: 'invalid-field', field: '/token' },
+  ]);
+  expect(await viewer.say(follow(5, { token: 'good' }, 'room/b'))).toMatchObject([{ type: 'subscribed' }]);
   clock.advance(3_000);
+  expect(viewer.heard().at(-1)).toEqual({ type: 'unsubscribed', channel: 'room/b', code: 'unauthenticated' });
+  expect(await viewer.say(follow(6, { token: 'good' }))).toMatchObject([{ type: 'subscribed' }]);
+  expect(hub.disconnect(({ revocationId }) => revocationId === 'of the token')).toBe(0);
   expect(viewer.heard().at(-1)).toEqual({ type: 'unsubscribed', channel: 'room/a', code: 'unauthenticated' });
 });
 

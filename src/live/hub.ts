@@ -131,6 +131,7 @@ export function createHub(options: HubOptions): Hub {
       connectSocket(upgraded, (transport) => connect(transport, principal, connection)),
     disconnect(isConcerned) {
       const concerned = [...viewers].filter(({ principal }) => principal !== null && isConcerned(principal));
+      for (const { subscriptions } of viewers) subscriptions?.endRevoked(isConcerned);
       for (const viewer of concerned) {
         viewer.refuse({ code: 'unauthenticated', message: 'the key or token was revoked' });
         viewer.close('unauthenticated');

@@ -69,6 +69,16 @@ export class Subscriptions {
       if (found === null) return this.refuse(id, 'not-found', 'no channel has this name');
       return this.follow(found, principal, { ...rest, position: positionOf(channel) });
     }
+    // It adds to one channel, and is verified for each that is followed.
+    if (message.token !== undefined)
+      return this.viewer.refuse(
+        {
+          code: 'invalid-field',
+          field: '/token',
+          message: 'a channel token is for one channel, not a pattern',
+        },
+        id,
+      );
     if (message.position !== undefined)
       return this.viewer.refuse(
         { code: 'invalid-field', field: '/position', message: 'a pattern takes a cursor instead' },
@@ -122,6 +132,12 @@ export class Subscriptions {
   endExpired(nowUs: number): void {
     for (const [name, { principal, hasToken }] of this.byName)
       if (hasToken && principal.expiresAtUs <= nowUs) this.endByServer(name, 'unauthenticated');
+  }
+
+  /** Ends what channel tokens gave that were revoked. */
+  endRevoked(isConcerned: (principal: Principal) => boolean): void {
+    for (const [name, { principal, hasToken }] of this.byName)
+      if (hasToken && isConcerned(principal)) this.endByServer(name, 'unauthenticated');
   }
 
   /** Goes on under another identity of the same subject, as far as its permissions reach. */
