@@ -44,6 +44,17 @@ test('an evicted address has another epoch than before', async () => {
   expect((await broker.history('a', { after: 0, limit: 1 })).epoch).not.toBe(epoch);
 });
 
+test('who reads addresses that nobody published to drives out no history, and they keep their epoch', async () => {
+  const broker = createMemoryBroker({ clock: createManualClock(), maxAddresses: 3 });
+  const { position } = await broker.publish(publication('a'));
+  for (let i = 0; i < 100; i++) await broker.history(`made-up-${i}`, { newest: true, limit: 1 });
+  expect(broker.counters.evictedAddresses).toBe(0);
+  expect((await broker.history('a', { newest: true, limit: 1 })).epoch).toBe(position.epoch);
+  const { epoch, newest } = await broker.history('made-up-99', { newest: true, limit: 1 });
+  expect(newest).toBe(0);
+  expect((await broker.publish(publication('made-up-99'))).position).toEqual({ epoch, offset: 1 });
+});
+
 test('bytes beyond the maximum take whole addresses, but never the one just written', async () => {
   const broker = createMemoryBroker({ clock: createManualClock(), maxBytes: 1000 });
   for (const address of ['a', 'b', 'c']) await broker.publish(publication(address, 300));

@@ -129,19 +129,30 @@ interface Histories {
 function createHistories({ clock, maxAddresses, maxBytes }: Limits, counters: Counters): Histories {
   // In the order of use, the least recent first.
   const histories = new Map<string, History>();
+  // Epochs of addresses that were only read: they wait apart for a first publication, at most `maxAddresses` too, so that
+  // whoever reads addresses of his own invention drives out no history.
+  const unused = new Map<string, string>();
   let bytes = 0;
 
   const find = (address: string): History => {
     const history = histories.get(address) ?? {
-      epoch: randomEpoch(),
+      epoch: unused.get(address) ?? randomEpoch(),
       newest: 0,
       kept: [],
       bytes: 0,
       seconds: 0,
     };
+    unused.delete(address);
     histories.delete(address);
     histories.set(address, history);
     return history;
+  };
+  const epochOfUnused = (address: string): string => {
+    const epoch = unused.get(address) ?? randomEpoch();
+    unused.delete(address);
+    unused.set(address, epoch);
+    if (unused.size > maxAddresses) unused.delete(unused.keys().next().value!);
+    return epoch;
   };
   /** Makes room, but never takes the address that was used last. */
   const evict = (): void => {
@@ -177,9 +188,10 @@ function createHistories({ clock, maxAddresses, maxBytes }: Limits, counters: Co
       return { epoch: history.epoch, publication };
     },
     read(address, query) {
+      if (!histories.has(address))
+        return { epoch: epochOfUnused(address), newest: 0, oldest: 1, publications: [] };
       const history = find(address);
       trim(history, Number.POSITIVE_INFINITY);
-      evict();
       const { epoch, newest, kept } = history;
       const publications = select(kept, query).map(({ offset, timeUs, payload }) => ({
         offset,
@@ -190,6 +202,7 @@ function createHistories({ clock, maxAddresses, maxBytes }: Limits, counters: Co
     },
     clear() {
       histories.clear();
+      unused.clear();
       bytes = 0;
     },
     get held() {

@@ -9,6 +9,11 @@ import { redisScript } from '#bus/redis-link.ts';
 
 /** Seconds that a counter outlives its last use: a day longer than the longest history. */
 const COUNTER_SECONDS = 2 * 86_400;
+/**
+ * The same of an address that nobody published to: whoever reads addresses of his own invention fills Redis for minutes, not
+ * for days. Channels with viewers are read more often (`lookMs`); who comes back later to an empty one may hear of a gap.
+ */
+const UNUSED_SECONDS = 600;
 /** Seconds that receipts outlive the last publication of their instance: longer than any publication is tried. */
 const RECEIPT_SECONDS = 120;
 
@@ -87,7 +92,7 @@ ${findEpoch}
 if not counter[1] or changed == 1 then
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'newest', string.format('%.0f', newest), 'run', ARGV[2])
 end
-redis.call('EXPIRE', KEYS[1], ${COUNTER_SECONDS})
+redis.call('EXPIRE', KEYS[1], newest > 0 and ${COUNTER_SECONDS} or ${UNUSED_SECONDS})
 dropOld(nowMs - tonumber(counter[4] or '0') * 1000, math.huge)
 local length = redis.call('LLEN', KEYS[2])
 local oldest = newest - length + 1
