@@ -283,3 +283,13 @@ test('a wrong address, a wrong password and a wrong URL say what to do, without 
   await open.pop()!.close();
   await own.close();
 });
+
+test('an address that was only read is forgotten within minutes, one that was published to is not', async () => {
+  const prefix = newPrefix();
+  const { broker } = await connect({ prefix });
+  const { epoch } = await broker.history('o/room', { newest: true, limit: 1 });
+  expect(await control.ttl(`${prefix}c:o/room`)).toBeLessThanOrEqual(600);
+  expect((await broker.publish(request('first'))).position).toEqual({ epoch, offset: 1 });
+  await broker.history('o/room', { newest: true, limit: 1 });
+  expect(await control.ttl(`${prefix}c:o/room`)).toBeGreaterThan(86_400);
+});
