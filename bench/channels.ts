@@ -82,6 +82,7 @@ async function main(scope: RunScope): Promise<void> {
     isPinned: isPinning,
     payloadBytes: options['payload-bytes'],
     inFlight: options['in-flight'],
+    subscribers: options.subscribers,
     ...ours,
     peers: Object.fromEntries([...figures].filter(([name]) => name !== OURS)),
     peerVersions: found.versions,

@@ -4,7 +4,6 @@
  */
 
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import type { ChannelsSide } from '#bench/channels/sides.ts';
@@ -16,8 +15,7 @@ import { uuidv7 } from '#base/uuid.ts';
 import { newKey } from '#identity/keys.ts';
 import type { RunScope } from '#bench/support/run-scope.ts';
 
-/** The signal's handler runs when the server's loop comes to it, and takes as long as a collection does. */
-const COLLECT_MS = 2_000;
+const COLLECT_MS = 20_000;
 const EXTENSION = fileURLToPath(new URL('./extension', import.meta.url));
 /** As Socket.IO's, so that idle connections are kept alive as often. */
 const HEARTBEAT_MS = '25000';
@@ -62,7 +60,7 @@ export async function createKymoSide(
         keys,
         async collect() {
           process.kill(kymo.child.pid, 'SIGUSR2');
-          await sleep(COLLECT_MS);
+          await kymo.child.waitForLine((line) => (line === 'collected' ? true : undefined), COLLECT_MS);
         },
       };
     },

@@ -24,7 +24,7 @@ export type StepFigures = Readonly<Record<string, number | boolean | string | nu
 /** From 127.0.0.1 to this. Sixty thousand connections to one port need three. */
 const SOURCE_ADDRESSES = 8;
 /** After connections were reset, until their server has noticed. */
-const FORGET_MS = 500;
+const FORGET_MS = 250;
 
 export function fleetPlan(
   side: ChannelsSide,
@@ -67,7 +67,8 @@ export function residentBytesOf(server: ChannelsServer): number {
 /** Has the server compile what it will run, and grow what it will need anyway, with some connections that end again. */
 export async function warmUp(client: Client, plan: FleetPlan, options: ChannelsOptions): Promise<void> {
   const fleet = 'warm-up';
-  const count = Math.min(200, options.connections);
+  // Few: what they leave free is used again by those that are measured.
+  const count = Math.max(10, Math.min(200, Math.floor(options.connections / 50)));
   const publishers = 1;
   await client.run({ type: 'fleet', fleet, plan });
   await client.run({ type: 'connect', fleet, count: count + publishers });

@@ -74,9 +74,8 @@ class LiveConnection implements Transport {
     this.shared = shared;
     this.reader = createFrameReader(this, frameHandlers, protocolLimits.controlBytes);
     socket[CONNECTION] = this;
-    // Small messages leave at once, and silence is the hub's concern.
+    // Small messages leave at once. Node's own time-outs ended with the request; silence is the hub's concern.
     socket.setNoDelay(true);
-    socket.setTimeout(0);
     socket.on('end', onEnd);
     socket.on('error', onError);
     socket.on('close', onClose);
