@@ -45,12 +45,15 @@ export interface RuleContext<P extends Schemas> {
 }
 
 export interface HandlerContext<P extends Schemas, Out extends Schemas> extends RuleContext<P> {
-  /** Publishes to this channel. Null for class `live`, which has no positions. */
+  /**
+   * Publishes to this channel. Null for class `live`, which has no positions. `isDuplicate`: it was published before under
+   * the same key, so nothing else should be begun for it either.
+   */
   publish<E extends keyof Out & string>(
     event: E,
     data: Static<Out[E]>,
     options?: { readonly key?: string },
-  ): Promise<Position | null>;
+  ): Promise<(Position & { readonly isDuplicate: boolean }) | null>;
 }
 
 export interface RequestDefinition<

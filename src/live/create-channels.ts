@@ -274,7 +274,8 @@ function handlerContext(
       });
       if (outcome.isDuplicate) duplicates++;
       last = outcome.position;
-      return outcome.position;
+      const { position, isDuplicate } = outcome;
+      return position === null ? null : { ...position, isDuplicate };
     },
   };
   return {

@@ -189,6 +189,14 @@ test('a command has an id, an end and its parameters, and the same id is the sam
   expect(requested[0]).toEqual({ device: DEVICE, command: first!.data });
 });
 
+test('a command that is sent again under its Idempotency-Key is asked for once, and no other one ever ends', async () => {
+  const { publish, read, requested } = start();
+  for (let i = 0; i < 3; i++)
+    expect(await publish(commands, someone(), 'request', { command: 'cue' }, 'mine')).toBe(1);
+  const [said] = (await read(commands)) as { data: Requested }[];
+  expect(requested.map(({ command }) => command.id)).toEqual([said!.data.id]);
+});
+
 test('commands nobody knows, without end, or with too much to say are refused', async () => {
   const { publish, requested } = start();
   const large = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`p${i}`, 'ü'.repeat(256)]));

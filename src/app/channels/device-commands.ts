@@ -100,7 +100,13 @@ export function createDeviceCommands(onRequested: OnRequested) {
       ...(given === undefined ? {} : { params: given }),
       expiresAtUs: services.clock.nowUs() + expiresMs * 1000,
     };
-    await publish('requested', requested, id === undefined ? {} : { key: `requested ${id}` });
+    const published = await publish(
+      'requested',
+      requested,
+      id === undefined ? {} : { key: `requested ${id}` },
+    );
+    // Sent again under its Idempotency-Key it has an id already, which is not the one that was just drawn.
+    if (id === undefined && published?.isDuplicate === true) return;
     onRequested({ orgId: identity.orgId, device }, requested);
   };
 
