@@ -83,8 +83,13 @@ test('who was revoked or has expired does not come back', () => {
 test('their number is bounded, and idle ones make room', () => {
   const { clock, tickets } = start();
   for (let i = tickets.size; i < streamTicketLimits.maxStreams; i++) tickets.open(`t${i}`, principal, 'a');
-  expect(() => tickets.open('more', principal, 'a')).toThrow(/too many/);
-  clock.advance(streamTicketLimits.idleMs);
+  const { idSuffix } = tickets.open('newest', principal, 'a');
   tickets.open('more', principal, 'a');
-  expect(tickets.size).toBe(1);
+  expect(tickets.size).toBe(streamTicketLimits.maxStreams);
+  expect(tickets.resume('newest', `AQ${idSuffix}`, 'a')).not.toBeNull();
+  clock.advance(streamTicketLimits.idleMs);
+  for (let i = 0; i < streamTicketLimits.maxStreams; i++)
+    tickets.open(`o${i}`, principal, 'a').occupy(() => undefined);
+  expect(tickets.size).toBe(streamTicketLimits.maxStreams);
+  expect(() => tickets.open('more', principal, 'a')).toThrow(/too many/);
 });

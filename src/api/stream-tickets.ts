@@ -66,6 +66,15 @@ export function createStreamTickets(options: {
       if (idleSinceMs !== null && idleSinceMs <= oldestMs) entries.delete(hash);
   }
 
+  /** Whoever opens and leaves streams by the thousand keeps nobody else out; what goes needs a new ticket. */
+  function dropOneIdle(): void {
+    for (const [hash, { idleSinceMs }] of entries)
+      if (idleSinceMs !== null) {
+        entries.delete(hash);
+        return;
+      }
+  }
+
   function seatOf(entry: Entry): StreamSeat {
     return {
       principal: entry.principal,
@@ -87,6 +96,7 @@ export function createStreamTickets(options: {
   return {
     open(ticket, principal, scope) {
       if (entries.size >= streamTicketLimits.maxStreams) dropIdle();
+      if (entries.size >= streamTicketLimits.maxStreams) dropOneIdle();
       if (entries.size >= streamTicketLimits.maxStreams)
         throw new AppError('overloaded', 'too many streams were opened with tickets', { temporary: true });
       const proof = randomBytes(PROOF_BYTES);
