@@ -93,6 +93,8 @@ async function cluster() {
   const ask = async (on: KymoProcess, path: string, body?: unknown): Promise<unknown> => {
     const response = await fetch(`http://127.0.0.1:${on.port}/v1/${path}`, {
       method: body === undefined ? 'GET' : 'POST',
+      // A server that does not answer is named, rather than waited for.
+      signal: AbortSignal.timeout(15_000),
       headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
