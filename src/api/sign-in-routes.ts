@@ -61,7 +61,8 @@ export function addSignInRoutes(api: Api, options: ApiOptions): void {
           isAdmin: false,
           grants: channels,
           expiresAtUs: clock.nowUs() + seconds * 1e6,
-          revocationId: null,
+          // It ends with the key that vouched for it.
+          revocationId: readerOf(request).keyId,
         },
       });
       return reply.code(201).send(shownTicket(issued));

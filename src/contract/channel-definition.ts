@@ -156,6 +156,10 @@ export function defineChannel<
     `${where} only class live carries readings`,
   );
   assert(!isDurable || lossClass === 'event', `${where} only class event can be durable`);
+  assert(
+    !isDurable || definition.audience !== 'shared',
+    `${where} a durable channel belongs to an organisation`,
+  );
   if (lossClass === 'event')
     assert(isDurable !== (history !== undefined), `${where} class event has either history or durable: true`);
   else assert(lossClass === 'state' || history === undefined, `${where} class live keeps no history`);

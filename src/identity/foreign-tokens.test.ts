@@ -207,7 +207,9 @@ test('a revocation means open connections of the same kind and organisation', ()
   expect(concerns({ orgId: 'o1', tokenId: 'j1' }, byToken)).toBe(true);
   expect(concerns({ orgId: 'o1', subject: 'anna' }, byToken)).toBe(true);
   expect(concerns({ orgId: 'o2', subject: 'anna' }, byToken)).toBe(false);
-  expect(concerns({ orgId: 'o1', keyId: 'j1' }, byToken)).toBe(false);
+  const byLimitedTicket = testPrincipal({ kind: 'token', subject: 'user:ben', revocationId: 'k1' });
+  expect(concerns({ orgId: 'o1', keyId: 'k1' }, byLimitedTicket)).toBe(true);
+  expect(concerns({ orgId: 'o1', keyId: 'k1' }, byToken)).toBe(false);
   expect(concerns({ orgId: 'o1', keyId: 'k1' }, testPrincipal())).toBe(true);
   expect(concerns({ orgId: 'o1', tokenId: 'k1' }, testPrincipal())).toBe(false);
 });

@@ -27,7 +27,8 @@ export interface Revocations {
 /** Whether the revocation means this principal. */
 export function concerns(revocation: Revocation, principal: Principal): boolean {
   if (revocation.orgId !== principal.orgId) return false;
-  if ('keyId' in revocation) return principal.kind !== 'token' && principal.revocationId === revocation.keyId;
+  // Also whom the key vouched for: limited tickets carry its id.
+  if ('keyId' in revocation) return principal.revocationId === revocation.keyId;
   if (principal.kind !== 'token') return false;
   return 'tokenId' in revocation
     ? principal.revocationId === revocation.tokenId
@@ -64,7 +65,8 @@ export function createRevocations(clock: Pick<Clock, 'monotonicMs'>): Revocation
       }
     },
     isRevoked({ kind, orgId, subject, revocationId }) {
-      if (kind !== 'token') return revocationId !== null && isKept(keyName(orgId, revocationId));
+      if (revocationId !== null && isKept(keyName(orgId, revocationId))) return true;
+      if (kind !== 'token') return false;
       return (
         isKept(subjectName(orgId, subject)) ||
         (revocationId !== null && isKept(tokenName(orgId, revocationId)))
