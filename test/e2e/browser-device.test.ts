@@ -69,17 +69,22 @@ test('a page that is cut off, reloaded and killed has every reading that its sto
   endings.push(() => rm(dataDir, { recursive: true, force: true, maxRetries: 5 }));
   const embedded = await startEmbeddedDatabase({ dataDir });
   endings.push(() => embedded.stop());
-  const kymo = await startKymo({ dataDir, port: await freePort() });
-  endings.push(() => kymo.signal('SIGKILL'));
-  const key = await runKymo(['device', 'add', 'page', '--data', dataDir]);
-  const proxy = await startCuttingProxy(kymo.port);
-  endings.push(() => proxy.close());
   const { code } = await bundleForBrowser({
     entry: `${support}browser-device-page.ts`,
     alias: { vitest: `${support}browser-suite.ts` },
   });
   const server = await servePage(code);
   endings.push(() => server.close());
+  // The page comes from elsewhere, so the server must be told that it may connect.
+  const kymo = await startKymo({
+    dataDir,
+    port: await freePort(),
+    args: ['--allowed-origins', new URL(server.url).origin],
+  });
+  endings.push(() => kymo.signal('SIGKILL'));
+  const key = await runKymo(['device', 'add', 'page', '--data', dataDir]);
+  const proxy = await startCuttingProxy(kymo.port);
+  endings.push(() => proxy.close());
   const launch = async (): Promise<MortalBrowser> => {
     const launched = await launchMortalBrowser(join(dataDir, 'profile'));
     endings.push(() => launched.kill());
