@@ -98,7 +98,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     isRevoked: revocations.isRevoked,
   });
   const accounts = createAccounts({ appPool: pools.app, clock });
-  const principals = createPrincipals({ identity, tokens: readTrustedIssuer(config, clock), revocations });
+  const principals = createPrincipals({
+    identity,
+    tokens: readTrustedIssuer(config, { clock, log }),
+    revocations,
+  });
   const writer = await startWriter(options, pools);
   const upkeep = startUpkeep(options, pools);
   const clocks = createClockRecorder({ app: pools.app, clock, log });

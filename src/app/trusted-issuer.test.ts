@@ -8,12 +8,14 @@ import { afterAll, expect, test } from 'vitest';
 import { readConfig } from '#app/config.ts';
 import { readTrustedIssuer } from '#app/trusted-issuer.ts';
 import { systemClock } from '#base/clock.ts';
+import { silentLog } from '#base/log.ts';
 
 const org = '01890000-0000-7000-8000-000000000001';
 const folder = mkdtempSync(join(tmpdir(), 'kymo-issuer-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const read = (...args: string[]) => readTrustedIssuer(readConfig({ args, env: {} }), systemClock);
+const read = (...args: string[]) =>
+  readTrustedIssuer(readConfig({ args, env: {} }), { clock: systemClock, log: silentLog });
 
 test('nobody is trusted unless it is configured', () => {
   expect(read()).toBeNull();

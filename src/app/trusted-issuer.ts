@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 
 import type { Clock } from '#base/clock.ts';
 import { AppError, messageOf } from '#base/errors.ts';
+import type { Log } from '#base/log.ts';
 import {
   createForeignTokens,
   keySetOfPem,
@@ -13,7 +14,10 @@ import {
 import { isLoopbackHost, type Config } from '#app/config.ts';
 
 /** Null when no issuer is configured. Throws AppError `invalid-field` naming the setting. */
-export function readTrustedIssuer(config: Config, clock: Clock): ForeignTokens | null {
+export function readTrustedIssuer(
+  config: Config,
+  { clock, log }: { readonly clock: Clock; readonly log: Log },
+): ForeignTokens | null {
   const secret = config['token-secret'];
   const place = config['token-keys'];
   const org = config['token-org'];
@@ -37,6 +41,8 @@ export function readTrustedIssuer(config: Config, clock: Clock): ForeignTokens |
     audience: config['token-audience'] === '' ? null : config['token-audience'],
     orgId: org === 'any' ? null : org,
     clock,
+    onUnreachable: (cause) =>
+      log.warn("the keys of the tokens' issuer cannot be fetched", { error: messageOf(cause) }),
   });
 }
 

@@ -26,6 +26,7 @@ function trusting(overrides: Partial<ForeignTokenOptions> = {}) {
     audience: null,
     orgId: org,
     clock,
+    onUnreachable: () => undefined,
     ...overrides,
   });
 }
@@ -121,7 +122,10 @@ test('a channel token adds one channel to a connection of the same subject and o
 test('keys are fetched from their address, and while they cannot be, that is said', async () => {
   const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true });
   let isUp = false;
+  let fetches = 0;
+  const told: unknown[] = [];
   const server = createServer((_request, response) => {
+    fetches++;
     response.statusCode = isUp ? 200 : 500;
     response.end(JSON.stringify({ keys: [{ ...keyOf, alg: 'ES256' }] }));
   });
@@ -129,13 +133,23 @@ test('keys are fetched from their address, and while they cannot be, that is sai
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   try {
     const { port } = server.address() as AddressInfo;
-    const tokens = trusting({ secret: null, jwks: new URL(`http://127.0.0.1:${port}/keys`) });
+    const tokens = trusting({
+      secret: null,
+      jwks: new URL(`http://127.0.0.1:${port}/keys`),
+      onUnreachable: (cause) => void told.push(cause),
+    });
     const token = await sign({}, privateKey, 'ES256');
     await expect(tokens.connection(token)).rejects.toMatchObject({
       code: 'issuer-unavailable',
       temporary: true,
     });
     isUp = true;
+    // Nobody is asked again at once, and why it failed is for the log only.
+    await expect(tokens.connection(token)).rejects.toThrow(
+      /^the keys of the token's issuer cannot be fetched now$/,
+    );
+    expect([fetches, told.length]).toEqual([1, 1]);
+    clock.advance(2_000);
     expect(await tokens.connection(token)).toMatchObject({ subject: 'user:anna' });
   } finally {
     server.close();

@@ -20,7 +20,7 @@ import { Compile } from 'typebox/compile';
 
 import { assert } from '#base/assert.ts';
 import type { Clock } from '#base/clock.ts';
-import { AppError, messageOf } from '#base/errors.ts';
+import { AppError } from '#base/errors.ts';
 import { channelOperations, type Grant, type Principal } from '#contract/principal.ts';
 
 export const tokenLimits = {
@@ -31,6 +31,8 @@ export const tokenLimits = {
   clockToleranceSeconds: 5,
   /** One position in a cursor each. */
   grants: 64,
+  /** After the issuer's keys could not be fetched, nobody asks for them for so long. */
+  pauseMs: 2_000,
   /** RFC 7518 section 3.2: a key of at least the size of the hash. */
   secretBytes: 32,
 } as const;
@@ -44,7 +46,9 @@ export interface ForeignTokenOptions {
   readonly audience: string | null;
   /** The organisation that all tokens are for; null: each says it (`org`), so its issuer may speak for every organisation. */
   readonly orgId: string | null;
-  readonly clock: Pick<Clock, 'nowUs'>;
+  readonly clock: Pick<Clock, 'nowUs' | 'monotonicMs'>;
+  /** Why the issuer's keys could not be fetched: for the log, since it names machines. */
+  readonly onUnreachable: (cause: unknown) => void;
 }
 
 export interface ChannelGrant {
@@ -103,6 +107,8 @@ export function createForeignTokens(options: ForeignTokenOptions): ForeignTokens
   const keys =
     jwks === null ? null : jwks instanceof URL ? createRemoteJWKSet(jwks) : createLocalJWKSet(jwks);
 
+  let pausedUntilMs = Number.NEGATIVE_INFINITY;
+
   async function claimsOf(token: string): Promise<JWTPayload | null> {
     if (!looksLikeToken(token)) return null;
     const checks = {
@@ -118,15 +124,17 @@ export function createForeignTokens(options: ForeignTokenOptions): ForeignTokens
       const isShared = algorithmOf(token) === 'HS256';
       if (isShared && secret !== null)
         return (await jwtVerify(token, secret, { ...checks, algorithms: ['HS256'] })).payload;
+      if (!isShared && keys !== null && clock.monotonicMs() < pausedUntilMs) throw unavailable();
       if (!isShared && keys !== null)
         return (await jwtVerify(token, keys, { ...checks, algorithms: ['RS256', 'ES256', 'EdDSA'] })).payload;
       return null;
     } catch (error) {
       if (isRefusal(error)) return null;
-      throw new AppError('issuer-unavailable', `the issuer's keys cannot be fetched: ${messageOf(error)}`, {
-        temporary: true,
-        cause: error,
-      });
+      if (!(error instanceof AppError)) {
+        pausedUntilMs = clock.monotonicMs() + tokenLimits.pauseMs;
+        options.onUnreachable(error);
+      }
+      throw unavailable(error);
     }
   }
 
@@ -182,6 +190,13 @@ function subjectOf(claims: Claims): string {
 function algorithmOf(token: string): unknown {
   const header = Buffer.from(token.slice(0, token.indexOf('.')), 'base64url').toString();
   return (JSON.parse(header) as { alg?: unknown } | null)?.alg;
+}
+
+function unavailable(cause?: unknown): AppError {
+  return new AppError('issuer-unavailable', "the keys of the token's issuer cannot be fetched now", {
+    temporary: true,
+    cause,
+  });
 }
 
 /** What is wrong with the token, as opposed to the way to its issuer. */
