@@ -23,7 +23,7 @@ afterEach(async () => {
 
 test('every subscriber sees every message once and in order, over servers, transports and lost connections', async () => {
   const outcome = await runChannels({
-    publications: 8_000,
+    publications: 20_000,
     rooms: 6,
     subscribers: 10,
     roomsPerSubscriber: 2,
@@ -41,9 +41,9 @@ test('every subscriber sees every message once and in order, over servers, trans
   console.log(summaryOf(outcome));
   expect(outcome.violations).toEqual([]);
   expect(outcome.unfinished).toEqual([]);
-  expect(outcome.published).toBe(8_000);
+  expect(outcome.published).toBe(20_000);
   for (const [transport, count] of Object.entries(outcome.connections))
     expect(count, transport).toBeGreaterThan(5);
   expect(outcome.cuts).toBeGreaterThan(0);
-  expect(outcome.resumptions).toBeGreaterThan(50);
+  expect(outcome.resumptions).toBeGreaterThan(20);
 });
