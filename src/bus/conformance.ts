@@ -156,11 +156,19 @@ function testListening(start: Start): void {
     const bus = await start();
     const witness = await bus.hear('twice');
     let count = 0;
+    let probes = 0;
     const handler = (payload: Uint8Array): void => {
       if (textOf(payload) === 'counted') count++;
+      if (textOf(payload) === 'probe') probes++;
     };
     const stopFirst = bus.listener.subscribe('twice', handler);
     bus.listener.subscribe('twice', handler);
+    // Another process listens a moment after it was told to.
+    while (probes < 2) {
+      probes = 0;
+      bus.publisher.publish('twice', bytes('probe'));
+      await flushTopic(bus, witness, 'twice');
+    }
     bus.publisher.publish('twice', bytes('counted'));
     await flushTopic(bus, witness, 'twice');
     expect(count).toBe(2);
