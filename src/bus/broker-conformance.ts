@@ -158,18 +158,22 @@ function testBrokerListening(start: Start): void {
       }
       return count;
     })();
-    for (let round = 0; round < 10; round++) {
-      const heard = await hear(broker, 'flow');
-      const page = await broker.listener.history('flow', { newest: true, limit: 1 });
-      await heardCount(heard, 5);
-      heard.stop();
-      await laterTurn();
-      expect(heard.publications[0]!.offset).toBeLessThanOrEqual(page.newest + 1);
-      expect(offsetsOf(heard.publications)).toEqual(
-        heard.publications.map((_, i) => heard.publications[0]!.offset + i),
-      );
+    try {
+      for (let round = 0; round < 10; round++) {
+        const heard = await hear(broker, 'flow');
+        const page = await broker.listener.history('flow', { newest: true, limit: 1 });
+        await heardCount(heard, 5);
+        heard.stop();
+        await laterTurn();
+        expect(heard.publications[0]!.offset).toBeLessThanOrEqual(page.newest + 1);
+        expect(offsetsOf(heard.publications)).toEqual(
+          heard.publications.map((_, i) => heard.publications[0]!.offset + i),
+        );
+      }
+    } finally {
+      isOver = true;
+      await publishing;
     }
-    isOver = true;
     const count = await publishing;
     expect((await broker.listener.history('flow', { newest: true, limit: 0 })).newest).toBe(count);
   });

@@ -89,7 +89,8 @@ export function createRedisSubscriptions(link: RedisLink, log: Log): RedisSubscr
     const channel = channels.get(name);
     if (channel === undefined) return;
     const listening = [...channel.listeners];
-    for (const own of listening) if (channel.listeners.has(own)) own.listener.message(payload);
+    // Before it is ready, a listener may hear the end of a subscription that was left, with a hole up to its own.
+    for (const own of listening) if (own.isReady && channel.listeners.has(own)) own.listener.message(payload);
   });
   const add = (name: string, listener: RedisListener): Listening => {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
