@@ -77,6 +77,21 @@ async function flushTopic({ publisher }: BusUnderTest, heard: Heard, topic: stri
   heard.topics.pop();
 }
 
+const PROBE = 'probe';
+
+/** Probes until those who were told to listen do: another process begins a moment after it was told to. */
+async function untilProbed(
+  bus: BusUnderTest,
+  witness: Heard,
+  topic: string,
+  isHeard: () => boolean,
+): Promise<void> {
+  while (!isHeard()) {
+    bus.publisher.publish(topic, bytes(PROBE));
+    await flushTopic(bus, witness, topic);
+  }
+}
+
 function testDelivery(start: Start): void {
   test('every listener of a topic gets the payload and the topic', async () => {
     const bus = await start();
@@ -159,16 +174,15 @@ function testListening(start: Start): void {
     let probes = 0;
     const handler = (payload: Uint8Array): void => {
       if (textOf(payload) === 'counted') count++;
-      if (textOf(payload) === 'probe') probes++;
+      if (textOf(payload) === PROBE) probes++;
     };
     const stopFirst = bus.listener.subscribe('twice', handler);
     bus.listener.subscribe('twice', handler);
-    // Another process listens a moment after it was told to.
-    while (probes < 2) {
+    await untilProbed(bus, witness, 'twice', () => {
+      const areBoth = probes === 2;
       probes = 0;
-      bus.publisher.publish('twice', bytes('probe'));
-      await flushTopic(bus, witness, 'twice');
-    }
+      return areBoth;
+    });
     bus.publisher.publish('twice', bytes('counted'));
     await flushTopic(bus, witness, 'twice');
     expect(count).toBe(2);
@@ -182,21 +196,27 @@ function testListening(start: Start): void {
     const bus = await start();
     const witness = await bus.hear('change');
     const calls: string[] = [];
-    const isCounted = (payload: Uint8Array): boolean => textOf(payload) === 'change!';
+    const probed = new Set<string>();
+    const isCounted = (payload: Uint8Array, who: string): boolean => {
+      if (textOf(payload) === PROBE) probed.add(who);
+      return textOf(payload) === 'change!';
+    };
     const stopSelf = bus.listener.subscribe('change', (payload) => {
-      if (!isCounted(payload)) return;
+      if (!isCounted(payload, 'self')) return;
       calls.push('self');
       stopSelf();
       stopOther();
-      bus.listener.subscribe('change', (next) => void (isCounted(next) && calls.push('new')));
+      bus.listener.subscribe('change', (next) => void (isCounted(next, 'new') && calls.push('new')));
     });
     const stopOther = bus.listener.subscribe(
       'change',
-      (payload) => void (isCounted(payload) && calls.push('other')),
+      (payload) => void (isCounted(payload, 'other') && calls.push('other')),
     );
+    await untilProbed(bus, witness, 'change', () => probed.size === 2);
     bus.publisher.publish('change', bytes('change!'));
     await flushTopic(bus, witness, 'change');
     expect(calls).toEqual(['self']);
+    await untilProbed(bus, witness, 'change', () => probed.has('new'));
     bus.publisher.publish('change', bytes('change!'));
     await flushTopic(bus, witness, 'change');
     expect(calls).toEqual(['self', 'new']);
