@@ -59,7 +59,8 @@ export interface RedisLink {
   call(args: readonly RedisArgument[]): Promise<unknown>;
   run(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown>;
   subscribe(channels: readonly string[]): Promise<void>;
-  unsubscribe(channel: string): void;
+  /** Resolves when it is answered, or the connection is gone and with it what was subscribed. */
+  unsubscribe(channel: string): Promise<void>;
   /** Resolves when the link is up; rejects with AppError `store-unavailable` when that takes longer. */
   whenUp(waitMs: number): Promise<void>;
   listen(listener: LinkListener): void;
@@ -224,9 +225,8 @@ export async function connectRedisLink(options: RedisLinkOptions): Promise<Redis
     async subscribe(channels) {
       await use(({ subscriber }) => subscriber.subscribe([...channels], heard, true));
     },
-    unsubscribe(channel) {
-      // When this fails the connection is gone, and with it what was subscribed.
-      current?.subscriber.unsubscribe(channel, heard, true).catch(() => undefined);
+    async unsubscribe(channel) {
+      await current?.subscriber.unsubscribe(channel, heard, true).catch(() => undefined);
     },
     whenUp(waitMs) {
       if (current !== null) return Promise.resolve();

@@ -43,6 +43,8 @@ const BATCH = 500;
 
 export function createRedisSubscriptions(link: RedisLink, log: Log): RedisSubscriptions {
   const channels = new Map<string, Channel>();
+  // The client takes a channel for subscribed until it has the answer that it is not: a SUBSCRIBE before would not be sent.
+  const leaving = new Set<string>();
   let wanted: Channel[] = [];
 
   const want = (some: Iterable<Channel>): void => {
@@ -51,7 +53,9 @@ export function createRedisSubscriptions(link: RedisLink, log: Log): RedisSubscr
   };
   const flush = (): void => {
     const { isUp, generation } = link;
-    const asked = wanted.filter((one) => channels.get(one.name) === one && one.sentIn !== generation);
+    const asked = wanted.filter(
+      (one) => channels.get(one.name) === one && one.sentIn !== generation && !leaving.has(one.name),
+    );
     wanted = [];
     if (!isUp) return;
     for (let i = 0; i < asked.length; i += BATCH) {
@@ -66,6 +70,14 @@ export function createRedisSubscriptions(link: RedisLink, log: Log): RedisSubscr
         },
       );
     }
+  };
+  const leave = (name: string): void => {
+    leaving.add(name);
+    void link.unsubscribe(name).then(() => {
+      leaving.delete(name);
+      const channel = channels.get(name);
+      if (channel !== undefined) want([channel]);
+    });
   };
   const confirm = (batch: readonly Channel[], generation: number): void => {
     if (!link.isUp || link.generation !== generation) return;
@@ -113,7 +125,7 @@ export function createRedisSubscriptions(link: RedisLink, log: Log): RedisSubscr
       reject(unavailable('the listening was stopped'));
       if (home.listeners.size > 0 || channels.get(name) !== home) return;
       channels.delete(name);
-      if (link.isUp && home.sentIn === link.generation) link.unsubscribe(name);
+      if (link.isUp && home.sentIn === link.generation) leave(name);
     };
     return { ready: promise, stop };
   };
