@@ -1,0 +1,59 @@
+/** Owns docs/accuracy.md: what was measured, set by set, with the published figure beside ours and how each was obtained. */
+
+import type { AccuracyRow } from '#bench/accuracy/accuracy-set.ts';
+import type { Machine } from '#bench/support/machine.ts';
+import { formatFigure } from '#bench/support/report.ts';
+
+export interface MeasuredSet {
+  readonly set: string;
+  readonly method: string;
+  /** Null: the folder has no such set, or it could not be measured, and why. */
+  readonly rows: readonly AccuracyRow[] | null;
+  readonly problem: string | null;
+}
+
+/** Rows over a whole set stand first, those of single trials after them. */
+export function inOrder(rows: readonly AccuracyRow[]): AccuracyRow[] {
+  const isWhole = ({ trials }: AccuracyRow): boolean => trials === 'all';
+  return [...rows.filter(isWhole), ...rows.filter((row) => !isWhole(row))];
+}
+
+export function accuracyDocument(
+  sets: readonly MeasuredSet[],
+  { command, date, machine }: { command: string; date: string; machine: Machine },
+): string {
+  const parts = [
+    '# Accuracy',
+    '',
+    'Our algorithms on recordings with a reference, and beside each figure the best published one we know of. Made by',
+    `\`${command}\` on ${date} with Node ${machine.node} (the figures do not depend on the machine). Rerun it with`,
+    '`--data DIR` on any folder of the same format; sets that are absent are named as absent.',
+    '',
+    'No reference was used to choose an axis, a sign, an offset or a threshold. How each figure was obtained stands with it.',
+    '',
+  ];
+  for (const { set, method, rows, problem } of sets) {
+    parts.push(`## ${set}`, '', method, '');
+    if (rows === null) {
+      parts.push(`Not measured in this run: ${problem}.`, '');
+      continue;
+    }
+    parts.push('| trials | metric | unit | ours | published | by |', '|---|---|---|---:|---:|---|');
+    for (const row of inOrder(rows))
+      parts.push(
+        `| ${cell(row.trials)} | ${cell(row.metric)} | ${cell(row.unit)} | ${figure(row.ours)} | ${figure(row.published)} | ${cell(row.publishedBy ?? '')} |`,
+      );
+    parts.push('');
+  }
+  return parts.join('\n');
+}
+
+/** The largest figures of exact checks are far below what three decimals show. */
+export function figure(value: number | null): string {
+  if (value !== null && value !== 0 && Math.abs(value) < 0.001) return value.toExponential(1);
+  return formatFigure(value);
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+}
