@@ -99,3 +99,8 @@ export interface StoreSink {
   /** The database is another one than before: what is under way is tried again, on a new connection. */
   renew(): void;
 }
+
+/** Who looks at live frames as they arrive, beside store and display. Must not wait, throw, or keep the frame's bytes. */
+export interface FrameTap {
+  frame(handle: StreamHandle, frame: Frame): void;
+}

@@ -9,7 +9,7 @@ import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { fail, type Result } from '#base/result.ts';
 import type { Bus } from '#bus/bus.ts';
-import type { DeviceIdentity, StoreSink } from '#contract/readings.ts';
+import type { DeviceIdentity, FrameTap, StoreSink } from '#contract/readings.ts';
 import { createMessageParser } from '#contract/validation.ts';
 import type { WireError } from '#protocol/data-codec.ts';
 import { limits } from '#protocol/limits.ts';
@@ -99,6 +99,8 @@ export interface GatewayOptions {
   readonly bus: Bus;
   /** Without one no device is told anything. */
   readonly commands?: CommandSource;
+  /** Sees every frame that is shown live. */
+  readonly tap?: FrameTap;
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
@@ -120,7 +122,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const greetings = createGreetings((identity) => backend.greet(identity));
   /** Heartbeats must not wait longer than half of their time. */
   const tickMs = Math.min(1_000, config.heartbeatMs / 2);
-  const live = createLivePublisher(options.bus, endOfTurn);
+  const live = createLivePublisher(options.bus, endOfTurn, options.tap);
   const buffers = createStreamBuffers({
     backend,
     clock,

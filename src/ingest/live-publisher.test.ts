@@ -65,6 +65,15 @@ test('frames of one turn leave as one message a session, in order', () => {
   expect(it.live.counters.publishedFrames).toBe(3);
 });
 
+test('the tap sees every frame at once, also while nobody listens', () => {
+  const seen: unknown[][] = [];
+  const tap = { frame: (...both: unknown[]) => void seen.push(both) };
+  const live = createLivePublisher(createMemoryBus(), () => undefined, tap);
+  const frame = frameOf(handle, 0, 5);
+  live.frame(handle, frame);
+  expect(seen).toEqual([[handle, frame]]);
+});
+
 test('a frame arrives as it was received', () => {
   const it = setUp();
   const seen = it.readings();

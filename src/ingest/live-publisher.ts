@@ -1,13 +1,13 @@
 /**
  * Owns the way from ingest to live display: frames of one turn of the event loop leave as one bus message a session, and
- * so does what was committed. It encodes nothing while nobody listens. Bound: PUBLISH_BYTES a bus message; a turn that
- * brings more leaves as several.
+ * so does what was committed. It encodes nothing while nobody listens. Every frame passes the tap first, when there is one. Bound:
+ * PUBLISH_BYTES a bus message; a turn that brings more leaves as several.
  */
 
 import type { Progress } from '#contract/live-messages.ts';
 import { sizeOf, union } from '#base/ranges.ts';
 import type { Bus } from '#bus/bus.ts';
-import type { EpochProgress, Frame, StreamHandle } from '#contract/readings.ts';
+import type { EpochProgress, Frame, FrameTap, StreamHandle } from '#contract/readings.ts';
 import { encodeLiveFrames, liveFrameBytes } from '#protocol/live-codec.ts';
 import { limits } from '#protocol/limits.ts';
 
@@ -24,7 +24,11 @@ export interface LivePublisher {
 }
 
 /** `soon` calls back once at the end of the current turn of the event loop. */
-export function createLivePublisher(bus: Bus, soon: (callback: () => void) => void): LivePublisher {
+export function createLivePublisher(
+  bus: Bus,
+  soon: (callback: () => void) => void,
+  tap?: FrameTap,
+): LivePublisher {
   const gathered = new Map<string, { frames: Frame[]; bytes: number }>();
   const progress = new Map<string, Map<string, Progress>>();
   const counters = { publishedFrames: 0 };
@@ -64,6 +68,7 @@ export function createLivePublisher(bus: Bus, soon: (callback: () => void) => vo
   return {
     counters,
     frame(handle, frame) {
+      tap?.frame(handle, frame);
       const { session } = handle.definition;
       const size = liveFrameBytes(frame);
       const waiting = gathered.get(session);

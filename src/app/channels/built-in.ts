@@ -6,6 +6,7 @@ import {
   type DeviceCommands,
   type OnRequested,
 } from '#app/channels/device-commands.ts';
+import { sessionGait, sessionMotion } from '#app/channels/motion-channels.ts';
 import { notifications } from '#app/channels/notifications.ts';
 import { sessionChat } from '#app/channels/session-chat.ts';
 import { sessionReadings } from '#app/channels/session-readings.ts';
@@ -18,5 +19,8 @@ export interface BuiltInChannels {
 /** `onRequested` hears of every command that is asked for here. */
 export function createBuiltInChannels(onRequested: OnRequested): BuiltInChannels {
   const commands = createDeviceCommands(onRequested);
-  return { definitions: [sessionReadings, sessionChat, commands, notifications], commands };
+  return {
+    definitions: [sessionReadings, sessionMotion, sessionGait, sessionChat, commands, notifications],
+    commands,
+  };
 }
