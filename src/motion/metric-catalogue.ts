@@ -1,6 +1,6 @@
 /**
  * Owns the metrics that people read: name, words, unit, digits, how late the live value is, and the error that we measured
- * against a reference, which stands beside the number wherever it is shown.
+ * against a reference, which stands beside the number wherever it is shown. Formulas and references: docs/gait-metrics.md.
  */
 
 export interface KnownError {
@@ -11,13 +11,166 @@ export interface KnownError {
   readonly source: string;
 }
 
+/** Where a page puts a metric, in this order. */
+export const metricGroups = [
+  'pace',
+  'time',
+  'distance',
+  'symmetry',
+  'variability',
+  'trend',
+  'regularity',
+  'angles',
+  'amount',
+] as const;
+export type MetricGroup = (typeof metricGroups)[number];
+
 export interface Metric {
   readonly name: string;
   readonly label: string;
   readonly unit: string;
   readonly digits: number;
+  readonly group: MetricGroup;
+  /** What `spread` of its values is: a trend has half the width of its 95 % confidence interval there. */
+  readonly spread: 'standard deviation' | 'confidence' | 'none';
   /** Seconds after the end of what it is about; null where it is not given live. */
   readonly latencyS: number | null;
   /** Null: never measured against a reference, and the page says so. */
   readonly error: KnownError | null;
+}
+
+/**
+ * Measured against references by `npm run bench -- accuracy`, by name of the metric. A figure here is one that docs/accuracy.md
+ * has; what is not here was never measured.
+ */
+const knownErrors: Readonly<Record<string, KnownError>> = {};
+
+/** A stride is known when the contact that ends it is: the latency of the contacts, with the second's step of summaries. */
+const STRIDE_LATENCY_S = 1.5;
+
+type Row = readonly [name: string, label: string, unit: string, digits: number];
+
+/** Means over strides: their spread is the standard deviation. */
+const strideRows: Readonly<Record<'pace' | 'time' | 'distance', readonly Row[]>> = {
+  pace: [
+    ['speed', 'Walking speed', 'm/s', 2],
+    ['cadence', 'Cadence', 'steps/min', 0],
+    ['stride-length', 'Stride length', 'm', 2],
+    ['step-length', 'Step length', 'm', 2],
+  ],
+  time: [
+    ['stride-time', 'Stride time', 's', 2],
+    ['step-time', 'Step time', 's', 2],
+    ['stance-time', 'Stance time', 's', 2],
+    ['swing-time', 'Swing time', 's', 2],
+    ['stance-share', 'Stance', '% of stride', 0],
+    ['swing-share', 'Swing', '% of stride', 0],
+    ['double-support', 'Double support', '% of stride', 0],
+  ],
+  distance: [['clearance', 'Foot clearance', 'cm', 0]],
+};
+
+/** Quantities of both sides that are compared, and how the words about them begin. */
+export const comparedQuantities = ['step-time', 'stance-time', 'swing-time', 'stride-length'] as const;
+export type ComparedQuantity = (typeof comparedQuantities)[number];
+
+const symmetryMeasures: readonly Row[] = [
+  ['ratio', 'right to left', '1', 2],
+  ['robinson-index', 'Robinson index', '%', 0],
+  ['symmetry-angle', 'symmetry angle', '%', 1],
+  ['asymmetry', 'gait asymmetry', '%', 0],
+  ['normalised-index', 'normalised symmetry index', '%', 0],
+];
+
+/** Quantities whose coefficient of variation is given. */
+export const variableQuantities = [
+  'stride-time',
+  'step-time',
+  'swing-time',
+  'stride-length',
+  'speed',
+] as const;
+
+/** Quantities whose trend over the session is given, with the digits of a change per minute. */
+const trends: readonly Row[] = [
+  ['speed', 'Walking speed', 'm/s per min', 3],
+  ['cadence', 'Cadence', 'steps/min per min', 1],
+  ['stride-time', 'Stride time', 's per min', 3],
+  ['stride-length', 'Stride length', 'm per min', 3],
+  ['swing-time-robinson-index', 'Swing time, Robinson index', '% per min', 1],
+];
+
+const regularityRows: readonly Row[] = [
+  ['step-regularity', 'Step regularity of the trunk', '1', 2],
+  ['stride-regularity', 'Stride regularity of the trunk', '1', 2],
+  ['trunk-symmetry', 'Step to stride regularity of the trunk', '1', 2],
+];
+
+const amountRows: readonly Row[] = [
+  ['strides', 'Strides', '1', 0],
+  ['steady-strides', 'Strides straight ahead on the level', '1', 0],
+  ['bouts', 'Bouts of walking', '1', 0],
+  ['walking-time', 'Time walking', 's', 0],
+  ['walking-distance', 'Distance', 'm', 0],
+  ['turns', 'Turns', '1', 0],
+  ['turn-angle', 'Angle of turns', 'deg', 0],
+  ['turn-time', 'Time of turns', 's', 1],
+];
+
+/** Metrics with a fixed name, in the order of pages. Those of angles are made of the names of the angles: `metricOf`. */
+export const metricCatalogue: readonly Metric[] = [
+  ...(['pace', 'time', 'distance'] as const).flatMap((group) =>
+    strideRows[group].map((row) => metric(row, group, 'standard deviation')),
+  ),
+  ...comparedQuantities.flatMap((quantity) =>
+    symmetryMeasures.map(([name, label, unit, digits]) =>
+      metric([`${quantity}-${name}`, `${labelOf(quantity)}, ${label}`, unit, digits], 'symmetry', 'none'),
+    ),
+  ),
+  ...variableQuantities.map((quantity) =>
+    metric([`${quantity}-cv`, `${labelOf(quantity)}, variation`, '%', 1], 'variability', 'none'),
+  ),
+  ...trends.map(([name, label, unit, digits]) =>
+    metric([`${name}-trend`, `${label}, trend`, unit, digits], 'trend', 'confidence'),
+  ),
+  ...regularityRows.map((row) => metric(row, 'regularity', 'none')),
+  ...amountRows.map((row) =>
+    metric(row, 'amount', row[0].startsWith('turn-') ? 'standard deviation' : 'none'),
+  ),
+];
+
+const byName = new Map(metricCatalogue.map((entry) => [entry.name, entry]));
+
+/**
+ * The metric of this name. `knee-flexion-range` and its like, the range of motion over a stride of any angle, are made on the
+ * spot. Null for a name that is no metric.
+ */
+export function metricOf(name: string): Metric | null {
+  const known = byName.get(name);
+  if (known !== undefined) return known;
+  const match = /^([a-z]+(?:-[a-z]+)*)-range$/.exec(name);
+  if (match === null) return null;
+  const words = match[1]!.replaceAll('-', ' ');
+  const label = `${words[0]!.toUpperCase()}${words.slice(1)}, range of motion`;
+  return metric([name, label, 'deg', 0], 'angles', 'standard deviation');
+}
+
+function metric([name, label, unit, digits]: Row, group: MetricGroup, spread: Metric['spread']): Metric {
+  // The autocorrelation needs whole walks and the trend whole sessions, but both are given live over what there is.
+  return {
+    name,
+    label,
+    unit,
+    digits,
+    group,
+    spread,
+    latencyS: STRIDE_LATENCY_S,
+    error: knownErrors[name] ?? null,
+  };
+}
+
+function labelOf(quantity: string): string {
+  for (const rows of Object.values(strideRows))
+    for (const [name, label] of rows) if (name === quantity) return label;
+  return quantity;
 }
