@@ -72,7 +72,6 @@ const strideRows: Readonly<Record<'pace' | 'time' | 'distance', readonly Row[]>>
 
 /** Quantities of both sides that are compared, and how the words about them begin. */
 export const comparedQuantities = ['step-time', 'stance-time', 'swing-time', 'stride-length'] as const;
-export type ComparedQuantity = (typeof comparedQuantities)[number];
 
 const symmetryMeasures: readonly Row[] = [
   ['ratio', 'right to left', '1', 2],
