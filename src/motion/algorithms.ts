@@ -1,5 +1,6 @@
 /** Owns the list of all streaming algorithms of motion: what the conformance suite runs over and what can be named. */
 
 import type { AlgorithmDefinition } from '#motion/algorithm.ts';
+import { vqf, vqf9, vqf9Basic, vqfBasic } from '#motion/orientation/vqf.ts';
 
-export const algorithms: readonly AlgorithmDefinition[] = [];
+export const algorithms: readonly AlgorithmDefinition[] = [vqf, vqf9, vqfBasic, vqf9Basic];
