@@ -279,7 +279,7 @@ function openEpochStatement(row: StreamRow, epoch: string, previousStoreLost: bo
          where $4 and e.stream_id = $1 and e.epoch <> $2 and e.opened_at < this.opened_at and not e.tail_lost
          order by e.stream_id, e.epoch for update of e),
       closed as (
-        update kymo.stream_epoch e set tail_lost = true from older
+        update kymo.stream_epoch e set tail_lost = true, is_uncovered = true from older
          where e.stream_id = older.stream_id and e.epoch = older.epoch)
       select this.committed::text, this.lost::text, this.first_commit_day::text, state.erased
         from (select ${erasedSql('$3', '$6', '$1')} as erased) state left join this on true

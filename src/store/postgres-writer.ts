@@ -50,6 +50,7 @@ const CHANGE_SQL = `
          last_commit_day = coalesce(b.day, e.last_commit_day),
          generation = greatest(e.generation, b.generation),
          is_dirty = e.is_dirty or b.committed <> '{}',
+         is_uncovered = e.is_uncovered or b.committed <> '{}' or b.lost <> '{}',
          committed_at = case when b.committed = '{}' then e.committed_at else now() end
     from (select *, case when committed <> '{}' or lost <> '{}' then $6::date end as day
             from unnest($1::uuid[], $2::int8[], $3::text[], $4::text[], $5::int8[])

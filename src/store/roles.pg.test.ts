@@ -85,8 +85,9 @@ test('the writer and the identity role reach what is theirs and nothing else', a
   const writer = openTestPool(urls.kymo_writer);
   const auth = openTestPool(urls.kymo_auth);
   try {
-    // Of streams it knows which session and retention class they are of, and nothing of what they are.
-    await expect(writer.query('select segment, axes from kymo.stream')).rejects.toThrow('permission denied');
+    // Of streams it knows how they are packed and where they sit on the body, and nothing of the device.
+    await expect(writer.query('select sensor from kymo.stream')).rejects.toThrow('permission denied');
+    await expect(writer.query('select device_id from kymo.stream')).rejects.toThrow('permission denied');
     for (const table of ['session', 'device', 'access_key', 'organisation'])
       await expect(writer.query(`select from kymo.${table}`), table).rejects.toThrow('permission denied');
     for (const table of ['session', 'stream', 'chunk', 'stream_epoch', 'loss', 'organisation'])
