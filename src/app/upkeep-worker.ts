@@ -13,6 +13,7 @@ import { createPartitionTask } from '#store/partitions.ts';
 import { createRetentionTask } from '#store/retention.ts';
 import { createRollupTask } from '#store/rollup-keeper.ts';
 import { createSealTask } from '#store/seal-task.ts';
+import { createWindowTask } from '#store/window-ledger.ts';
 import { createUpkeep, type UpkeepCounters } from '#store/upkeep.ts';
 import { createLog } from '#app/log.ts';
 
@@ -37,7 +38,13 @@ const { writerUrl, logLevel } = workerData as UpkeepWorkerData;
 const log = createLog(logLevel);
 const upkeep = createUpkeep({
   writerUrl,
-  tasks: [createPartitionTask(), createRollupTask({ clock }), createSealTask(), createRetentionTask({ log })],
+  tasks: [
+    createPartitionTask(),
+    createRollupTask({ clock }),
+    createWindowTask({ clock }),
+    createSealTask(),
+    createRetentionTask({ log }),
+  ],
   clock,
   log,
 });

@@ -20,7 +20,7 @@ type ErasurePools = Pick<Pools, 'app' | 'writer'>;
 /** Rows of one statement: chunks of a batch are about 20 MB, and nobody waits for their locks. */
 const BATCH_ROWS = 1_000;
 /** Of the advisory locks of opening and erasing; the number is arbitrary. */
-const ERASURE_LOCK = 5_962_120;
+export const ERASURE_LOCK = 5_962_120;
 
 /** SQL that is true when the session or the stream was erased. The arguments are parameters or columns. */
 export function erasedSql(org: string, session: string, stream: string): string {

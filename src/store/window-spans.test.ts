@@ -43,7 +43,10 @@ test('taking ends before one window too many', () => {
 });
 
 test('every reading of the range is in the window of its time, once', () => {
-  const times = fc.array(fc.integer({ min: -3 * WINDOW_US, max: 3 * WINDOW_US }), { minLength: 1, maxLength: 60 });
+  const times = fc.array(fc.integer({ min: -3 * WINDOW_US, max: 3 * WINDOW_US }), {
+    minLength: 1,
+    maxLength: 60,
+  });
   fc.assert(
     fc.property(times, fc.nat(20), fc.nat(80), (of, from, length) => {
       const range = { from, to: from + length };
