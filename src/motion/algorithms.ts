@@ -1,6 +1,13 @@
 /** Owns the list of all streaming algorithms of motion: what the conformance suite runs over and what can be named. */
 
 import type { AlgorithmDefinition } from '#motion/algorithm.ts';
+import { lumbarGait } from '#motion/gait/lumbar-gait.ts';
 import { vqf, vqf9, vqf9Basic, vqfBasic } from '#motion/orientation/vqf.ts';
 
-export const algorithms: readonly AlgorithmDefinition[] = [vqf, vqf9, vqfBasic, vqf9Basic];
+export const algorithms: readonly AlgorithmDefinition[] = [
+  vqf,
+  vqf9,
+  vqfBasic,
+  vqf9Basic,
+  lumbarGait as AlgorithmDefinition,
+];

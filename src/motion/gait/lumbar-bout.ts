@@ -83,11 +83,7 @@ interface Run {
   readonly fall: ReturnType<typeof gaussianSlope>;
 }
 
-export function createBoutFinder(
-  grid: LumbarGrid,
-  state: Float64Array,
-  settings: BoutSettings,
-): BoutFinder {
+export function createBoutFinder(grid: LumbarGrid, state: Float64Array, settings: BoutSettings): BoutFinder {
   const run: Run = {
     grid,
     state,
@@ -229,8 +225,8 @@ function stride(run: Run, contact: number, rows: RowWriter): void {
   const { state } = run;
   const slot = (contact - 2) & (KEPT - 1);
   const lengthM = state[at.length + slot]!;
-  const oneFoot = state[at.order + (contact & (KEPT - 1))]! - state[at.order + slot]! === 2;
-  if (!Number.isFinite(lengthM) || !oneFoot) return;
+  const steps = state[at.order + (contact & (KEPT - 1))]! - state[at.order + slot]!;
+  if (!Number.isFinite(lengthM) || steps !== 2) return;
   const startS = placeOf(run, contact - 2) / GRID_HZ;
   const timeS = placeOf(run, contact) / GRID_HZ;
   const row = beginRow(rows, lumbarKinds.stride, {

@@ -4,7 +4,12 @@
  * gravity and ahead from walking itself. Nothing is decided before its future of 1.15 s and one step is known.
  */
 
-import { parametersOf, type Algorithm, type AlgorithmDefinition, type Parameters } from '#motion/algorithm.ts';
+import {
+  parametersOf,
+  type Algorithm,
+  type AlgorithmDefinition,
+  type Parameters,
+} from '#motion/algorithm.ts';
 import { BOUT_STATE, createBoutFinder } from '#motion/gait/lumbar-bout.ts';
 import { createLumbarGrid, GRID_STATE, gridChannels, RING } from '#motion/gait/lumbar-grid.ts';
 import { LUMBAR_MAX_ROWS, lumbarOutputs, type RowWriter } from '#motion/gait/lumbar-rows.ts';
@@ -29,7 +34,8 @@ const parameters = {
     max: 2.6,
     unit: 'm',
     summary: 'Standing height. Lengths and speeds grow with it in proportion to its share of 3/4.',
-    source: 'Mean of adults of both sexes in Europe (NCD-RisC 2020, doi:10.1016/S0140-6736(20)31859-6), when it is not known.',
+    source:
+      'Mean of adults of both sexes in Europe (NCD-RisC 2020, doi:10.1016/S0140-6736(20)31859-6), when it is not known.',
   },
   lengthFactor: {
     default: 1,
@@ -53,7 +59,8 @@ const parameters = {
     max: 3,
     unit: 's',
     summary: 'A longer interval between initial contacts ends the bout.',
-    source: 'Half of the longest stride, 3 s, in the consensus of Kluge 2021, doi:10.1371/journal.pone.0256541.',
+    source:
+      'Half of the longest stride, 3 s, in the consensus of Kluge 2021, doi:10.1371/journal.pone.0256541.',
   },
   forwardX: axis('x'),
   forwardY: axis('y'),
@@ -67,7 +74,8 @@ const RINGS = gridChannels.length * RING;
 export const lumbarGait: AlgorithmDefinition<typeof parameters> = {
   name: 'lumbar-gait',
   version: 1,
-  summary: 'Contacts with side, strides, turns and bouts of walking from one sensor at the lower back or pelvis.',
+  summary:
+    'Contacts with side, strides, turns and bouts of walking from one sensor at the lower back or pelvis.',
   source:
     'After McCamley 2012 (doi:10.1016/j.gaitpost.2012.02.019), Paraschiv-Ionescu 2019 (doi:10.1186/s12984-019-0494-z), ' +
     'Zijlstra and Hof 2003 (doi:10.1016/S0966-6362(02)00190-X) and El-Gohary 2014 (doi:10.3390/s140100356); see docs/gait-lower-back.md.',
