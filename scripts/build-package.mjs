@@ -34,6 +34,7 @@ const published = [
   'dist/web',
   'generated/openapi.json',
   'data/gaitmap',
+  'data/norms',
   'NOTICE',
   'SECURITY.md',
   'CHANGELOG.md',
