@@ -1,0 +1,190 @@
+/**
+ * Owns where in a swing the foot left the ground and came back, from the pitch of the foot and the shock of landing, to a
+ * part of a reading. No constant here was chosen by a reference recording; docs/gait-foot.md says where each is from.
+ */
+
+import type { FootSegment, Span } from '#motion/gait/foot-strapdown.ts';
+
+/**
+ * Half the width of the second difference that finds the end of push-off. The pitch rate collapses within about 25 ms
+ * (foot landmarks of the synthetic walker: 0.61 to 0.645 of a stride); a difference over half of that has its
+ * extremum at the bend itself, and covers at least one reading at 60 Hz.
+ */
+const BEND_HALF_S = 0.015;
+
+/** The bend lies by at most this around the last peak of the pitch rate: the whole collapse. */
+const BEND_REACH_S = 0.025;
+
+/** A later peak of the pitch rate of at least this share of the highest is the push-off; it comes last before the swing. */
+const PUSH_OFF_SHARE = 0.6;
+
+/** The landing is looked for from where the foot has slowed to this share of its highest speed. */
+const LANDING_SPEED_SHARE = 0.7;
+
+/** The shock begins where the specific force first changes by this share of its fastest change. */
+const SHOCK_SHARE = 0.25;
+
+/**
+ * The shock reaches a sensor on the shoe within this time of contact: heel pad and sole are pressed together first, and the
+ * heel strike transient lasts 10 to 20 ms (Whittle 1999, doi:10.1016/S0966-6362(99)00041-7).
+ */
+const SHOCK_AFTER_CONTACT_S = 0.02;
+
+export interface FootFrame {
+  /** Unit vectors in the sensor's frame: the direction of walking, the wearer's left, and up while the foot stands. */
+  readonly forward: Float64Array;
+  readonly left: Float64Array;
+  readonly up: Float64Array;
+}
+
+export interface SwingContacts {
+  /** Readings, with fractions, in the segment; NaN when the swing has none. */
+  finalContact: number;
+  initialContact: number;
+  /** Pitch of the foot there against its stance, toes down positive, degrees. */
+  pitchFinal: number;
+  pitchInitial: number;
+}
+
+/** Finds both contacts of the swing in the span, which integrateSpan must have filled. */
+export function findContacts(
+  segment: FootSegment,
+  span: Span,
+  { frame, out }: { frame: FootFrame; out: SwingContacts },
+): void {
+  const fastest = fastestReading(segment, span);
+  const final = pushOffEnd(segment, span, { frame, fastest });
+  const initial = landing(segment, span, { frame, fastest });
+  out.finalContact = final;
+  out.initialContact = initial;
+  out.pitchFinal = pitchAt(segment, frame, { at: final, ...span });
+  out.pitchInitial = pitchAt(segment, frame, { at: initial, ...span });
+}
+
+function fastestReading({ velocity }: FootSegment, { first, last }: Span): number {
+  let fastest = first;
+  let most = 0;
+  for (let i = first; i <= last; i++) {
+    const square = speedSquare(velocity, i);
+    if (square > most) {
+      most = square;
+      fastest = i;
+    }
+  }
+  return fastest;
+}
+
+function speedSquare(velocity: Float64Array, i: number): number {
+  const x = velocity[3 * i]!;
+  const y = velocity[3 * i + 1]!;
+  return x * x + y * y;
+}
+
+function pitchRate(gyr: Float64Array, left: Float64Array, i: number): number {
+  return gyr[3 * i]! * left[0]! + gyr[3 * i + 1]! * left[1]! + gyr[3 * i + 2]! * left[2]!;
+}
+
+/**
+ * Final contact. While the toes carry load, the calf turns the foot about them ever faster; when they leave the ground its
+ * moment is gone, and the pitch rate bends from rising to falling. The bend is the extremum of the second difference.
+ */
+function pushOffEnd(
+  { gyr }: FootSegment,
+  { first, rateHz }: Span,
+  { frame: { left }, fastest }: { frame: FootFrame; fastest: number },
+): number {
+  let highest = 0;
+  for (let i = first; i <= fastest; i++) highest = Math.max(highest, pitchRate(gyr, left, i));
+  let peak = -1;
+  for (let i = fastest; i >= first && peak < 0; i--) {
+    const rate = pitchRate(gyr, left, i);
+    if (
+      rate >= PUSH_OFF_SHARE * highest &&
+      rate >= pitchRate(gyr, left, i - 1) &&
+      rate >= pitchRate(gyr, left, i + 1)
+    )
+      peak = i;
+  }
+  if (peak < 0 || highest <= 0) return Number.NaN;
+  const half = Math.max(1, Math.round(BEND_HALF_S * rateHz));
+  const reach = Math.max(1, Math.round(BEND_REACH_S * rateHz));
+  const from = Math.max(peak - reach, first + half);
+  const to = Math.min(peak + reach, fastest);
+  const bend = (i: number): number =>
+    pitchRate(gyr, left, i - half) - 2 * pitchRate(gyr, left, i) + pitchRate(gyr, left, i + half);
+  let best = from;
+  for (let i = from; i <= to; i++) if (bend(i) < bend(best)) best = i;
+  return best + vertexOffset(bend(best - 1), bend(best), bend(best + 1));
+}
+
+/** Of the extremum of the parabola through three equally spaced values, from the middle one. */
+function vertexOffset(before: number, middle: number, after: number): number {
+  const curvature = before - 2 * middle + after;
+  if (Math.abs(curvature) < 1e-12) return 0;
+  return Math.max(-0.5, Math.min(0.5, (0.5 * (before - after)) / curvature));
+}
+
+/**
+ * Initial contact. The toes rise until the ground stops them: at contact the pitch rate turns from toes up to toes down. A
+ * foot may turn a little earlier by itself, so the contact is at most SHOCK_AFTER_CONTACT_S before the shock; and it is
+ * not after it. A foot that lands flat or toes first has no turning point, or one far away, and the shock decides.
+ */
+function landing(
+  segment: FootSegment,
+  { last, rateHz }: Span,
+  { frame: { left }, fastest }: { frame: FootFrame; fastest: number },
+): number {
+  const { acc, gyr, velocity } = segment;
+  const slow = LANDING_SPEED_SHARE * LANDING_SPEED_SHARE * speedSquare(velocity, fastest);
+  let from = fastest;
+  while (from < last && speedSquare(velocity, from) > slow) from++;
+  let strongest = 0;
+  for (let i = from; i < last; i++) strongest = Math.max(strongest, change(acc, i));
+  let shock = from;
+  while (shock < last && change(acc, shock) < SHOCK_SHARE * strongest) shock++;
+  // A change lies between two readings.
+  const onset = shock + 0.5;
+  const earliest = Math.max(fastest, onset - SHOCK_AFTER_CONTACT_S * rateHz);
+  if (pitchRate(gyr, left, shock) <= 0) return onset;
+  let turning = shock;
+  while (turning > earliest && pitchRate(gyr, left, turning) > 0) turning--;
+  const here = pitchRate(gyr, left, turning);
+  const crossing = here > 0 ? earliest : turning - here / (pitchRate(gyr, left, turning + 1) - here);
+  return Math.max(earliest, crossing);
+}
+
+function change(acc: Float64Array, i: number): number {
+  let square = 0;
+  for (let axis = 3 * i; axis < 3 * i + 3; axis++) {
+    const difference = acc[axis + 3]! - acc[axis]!;
+    square += difference * difference;
+  }
+  return Math.sqrt(square);
+}
+
+/** Pitch between two readings, by linear interpolation, degrees; NaN for a time that is NaN. */
+function pitchAt(
+  segment: FootSegment,
+  frame: FootFrame,
+  { at, first, last }: { at: number; first: number; last: number },
+): number {
+  if (!(at >= first && at <= last)) return Number.NaN;
+  const i = Math.min(Math.floor(at), last - 1);
+  const part = at - i;
+  return (1 - part) * pitchDegOf(segment.quat, i, frame) + part * pitchDegOf(segment.quat, i + 1, frame);
+}
+
+/** Pitch of the foot, toes down positive, degrees, from its orientation at a reading. */
+export function pitchDegOf(quat: Float64Array, i: number, { forward, up }: FootFrame): number {
+  const w = quat[4 * i]!;
+  const x = quat[4 * i + 1]!;
+  const y = quat[4 * i + 2]!;
+  const z = quat[4 * i + 3]!;
+  // The vertical in the sensor's frame. By both heights, so that a foot that points beyond straight down has its angle.
+  const vx = 2 * (x * z - w * y);
+  const vy = 2 * (y * z + w * x);
+  const vz = 1 - 2 * (x * x + y * y);
+  const ahead = vx * forward[0]! + vy * forward[1]! + vz * forward[2]!;
+  const over = vx * up[0]! + vy * up[1]! + vz * up[2]!;
+  return (Math.atan2(-ahead, over) * 180) / Math.PI;
+}
