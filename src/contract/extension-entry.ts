@@ -8,6 +8,9 @@ export {
   defineExtension,
   defineRoute,
   type ExtensionDefinition,
+  type ProcessorContext,
+  type ProcessorDefinition,
+  type ProcessorStream,
   type WatcherDefinition,
 } from '#contract/extension.ts';
 export type { Principal } from '#contract/principal.ts';
@@ -18,3 +21,4 @@ export type {
   FeedMessage,
   WatcherContext,
 } from '#contract/watcher.ts';
+export type { SessionWindow } from '#contract/windows.ts';

@@ -60,7 +60,9 @@ test.each([
   [{ ...whole, name: 'Stock Ticker' }, /^\/name: \/name is "Stock Ticker"/],
   [{ ...whole, summary: undefined }, /^\/summary: \/summary is a text/],
   [{ ...whole, chanels: [] }, /^\/chanels: \/chanels is not known; an extension has name, summary, channels/],
-  [{ ...whole, processors: [] }, /^\/processors: \/processors processors cannot be run yet/],
+  [{ ...whole, processors: {} }, /^\/processors: .*is a list/],
+  [{ ...whole, processors: [{ name: 'x', summary: 'y', window() {} }] }, /^\/processors\/0\/version: /],
+  [{ ...whole, processors: [{ name: 'x', summary: 'y', version: 1 }] }, /^\/processors\/0\/window: /],
   [{ ...whole, channels: {} }, /^\/channels: \/channels is a list/],
   [{ ...whole, channels: [{ ...channel, lossClass: 'lost' }] }, /^\/channels\/0\/lossClass: /],
   [

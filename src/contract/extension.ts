@@ -1,6 +1,6 @@
 /**
- * Owns what an extension is: channels, routes and watchers under one name, as data and functions that hold no state. The
- * loader (app) checks each when the server starts and names the field that is wrong. Processors are not part of it yet.
+ * Owns what an extension is: channels, routes, watchers and processors under one name, as data and functions that hold no
+ * state. The loader (app) checks each when the server starts and names the field that is wrong.
  */
 
 import { IsSchema, type Static, type TObject, type TSchema } from 'typebox';
@@ -9,6 +9,7 @@ import { AppError } from '#base/errors.ts';
 import { defineChannel, type AnyChannel, type ChannelServices } from '#contract/channel-definition.ts';
 import type { Principal } from '#contract/principal.ts';
 import type { WatcherContext } from '#contract/watcher.ts';
+import type { SessionWindow } from '#contract/windows.ts';
 
 export type RouteMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -63,6 +64,41 @@ export interface WatcherDefinition {
   run(context: WatcherContext): Promise<void>;
 }
 
+/** Readings of one stream in a window, in the order of their numbers. */
+export interface ProcessorStream {
+  readonly stream: string;
+  readonly segment: string;
+  readonly sensor: string;
+  readonly rateHz: number;
+  readonly axes: readonly { readonly name: string; readonly unit: string }[];
+  /** Device times in microseconds, one a reading. */
+  readonly timesUs: Float64Array;
+  /** Row by row, a value for each axis. */
+  readonly values: Float64Array;
+}
+
+export interface ProcessorContext {
+  readonly orgId: string;
+  readonly window: SessionWindow;
+  readonly streams: readonly ProcessorStream[];
+  readonly services: ChannelServices;
+  /** Aborts when the server stops. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Derives something from every window of committed readings, again whenever its readings change. Results are stored as
+ * those of `EXTENSION.NAME`, one a window; the newest revision wins, and what was computed before is not computed again.
+ */
+export interface ProcessorDefinition {
+  readonly name: string;
+  readonly summary: string;
+  /** From 1 on; grows whenever the same readings may give another result: all windows are then worked on again. */
+  readonly version: number;
+  /** Any JSON of at most 64 KiB; undefined: nothing is stored for this window. The same readings give the same result. */
+  window(context: ProcessorContext): unknown;
+}
+
 export interface ExtensionDefinition {
   /** As its file or folder: lower-case letters, digits and `-`. Its routes are below `/v1/x/NAME`. */
   readonly name: string;
@@ -70,6 +106,7 @@ export interface ExtensionDefinition {
   readonly channels?: readonly AnyChannel[];
   readonly routes?: readonly AnyRoute[];
   readonly watchers?: readonly WatcherDefinition[];
+  readonly processors?: readonly ProcessorDefinition[];
 }
 
 const nameText = /^[a-z][a-z0-9-]{0,39}$/;
@@ -103,9 +140,8 @@ export function defineExtension<const E extends ExtensionDefinition>(extension: 
 /** Throws as `defineExtension` does, whatever it is given: an extension's file may be plain JavaScript. */
 export function checkExtension(value: unknown): asserts value is ExtensionDefinition {
   const extension = objectAt(value, '');
-  const known = ['name', 'summary', 'channels', 'routes', 'watchers'];
+  const known = ['name', 'summary', 'channels', 'routes', 'watchers', 'processors'];
   const unknown = Object.keys(extension).find((key) => !known.includes(key));
-  if (unknown === 'processors') throw wrong('/processors', 'processors cannot be run yet');
   if (unknown !== undefined) throw wrong(`/${unknown}`, `is not known; an extension has ${known.join(', ')}`);
   textAt(extension['name'], '/name', nameText);
   textAt(extension['summary'], '/summary');
@@ -115,6 +151,20 @@ export function checkExtension(value: unknown): asserts value is ExtensionDefini
     textAt(watcher['name'], `${at}/name`, nameText);
     textAt(watcher['summary'], `${at}/summary`);
     functionAt(watcher['run'], `${at}/run`);
+  }
+  checkProcessors(extension['processors']);
+}
+
+function checkProcessors(processors: unknown): void {
+  const names = new Set<unknown>();
+  for (const [at, processor] of listAt(processors, '/processors')) {
+    textAt(processor['name'], `${at}/name`, nameText);
+    textAt(processor['summary'], `${at}/summary`);
+    if (!Number.isInteger(processor['version']) || (processor['version'] as number) < 1)
+      throw wrong(`${at}/version`, 'is a whole number from 1 on');
+    functionAt(processor['window'], `${at}/window`);
+    if (names.has(processor['name'])) throw wrong(`${at}/name`, 'is the name of another processor');
+    names.add(processor['name']);
   }
 }
 

@@ -155,3 +155,26 @@ export const MotionAnalysis = Type.Object({
   notices: Type.Array(MotionNotice),
 });
 export type MotionAnalysis = Static<typeof MotionAnalysis>;
+
+/** The body model that counts for a session. Revision 0: it follows from the definitions of the streams, nobody edited it. */
+export const SessionBodyModel = Type.Object({
+  session: Id,
+  revision: Type.Integer({ minimum: 0 }),
+  bodyModel: BodyModel,
+  isDefault: Type.Boolean(),
+  /** Whether the key that asks may store another. */
+  mayEdit: Type.Boolean(),
+});
+export type SessionBodyModel = Static<typeof SessionBodyModel>;
+
+export const BodyModelRequest = Type.Object(
+  {
+    bodyModel: BodyModel,
+    revision: Type.Integer({ minimum: 0, description: 'of the model that this one was made from' }),
+  },
+  { additionalProperties: false },
+);
+
+/** A session's analysis from the beginning was asked for. */
+export const AnalysisAsked = Type.Object({ session: Id, asked: Type.Integer({ minimum: 1 }) });
+export type AnalysisAsked = Static<typeof AnalysisAsked>;

@@ -68,4 +68,10 @@ alter table kymo.motion_analysis owner to kymo_writer;
 alter table kymo.motion_checkpoint owner to kymo_writer;
 
 -- The default model follows from what streams say of themselves, in the order in which they were opened.
-grant select (segment, opened_at) on kymo.stream to kymo_writer;
+grant select (segment, clock, opened_at) on kymo.stream to kymo_writer;
+-- Of sessions the writer knows no more than this: sensors of a synthetic wearer sit exactly as their segments.
+create function kymo.is_synthetic(session uuid) returns boolean language sql stable security definer
+  set search_path = pg_catalog, pg_temp
+  return (select s.synthetic from kymo.session s where s.id = $1);
+revoke execute on function kymo.is_synthetic(uuid) from public;
+grant execute on function kymo.is_synthetic(uuid) to kymo_writer;
