@@ -88,8 +88,9 @@ const unitNames: Readonly<Record<string, string>> = {
   '1': '',
   deg: '°',
   'deg/s': '°/s',
-  'steps/min': 'steps/min',
   percent: '%',
+  // Of what, the label says.
+  '% of stride': '%',
 };
 
 export function unitWords(unit: string): string {

@@ -9,6 +9,7 @@ import { groupAxes } from '#web/live/axis-groups.ts';
 import { canDrawLive } from '#web/live/live-controller.ts';
 import { MAX_STREAMS } from '#web/live/live-limits.ts';
 import type { LiveReport } from '#web/live/worker-messages.ts';
+import { MotionPanel } from '#web/motion/motion-panel.tsx';
 import { bodyRows } from '#web/session/body-rows.ts';
 import { HealthLine } from '#web/session/health-line.tsx';
 import { healthOf } from '#web/session/health.ts';
@@ -81,6 +82,9 @@ export function LiveSession(props: LiveSessionProps) {
       <HealthLine health={healthOf(report, { nameOf, isFrozen: frozen })} report={report} />
       {detail.streams.length === 0 && (
         <p className="muted">No stream yet. It appears here when a device opens one.</p>
+      )}
+      {detail.streams.length > 0 && (
+        <MotionPanel detail={detail} isFrozen={frozen} search={search} setSearch={setSearch} />
       )}
       <div
         className="traces"

@@ -6,6 +6,7 @@ import { useState } from 'react';
 
 import { AppError } from '#base/errors.ts';
 import type { SessionDetail } from '#contract/rest.ts';
+import { LiveConnection } from '#web/live-connection.tsx';
 import { NotFound, ProblemState } from '#web/page-states.tsx';
 import { usePageTitle } from '#web/page-title.ts';
 import { server } from '#web/server.ts';
@@ -58,6 +59,7 @@ export function SessionPage({ id, search, setSearch }: SessionPageProps) {
           </button>
         </div>
       )}
+      <LiveConnection waiting={<SessionFrame />}>
       {isReview ? (
         <ReviewSession key={id} {...shown} search={search} setSearch={setSearch} />
       ) : (
@@ -70,6 +72,7 @@ export function SessionPage({ id, search, setSearch }: SessionPageProps) {
         />
       )}
       <SessionCircle key={`circle ${id}`} detail={detail.data} />
+      </LiveConnection>
     </div>
   );
 }
@@ -90,6 +93,14 @@ function isNotThere(code: string): boolean {
 function SessionSkeleton() {
   return (
     <div className="page session" aria-busy="true">
+      <SessionFrame />
+    </div>
+  );
+}
+
+function SessionFrame() {
+  return (
+    <>
       <div className="page-head">
         <h1>
           <Link to="/" className="crumb">
@@ -98,6 +109,6 @@ function SessionSkeleton() {
         </h1>
       </div>
       <div className="health" />
-    </div>
+    </>
   );
 }

@@ -29,3 +29,12 @@ test('an address restores the range of a review, both ends or none', () => {
   expect(parseViewSearch({ from: 9, to: 5, view: 'other', fit: 'no' })).toEqual({});
   expect(parseViewSearch({ from: {}, to: [] })).toEqual({});
 });
+
+test('an address restores which angles are shown, and that motion is hidden', () => {
+  expect(parseViewSearch({ angles: 'legs-sideways', motion: 'hidden' })).toEqual({
+    angles: 'legs-sideways',
+    motion: 'hidden',
+  });
+  expect(parseViewSearch({ angles: 'Legs?', motion: 'shown' })).toEqual({});
+  expect(parseViewSearch({ angles: 3 })).toEqual({});
+});

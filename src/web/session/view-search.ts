@@ -19,6 +19,9 @@ export interface ViewSearch {
   readonly to?: number | undefined;
   /** Scaled to what is shown. */
   readonly fit?: true | undefined;
+  /** Group of angles (motion/angle-groups.ts); left out for the first. */
+  readonly angles?: string | undefined;
+  readonly motion?: 'hidden' | undefined;
 }
 
 /** What is not understood is left out rather than refused: an old link still opens. */
@@ -31,6 +34,17 @@ export function parseViewSearch(search: Readonly<Record<string, unknown>>): View
     ...(search['view'] === 'stored' ? { view: 'stored' } : {}),
     ...parseRange(search),
     ...(String(search['fit']) === 'true' ? { fit: true } : {}),
+    ...parseMotion(search),
+  };
+}
+
+function parseMotion({
+  angles,
+  motion,
+}: Readonly<Record<string, unknown>>): Pick<ViewSearch, 'angles' | 'motion'> {
+  return {
+    ...(typeof angles === 'string' && /^[a-z0-9-]{1,40}$/.test(angles) ? { angles } : {}),
+    ...(motion === 'hidden' ? { motion } : {}),
   };
 }
 

@@ -1,0 +1,162 @@
+/**
+ * Owns the live motion of a session on its page: figures with their errors, moving angles, the last gait cycles and the
+ * newest strides. Its size does not depend on what has come: nothing below it moves.
+ */
+
+import { Button, useComputedColorScheme } from '@mantine/core';
+import { useMemo, useState } from 'react';
+
+import type { SessionDetail } from '#contract/rest.ts';
+import { useChannel } from '#sdk/react-hooks.ts';
+import { AngleSweep } from '#web/motion/angle-sweep.tsx';
+import { angleGroups, chooseGroup, type AngleGroup } from '#web/motion/angle-groups.ts';
+import { CycleChart } from '#web/motion/cycle-chart.tsx';
+import { cycleCurves } from '#web/motion/cycle-curves.ts';
+import { gaitFeedOf, KEPT_EVENTS, type GaitFeed, type GaitMessage } from '#web/motion/gait-feed.ts';
+import { useLiveAngles } from '#web/motion/live-angles-hook.ts';
+import { liveFigures } from '#web/motion/live-figures.ts';
+import { MetricTable } from '#web/motion/metric-table.tsx';
+import { motionWords } from '#web/motion/motion-words.ts';
+import { tellsMotion } from '#web/motion/sensor-check.ts';
+import { StrideStrip } from '#web/motion/stride-strip.tsx';
+import { DEFAULT_WINDOW, type ViewSearch } from '#web/session/view-search.ts';
+
+export interface MotionPanelProps {
+  readonly detail: SessionDetail;
+  readonly isFrozen: boolean;
+  readonly search: ViewSearch;
+  readonly setSearch: (change: Partial<ViewSearch>) => void;
+}
+
+export function MotionPanel({ detail, isFrozen, search, setSearch }: MotionPanelProps) {
+  const { id, synthetic } = detail.session;
+  const scheme = useComputedColorScheme('dark', { getInitialValueInEffect: false });
+  const { feed, status, refusal } = useGaitFeed(id, isFrozen);
+  const { source, state } = useLiveAngles(id);
+  const groups = useMemo(() => angleGroups(state.columns), [state.columns]);
+  const group = chooseGroup(groups, search.angles);
+  const words = motionWords({
+    connection: status,
+    refusal: refusal?.message ?? null,
+    feed,
+    hasAngles: state.latestUs !== null,
+    newestUs: Math.max(state.latestUs ?? 0, feed.strides.at(-1)?.endUs ?? 0) || null,
+  });
+  const isPossible = useMemo(() => tellsMotion(detail.streams), [detail.streams]) || feed.summary !== null;
+  const isHidden = search.motion === 'hidden' || !isPossible;
+  return (
+    <section className="motion" aria-labelledby="motion-title" data-hidden={isHidden}>
+      <header className="motion-head">
+        <h2 id="motion-title">Motion</h2>
+        {synthetic && <span className="tag">synthetic</span>}
+        <p className={words.needsAttention ? 'motion-words needs-attention' : 'motion-words'} role="status">
+          {words.text}
+        </p>
+        <span
+          className="muted small motion-legend"
+          title="What is computed as readings arrive may still change. The stored analysis follows it within seconds, and stays."
+        >
+          thin: provisional, full: stored
+        </span>
+        <span className="shell-space" />
+        {!isHidden && (
+          <GroupChoice groups={groups} chosen={group} choose={(angles) => setSearch({ angles })} />
+        )}
+        {isPossible && (
+          <Button
+            variant="default"
+            size="xs"
+            aria-expanded={!isHidden}
+            onClick={() => setSearch({ motion: isHidden ? undefined : 'hidden' })}
+          >
+            {isHidden ? 'Show' : 'Hide'}
+          </Button>
+        )}
+      </header>
+      {!isHidden && (
+        <>
+          <div className="motion-body">
+            <Figures feed={feed} />
+            <AngleSweep
+              source={source}
+              group={group}
+              latest={state.latest}
+              committed={feed.committed}
+              windowMs={(search.window ?? DEFAULT_WINDOW) * 1000}
+              isFrozen={isFrozen}
+              scheme={scheme}
+            />
+            <Cycles feed={feed} group={group} />
+          </div>
+          <StrideStrip feed={feed} />
+        </>
+      )}
+    </section>
+  );
+}
+
+/** Frozen, it stays what it was; what came meanwhile is there when it goes on. */
+function useGaitFeed(session: string, isFrozen: boolean) {
+  const { status, messages, refusal } = useChannel(`session/${session}/gait`, {
+    last: KEPT_EVENTS,
+    keep: KEPT_EVENTS,
+  });
+  const feed = useMemo(() => gaitFeedOf(messages as readonly GaitMessage[]), [messages]);
+  const [frozen, setFrozen] = useState<GaitFeed | null>(null);
+  if (isFrozen !== (frozen !== null)) setFrozen(isFrozen ? feed : null);
+  return { status, feed: frozen ?? feed, refusal };
+}
+
+function Figures({ feed }: { feed: GaitFeed }) {
+  const rows = useMemo(() => liveFigures(feed.summary?.metrics ?? []), [feed.summary]);
+  return (
+    // A region that scrolls must be reachable by keyboard (axe: scrollable-region-focusable).
+    // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+    <div className="motion-figures" role="region" aria-label="Figures of gait so far" tabIndex={0}>
+      <MetricTable caption="Figures of gait so far, provisional" rows={rows} />
+    </div>
+  );
+}
+
+function Cycles({ feed, group }: { feed: GaitFeed; group: AngleGroup | null }) {
+  const { cycles, strides, committed } = feed;
+  const curves = useMemo(
+    () => group?.curves.map(({ key }) => cycleCurves(key, { cycles, strides, committed })),
+    [group, cycles, strides, committed],
+  );
+  return (
+    <div className="motion-cycles">
+      {group?.curves.map(({ key, label }, i) => (
+        <CycleChart key={key} label={label} curves={curves![i]!} band={null} />
+      ))}
+      {group === null && <p className="motion-nothing muted">No gait cycle yet</p>}
+    </div>
+  );
+}
+
+function GroupChoice({
+  groups,
+  chosen,
+  choose,
+}: {
+  groups: readonly AngleGroup[];
+  chosen: AngleGroup | null;
+  choose: (id: string) => void;
+}) {
+  return (
+    <select
+      className="choice"
+      aria-label="Angles that are shown"
+      value={chosen?.id ?? ''}
+      disabled={groups.length === 0}
+      onChange={(event) => choose(event.currentTarget.value)}
+    >
+      {groups.length === 0 && <option value="">Angles</option>}
+      {groups.map(({ id, label }) => (
+        <option key={id} value={id}>
+          {label}
+        </option>
+      ))}
+    </select>
+  );
+}
