@@ -39,7 +39,9 @@ test('hip, knee and ankle come first, left and right in one curve', () => {
 
 test('every column is in exactly one group, also those that nobody expected', () => {
   const names = [...walker, 'left-toe-wiggle', 'a', 'b', 'c', 'd', 'e'];
-  const columns = angleGroups(names).flatMap(({ curves }) => curves.flatMap(({ lines }) => lines.map((l) => l.column)));
+  const columns = angleGroups(names).flatMap(({ curves }) =>
+    curves.flatMap(({ lines }) => lines.map((l) => l.column)),
+  );
   expect(columns.toSorted((a, b) => a - b)).toEqual(names.map((_, i) => i));
 });
 

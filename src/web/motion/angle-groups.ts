@@ -35,12 +35,25 @@ const sets: readonly { readonly id: string; readonly parts: readonly string[] }[
 ];
 
 /** By the motion, the part of a name after the joint. The first has no name of its own in addresses. */
-const planes: readonly { readonly id: string; readonly words: string; readonly motions: readonly string[] }[] = [
+const planes: readonly {
+  readonly id: string;
+  readonly words: string;
+  readonly motions: readonly string[];
+}[] = [
   { id: '', words: 'flexion', motions: ['flexion', 'dorsiflexion', 'tilt', 'pitch', 'elevation'] },
   {
     id: 'sideways',
     words: 'sideways',
-    motions: ['adduction', 'abduction', 'inversion', 'obliquity', 'lateral-flexion', 'carrying', 'plane', 'roll'],
+    motions: [
+      'adduction',
+      'abduction',
+      'inversion',
+      'obliquity',
+      'lateral-flexion',
+      'carrying',
+      'plane',
+      'roll',
+    ],
   },
   { id: 'rotation', words: 'rotation', motions: ['internal-rotation', 'rotation', 'pronation', 'yaw'] },
 ];

@@ -13,7 +13,7 @@ import type { AngleSource } from '#web/motion/live-angles-hook.ts';
 import { useCanvasSize } from '#web/review/canvas-size.ts';
 
 export interface AngleSweepProps {
-  readonly source: AngleSource | null;
+  readonly source: AngleSource;
   /** Null while it is not known which angles there are. */
   readonly group: AngleGroup | null;
   readonly latest: readonly (number | null)[];
@@ -30,7 +30,11 @@ export function AngleSweep(props: AngleSweepProps) {
   const what = group?.label.toLowerCase() ?? 'none yet';
   return (
     <div className="motion-angles">
-      <div className="trace-host" role="img" aria-label={`Live angles (${what}). The newest follow as a table.`}>
+      <div
+        className="trace-host"
+        role="img"
+        aria-label={`Live angles (${what}). The newest follow as a table.`}
+      >
         <canvas ref={canvas} className="trace-canvas" />
       </div>
       <div className="legends" aria-hidden="true">
@@ -48,7 +52,9 @@ const sideLetters = { left: 'L', right: 'R', centre: '' } as const;
 const sideWords = { left: 'Left', right: 'Right', centre: 'Both' } as const;
 
 export function degrees(value: number | null | undefined): string {
-  return value === null || value === undefined || !Number.isFinite(value) ? DASH : `${formatFixed(value, 0)}°`;
+  return value === null || value === undefined || !Number.isFinite(value)
+    ? DASH
+    : `${formatFixed(value, 0)}°`;
 }
 
 function AngleLegend({ curve, latest }: { curve: AngleCurve; latest: readonly (number | null)[] }) {
@@ -106,7 +112,7 @@ function useSweep(canvas: React.RefObject<HTMLCanvasElement | null>, props: Angl
   useEffect(() => {
     view.current = { windowMs, palette: palettes[scheme], curves };
     painter.current?.setView(view.current);
-    if (head.current !== null) painter.current?.paint(source?.trace.ring ?? null, head.current, null);
+    if (head.current !== null) painter.current?.paint(source.trace.ring, head.current, null);
     // oxlint-disable-next-line react-hooks/exhaustive-deps -- `key` stands for the curves
   }, [windowMs, scheme, key]);
   useEffect(() => painter.current?.setCommitted(committed), [committed]);
@@ -115,10 +121,10 @@ function useSweep(canvas: React.RefObject<HTMLCanvasElement | null>, props: Angl
     if (context === null) return;
     painter.current ??= createAnglePainter(context, view.current);
     painter.current.resize(size);
-    painter.current.paint(source?.trace.ring ?? null, head.current ?? 0, null);
+    painter.current.paint(source.trace.ring, head.current ?? 0, null);
   });
   useEffect(() => {
-    if (source === null || isFrozen) return;
+    if (isFrozen) return;
     const { trace } = source;
     let { generation } = trace;
     let fromMs: number | null = null;

@@ -5,7 +5,11 @@ import { createAngleTrace } from '#web/motion/angle-trace.ts';
 
 const START_US = 1_800_000_000_000_000;
 const STEP_US = 10_000;
-const block = (first: number, rows: (number | null)[][], columns = ['left-foot-pitch', 'right-foot-pitch']): LiveAngles => ({
+const block = (
+  first: number,
+  rows: (number | null)[][],
+  columns = ['left-foot-pitch', 'right-foot-pitch'],
+): LiveAngles => ({
   columns,
   firstUs: START_US + first * STEP_US,
   stepUs: STEP_US,
@@ -16,7 +20,15 @@ const block = (first: number, rows: (number | null)[][], columns = ['left-foot-p
 test('rows keep their values and times, and what is not known is a hole', () => {
   const trace = createAngleTrace();
   expect(trace.targetMs(0)).toBe(null);
-  expect(trace.take(block(0, [[1, 2], [3, null]]), 100)).toBe(START_US / 1000);
+  expect(
+    trace.take(
+      block(0, [
+        [1, 2],
+        [3, null],
+      ]),
+      100,
+    ),
+  ).toBe(START_US / 1000);
   const { ring } = trace;
   const at = ring!.lowerBound(START_US / 1000);
   expect(ring!.timeOf(at + 1)).toBe((START_US + STEP_US) / 1000);

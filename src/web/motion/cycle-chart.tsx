@@ -3,7 +3,14 @@
  * band of a reference population. What the stored analysis has is drawn full, the rest thin.
  */
 
-import { bandPath, curvePath, degreeRange, placeOf, type CycleCurves, type SideCurves } from '#web/motion/cycle-curves.ts';
+import {
+  bandPath,
+  curvePath,
+  degreeRange,
+  placeOf,
+  type CycleCurves,
+  type SideCurves,
+} from '#web/motion/cycle-curves.ts';
 import { degreeText } from '#web/motion/angle-painter.ts';
 import { degrees } from '#web/motion/angle-sweep.tsx';
 
@@ -25,7 +32,10 @@ const sideLetters = { left: 'L', right: 'R' } as const;
 export function CycleChart({ label, curves, band }: CycleChartProps) {
   const { sides } = curves;
   const range = degreeRange(curves.key, [
-    ...sides.flatMap(({ single, mean }) => [...single.map(({ curve }) => curve), ...(mean === null ? [] : [mean])]),
+    ...sides.flatMap(({ single, mean }) => [
+      ...single.map(({ curve }) => curve),
+      ...(mean === null ? [] : [mean]),
+    ]),
     ...(band === null ? [] : [Array.from(band.low), Array.from(band.high)]),
   ]);
   const hasAny = sides.some(({ mean }) => mean !== null);
@@ -46,7 +56,12 @@ export function CycleChart({ label, curves, band }: CycleChartProps) {
           <span>{degreeText(range.high)}</span>
           <span>{degreeText(range.low)}</span>
         </span>
-        <svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label={spoken(label, curves, band)}>
+        <svg
+          viewBox="0 0 100 100"
+          preserveAspectRatio="none"
+          role="img"
+          aria-label={spoken(label, curves, band)}
+        >
           {band !== null && <path className="cycle-band" d={bandPath(band.low, band.high, range)} />}
           <path className="cycle-zero" d={`M0 ${placeOf(range, 0)}H100`} />
           {[25, 50, 75].map((percent) => (
@@ -63,11 +78,27 @@ export function CycleChart({ label, curves, band }: CycleChartProps) {
   );
 }
 
+/** Below the last of several charts. */
+export function CycleAxis() {
+  return (
+    <p className="cycle-axis muted" aria-hidden="true">
+      <span>0</span>
+      <span>50</span>
+      <span>100{'\u202f'}% of the stride</span>
+    </p>
+  );
+}
+
 function SideLines({ side, range }: { side: SideCurves; range: { low: number; high: number } }) {
   return (
     <g className="cycle-side" data-side={side.side}>
       {side.single.map(({ startUs, curve, isCommitted }) => (
-        <path key={startUs} className="cycle-single" data-committed={isCommitted} d={curvePath(curve, range)} />
+        <path
+          key={startUs}
+          className="cycle-single"
+          data-committed={isCommitted}
+          d={curvePath(curve, range)}
+        />
       ))}
       {side.mean !== null && (
         <path className="cycle-mean" data-committed={side.isMeanCommitted} d={curvePath(side.mean, range)} />
@@ -80,7 +111,9 @@ function SideLines({ side, range }: { side: SideCurves; range: { low: number; hi
 }
 
 function spoken(label: string, { sides }: CycleCurves, band: NormBand | null): string {
-  const parts = sides.map(({ side, count }) => (count === 0 ? `${side}: none yet` : `${side}: mean of ${count} cycles`));
+  const parts = sides.map(({ side, count }) =>
+    count === 0 ? `${side}: none yet` : `${side}: mean of ${count} cycles`,
+  );
   if (band !== null) parts.push(`grey: ${band.population}`);
   return `${label}, 0 to 100 % of the stride; ${parts.join('; ')}. The means follow as a table.`;
 }

@@ -1,6 +1,13 @@
 import { expect, test } from 'vitest';
 
-import { bandPath, curvePath, cycleCurves, CYCLE_POINTS, degreeRange, meanCurve } from '#web/motion/cycle-curves.ts';
+import {
+  bandPath,
+  curvePath,
+  cycleCurves,
+  CYCLE_POINTS,
+  degreeRange,
+  meanCurve,
+} from '#web/motion/cycle-curves.ts';
 import type { Cycle, Stride } from '#web/motion/gait-feed.ts';
 
 const flat = (value: number | null): (number | null)[] => Array.from({ length: CYCLE_POINTS }, () => value);
@@ -13,7 +20,11 @@ const cycle = (side: 'left' | 'right', i: number, value: number): Cycle => ({
 
 test('the mean is of the newest cycles of a side, and the last few are drawn singly', () => {
   const cycles = Array.from({ length: 30 }, (_, i) => cycle(i % 2 === 0 ? 'left' : 'right', i, i));
-  const { sides } = cycleCurves('knee-flexion', { cycles, strides: [], committed: [{ startUs: 0, endUs: 27_000 }] });
+  const { sides } = cycleCurves('knee-flexion', {
+    cycles,
+    strides: [],
+    committed: [{ startUs: 0, endUs: 27_000 }],
+  });
   const [left, right] = sides;
   expect(left!.count).toBe(15);
   expect(left!.mean![50]).toBe(14);
@@ -31,7 +42,11 @@ test('the mean is of the newest cycles of a side, and the last few are drawn sin
 });
 
 test('a side or curve without cycles has no mean', () => {
-  const { sides } = cycleCurves('hip-flexion', { cycles: [cycle('left', 0, 1)], strides: [], committed: 'all' });
+  const { sides } = cycleCurves('hip-flexion', {
+    cycles: [cycle('left', 0, 1)],
+    strides: [],
+    committed: 'all',
+  });
   expect(sides.map(({ mean, count }) => [mean, count])).toEqual([
     [null, 0],
     [null, 0],
@@ -49,7 +64,11 @@ test('the mean leaves out what is not known, and is not known where most is not'
 test('foot-off stands at its mean share of the stride', () => {
   const stride = (finalContactUs: number | null): Stride =>
     ({ side: 'left', startUs: 1000, endUs: 2000, finalContactUs }) as Stride;
-  const { sides } = cycleCurves('x', { cycles: [], strides: [stride(1600), stride(null), stride(1640)], committed: 'all' });
+  const { sides } = cycleCurves('x', {
+    cycles: [],
+    strides: [stride(1600), stride(null), stride(1640)],
+    committed: 'all',
+  });
   expect(sides.map(({ footOffPercent }) => footOffPercent)).toEqual([62, null]);
 });
 

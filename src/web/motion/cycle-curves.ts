@@ -16,7 +16,11 @@ export type Side = 'left' | 'right';
 export interface SideCurves {
   readonly side: Side;
   /** The newest, oldest first. */
-  readonly single: readonly { readonly startUs: number; readonly curve: Curve; readonly isCommitted: boolean }[];
+  readonly single: readonly {
+    readonly startUs: number;
+    readonly curve: Curve;
+    readonly isCommitted: boolean;
+  }[];
   /** Of `count` cycles; null without any. */
   readonly mean: Curve | null;
   readonly count: number;
@@ -33,7 +37,11 @@ export interface CycleCurves {
 
 export function cycleCurves(
   key: string,
-  { cycles, strides, committed }: {
+  {
+    cycles,
+    strides,
+    committed,
+  }: {
     readonly cycles: readonly Cycle[];
     readonly strides: readonly Stride[];
     readonly committed: readonly CommittedSpan[] | 'all';
@@ -139,7 +147,8 @@ export function curvePath(curve: Curve, range: DegreeRange): string {
 /** Outline of a band of the same box. */
 export function bandPath(low: ArrayLike<number>, high: ArrayLike<number>, range: DegreeRange): string {
   const last = Math.max(1, low.length - 1);
-  const at = (i: number, value: number): string => `${short((100 * i) / last)} ${short(placeOf(range, value))}`;
+  const at = (i: number, value: number): string =>
+    `${short((100 * i) / last)} ${short(placeOf(range, value))}`;
   const up = Array.from(high, (value, i) => at(i, value));
   const down = Array.from(low, (value, i) => at(i, value)).toReversed();
   return `M${[...up, ...down].join('L')}Z`;

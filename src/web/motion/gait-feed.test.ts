@@ -1,6 +1,13 @@
 import { expect, test } from 'vitest';
 
-import { gaitFeedOf, isCommitted, mergeSpans, turnDuring, type GaitMessage, type Stride } from '#web/motion/gait-feed.ts';
+import {
+  gaitFeedOf,
+  isCommitted,
+  mergeSpans,
+  turnDuring,
+  type GaitMessage,
+  type Stride,
+} from '#web/motion/gait-feed.ts';
 
 function strideOf(over: Partial<Stride>): Stride {
   return {
@@ -58,7 +65,8 @@ test('the newest summary stands, and a notice is said once', () => {
 
 test('figures and curves that come in pieces are joined, and what a summary leaves out is gone with the next', () => {
   const metric = (name: string, value: number) => ({ metric: name, side: null, value });
-  const part = (untilUs: number, ...metrics: unknown[]) => message('summary', { metrics, strides: 1, untilUs });
+  const part = (untilUs: number, ...metrics: unknown[]) =>
+    message('summary', { metrics, strides: 1, untilUs });
   const whole = [part(1, metric('a', 1), metric('b', 1)), part(1, metric('c', 1))];
   const values = (messages: GaitMessage[]) =>
     gaitFeedOf(messages).summary!.metrics.map((each) => `${each.metric}${each.value}`);
@@ -104,7 +112,12 @@ test('committed windows are joined where they touch, and end before their end', 
     true,
     false,
   ]);
-  expect(mergeSpans([{ startUs: 0, endUs: 9 }, { startUs: 2, endUs: 3 }])).toEqual([{ startUs: 0, endUs: 9 }]);
+  expect(
+    mergeSpans([
+      { startUs: 0, endUs: 9 },
+      { startUs: 2, endUs: 3 },
+    ]),
+  ).toEqual([{ startUs: 0, endUs: 9 }]);
 });
 
 test('a turn belongs to the strides that it touches', () => {

@@ -22,19 +22,20 @@ export interface LiveAnglesState {
 
 export interface AngleSource {
   readonly trace: AngleTrace;
+  take(angles: LiveAngles, nowMs: number): void;
   /** Told of the earliest new time after every message. */
   onRows(listener: (fromMs: number) => void): () => void;
 }
 
 const nothing: LiveAnglesState = { columns: [], latest: [], latestUs: null, computeMs: null, refusal: null };
 
-export function useLiveAngles(session: string): { source: AngleSource | null; state: LiveAnglesState } {
+/** For one session: a component that shows another one is another component. */
+export function useLiveAngles(session: string): { source: AngleSource; state: LiveAnglesState } {
   const live = useLiveClient();
-  const [source, setSource] = useState<AngleSource | null>(null);
+  const [source] = useState(createSource);
   const [state, setState] = useState(nothing);
   useEffect(() => {
-    const trace = createAngleTrace();
-    const listeners = new Set<(fromMs: number) => void>();
+    const { trace } = source;
     let timer: ReturnType<typeof setTimeout> | null = null;
     const tell = (): void => {
       timer = null;
@@ -44,26 +45,32 @@ export function useLiveAngles(session: string): { source: AngleSource | null; st
     const subscription = live.subscribe(`session/${session}/motion`, {
       onMessage({ data }) {
         const { generation } = trace;
-        const fromMs = trace.take(data as LiveAngles, performance.now());
-        if (fromMs !== null) for (const listener of listeners) listener(fromMs);
+        source.take(data as LiveAngles, performance.now());
         if (trace.generation !== generation) tell();
         else timer ??= setTimeout(tell, TELL_MS);
       },
       onRefused: (_code, message) => setState({ ...nothing, refusal: message }),
     });
-    setSource({
-      trace,
-      onRows(listener) {
-        listeners.add(listener);
-        return () => listeners.delete(listener);
-      },
-    });
     return () => {
       if (timer !== null) clearTimeout(timer);
       subscription.unsubscribe();
-      setSource(null);
-      setState(nothing);
     };
-  }, [live, session]);
+  }, [live, session, source]);
   return { source, state };
+}
+
+function createSource(): AngleSource {
+  const trace = createAngleTrace();
+  const listeners = new Set<(fromMs: number) => void>();
+  return {
+    trace,
+    take(angles, nowMs) {
+      const fromMs = trace.take(angles, nowMs);
+      if (fromMs !== null) for (const listener of listeners) listener(fromMs);
+    },
+    onRows(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
 }

@@ -32,7 +32,9 @@ test('sides share a row, with the digits a figure is worth and its error beside 
 test('without a value there is a dash and the reason, and no error', () => {
   const [row] = metricRows([metric({ value: null, reason: 'Needs both feet' })]);
   expect(row!.left).toEqual({ text: '–', error: null, meaning: 'Needs both feet', hasValue: false });
-  expect(metricRows([metric({ value: null, reason: null })])[0]!.left!.meaning).toBe('Not enough to tell yet');
+  expect(metricRows([metric({ value: null, reason: null })])[0]!.left!.meaning).toBe(
+    'Not enough to tell yet',
+  );
 });
 
 test('a figure without a known error says so', () => {
@@ -47,6 +49,10 @@ test('an error below the last digit is not shown as none', () => {
 });
 
 test('numbers have a real minus sign, and zero has none', () => {
-  expect([formatFixed(-1.25, 1), formatFixed(-0.04, 1), formatFixed(57.34, 0)]).toEqual(['\u22121.3', '0.0', '57']);
+  expect([formatFixed(-1.25, 1), formatFixed(-0.04, 1), formatFixed(57.34, 0)]).toEqual([
+    '\u22121.3',
+    '0.0',
+    '57',
+  ]);
   expect([withUnit('57', '°'), withUnit('1', ''), withUnit('2', 'm')]).toEqual(['57°', '1', '2\u202fm']);
 });

@@ -3,6 +3,7 @@
  * digits as it is worth, its known error, and why there is none where there is none.
  */
 
+import { metricOf } from '#motion/metric-catalogue.ts';
 import { DASH } from '#web/format.ts';
 import type { Metric } from '#web/motion/gait-feed.ts';
 
@@ -53,11 +54,13 @@ function cellOf(metric: Metric): MetricCell {
   };
 }
 
-function meaningOf({ count, spread, digits, unit, error, latencyS }: Metric): string {
+function meaningOf({ metric, count, spread, digits, unit, error, latencyS }: Metric): string {
   const words = unitWords(unit);
   const parts = [`From ${count} ${count === 1 ? 'stride' : 'strides'}`];
-  if (spread !== null && Number.isFinite(spread))
-    parts.push(`standard deviation ${withUnit(formatFixed(spread, digits), words)}`);
+  if (spread !== null && Number.isFinite(spread)) {
+    const kind = metricOf(metric)?.spread === 'confidence' ? '95 % confidence ±' : 'standard deviation';
+    parts.push(`${kind} ${withUnit(formatFixed(spread, digits), words)}`);
+  }
   parts.push(
     error === null
       ? 'its error was never measured against a reference'

@@ -1,6 +1,6 @@
 /** Owns the table of figures: left and right side by side, each with unit and known error, a dash and why without one. */
 
-import { formatSegment } from '#web/format.ts';
+import { DASH, formatSegment } from '#web/format.ts';
 import { withUnit, type MetricCell, type MetricRow } from '#web/motion/metric-rows.ts';
 
 export interface MetricTableProps {
@@ -55,7 +55,7 @@ export function SideCells({ row }: { row: MetricRow }) {
 }
 
 function ValueCell({ cell, unit, span }: { cell: MetricCell | null; unit: string; span: number }) {
-  if (cell === null) return <td colSpan={span} />;
+  if (cell === null) return <td colSpan={span}>{DASH}</td>;
   if (!cell.hasValue)
     return (
       <td colSpan={span} title={cell.meaning} className="muted">

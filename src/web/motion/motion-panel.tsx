@@ -10,7 +10,7 @@ import type { SessionDetail } from '#contract/rest.ts';
 import { useChannel } from '#sdk/react-hooks.ts';
 import { AngleSweep } from '#web/motion/angle-sweep.tsx';
 import { angleGroups, chooseGroup, type AngleGroup } from '#web/motion/angle-groups.ts';
-import { CycleChart } from '#web/motion/cycle-chart.tsx';
+import { CycleAxis, CycleChart } from '#web/motion/cycle-chart.tsx';
 import { cycleCurves } from '#web/motion/cycle-curves.ts';
 import { gaitFeedOf, KEPT_EVENTS, type GaitFeed, type GaitMessage } from '#web/motion/gait-feed.ts';
 import { useLiveAngles } from '#web/motion/live-angles-hook.ts';
@@ -36,21 +36,23 @@ export function MotionPanel({ detail, isFrozen, search, setSearch }: MotionPanel
   const groups = useMemo(() => angleGroups(state.columns), [state.columns]);
   const group = chooseGroup(groups, search.angles);
   const words = motionWords({
-    connection: status,
-    refusal: refusal?.message ?? null,
+    // Without angles the strides are not worth the panel: the server does not analyse.
+    connection: state.refusal === null ? status : 'refused',
+    refusal: refusal?.message ?? state.refusal,
     feed,
     hasAngles: state.latestUs !== null,
     newestUs: Math.max(state.latestUs ?? 0, feed.strides.at(-1)?.endUs ?? 0) || null,
   });
-  const isPossible = useMemo(() => tellsMotion(detail.streams), [detail.streams]) || feed.summary !== null;
+  const isPossible = tellsMotion(detail.streams) || feed.summary !== null;
   const isHidden = search.motion === 'hidden' || !isPossible;
   return (
     <section className="motion" aria-labelledby="motion-title" data-hidden={isHidden}>
       <header className="motion-head">
         <h2 id="motion-title">Motion</h2>
         {synthetic && <span className="tag">synthetic</span>}
-        <p className={words.needsAttention ? 'motion-words needs-attention' : 'motion-words'} role="status">
-          {words.text}
+        <p className="motion-words">{words.text}</p>
+        <p className="motion-words needs-attention" role="status" title={words.notice ?? undefined}>
+          {words.notice}
         </p>
         <span
           className="muted small motion-legend"
@@ -130,6 +132,7 @@ function Cycles({ feed, group }: { feed: GaitFeed; group: AngleGroup | null }) {
         <CycleChart key={key} label={label} curves={curves![i]!} band={null} />
       ))}
       {group === null && <p className="motion-nothing muted">No gait cycle yet</p>}
+      {group !== null && <CycleAxis />}
     </div>
   );
 }

@@ -4,8 +4,16 @@ import { gaitFeedOf, type GaitFeed } from '#web/motion/gait-feed.ts';
 import { motionWords, type MotionState } from '#web/motion/motion-words.ts';
 
 const nothing = gaitFeedOf([]);
-const say = (over: Partial<MotionState>): string =>
-  motionWords({ connection: 'following', refusal: null, feed: nothing, hasAngles: false, newestUs: null, ...over }).text;
+const words = (over: Partial<MotionState>) =>
+  motionWords({
+    connection: 'following',
+    refusal: null,
+    feed: nothing,
+    hasAngles: false,
+    newestUs: null,
+    ...over,
+  });
+const say = (over: Partial<MotionState>): string => words(over).text;
 const withNotice = (timeUs: number, code = 'gap'): GaitFeed => ({
   ...nothing,
   notices: [{ timeUs, code, segment: null, text: 'The left foot was silent for 2 s' }],
@@ -22,14 +30,19 @@ test('it counts all strides of the session, not those it happens to have', () =>
   expect(say({ feed: { ...nothing, summary: { metrics: [], strides: 1 } } })).toBe('1 stride so far');
 });
 
-test('a notice is said while it is fresh', () => {
-  expect(say({ feed: withNotice(5_000_000), newestUs: 10_000_000 })).toBe('The left foot was silent for 2 s');
-  expect(say({ feed: withNotice(5_000_000), newestUs: 36_000_000, hasAngles: true })).toMatch(/^No stride yet/);
+test('a notice is said beside it while it is fresh', () => {
+  expect(words({ feed: withNotice(5_000_000), newestUs: 10_000_000 })).toEqual({
+    text: 'Waiting for the sensors to move',
+    notice: 'The left foot was silent for 2 s',
+  });
+  expect(words({ feed: withNotice(5_000_000), newestUs: 36_000_000 }).notice).toBe(null);
 });
 
 test('a session without motion says why for good', () => {
-  expect(say({ feed: withNotice(0, 'off'), newestUs: 1e12 })).toBe('The left foot was silent for 2 s');
-  expect(say({ connection: 'refused', refusal: 'no such channel' })).toBe(
-    'Motion is not shown here: no such channel',
-  );
+  const off = words({ feed: withNotice(0, 'off'), newestUs: 1e12 });
+  expect(off).toEqual({ text: 'The left foot was silent for 2 s', notice: null });
+  expect(words({ connection: 'refused', refusal: 'no such channel' })).toEqual({
+    text: 'Not shown here',
+    notice: 'no such channel',
+  });
 });

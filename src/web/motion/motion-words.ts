@@ -15,7 +15,8 @@ export interface MotionState {
 
 export interface MotionWords {
   readonly text: string;
-  readonly needsAttention: boolean;
+  /** What became unknown or doubtful a moment ago, or why nothing can be shown; null: nothing. */
+  readonly notice: string | null;
 }
 
 /** A notice that is older than this beside the newest result has passed. */
@@ -24,19 +25,18 @@ const NOTICE_US = 30_000_000;
 export function motionWords(state: MotionState): MotionWords {
   const { connection, refusal, feed, hasAngles } = state;
   const off = feed.notices.find(({ code }) => code === 'off');
-  if (off !== undefined) return { text: off.text, needsAttention: false };
+  if (off !== undefined) return { text: off.text, notice: null };
   if (connection === 'refused')
-    return { text: `Motion is not shown here: ${refusal ?? 'the server refused it'}`, needsAttention: true };
-  const notice = currentNotice(state);
-  if (notice !== null) return { text: notice.text, needsAttention: true };
-  if (connection === 'waiting') return { text: 'Asking for motion', needsAttention: false };
+    return { text: 'Not shown here', notice: refusal ?? 'the server refused to show it' };
+  const notice = currentNotice(state)?.text ?? null;
+  if (connection === 'waiting') return { text: 'Asking for motion', notice };
   const strides = feed.summary?.strides ?? feed.strides.length;
   if (strides > 0)
-    return { text: `${formatCount(strides)} ${strides === 1 ? 'stride' : 'strides'} so far`, needsAttention: false };
-  return {
-    text: hasAngles ? 'No stride yet: it appears when a step has ended' : 'Waiting for the sensors to move',
-    needsAttention: false,
-  };
+    return { text: `${formatCount(strides)} ${strides === 1 ? 'stride' : 'strides'} so far`, notice };
+  const text = hasAngles
+    ? 'No stride yet: it appears when a step has ended'
+    : 'Waiting for the sensors to move';
+  return { text, notice };
 }
 
 function currentNotice({ feed, newestUs }: MotionState): MotionNotice | null {

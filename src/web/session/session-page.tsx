@@ -60,18 +60,18 @@ export function SessionPage({ id, search, setSearch }: SessionPageProps) {
         </div>
       )}
       <LiveConnection waiting={<SessionFrame />}>
-      {isReview ? (
-        <ReviewSession key={id} {...shown} search={search} setSearch={setSearch} />
-      ) : (
-        <LiveSession
-          key={id}
-          {...shown}
-          search={search}
-          setSearch={setSearch}
-          refresh={() => void detail.refetch()}
-        />
-      )}
-      <SessionCircle key={`circle ${id}`} detail={detail.data} />
+        {isReview ? (
+          <ReviewSession key={id} {...shown} search={search} setSearch={setSearch} />
+        ) : (
+          <LiveSession
+            key={id}
+            {...shown}
+            search={search}
+            setSearch={setSearch}
+            refresh={() => void detail.refetch()}
+          />
+        )}
+        <SessionCircle key={`circle ${id}`} detail={detail.data} />
       </LiveConnection>
     </div>
   );
