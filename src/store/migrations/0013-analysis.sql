@@ -63,7 +63,8 @@ alter table kymo.motion_analysis enable row level security;
 alter table kymo.motion_checkpoint enable row level security;
 create policy own_rows on kymo.motion_analysis to kymo_app using (org_id = kymo.current_org());
 create policy own_rows on kymo.motion_checkpoint for select to kymo_app using (org_id = kymo.current_org());
-grant select, update (is_dirty, asked, failure, attempts) on kymo.motion_analysis to kymo_app;
+grant select, insert (session_id, org_id, asked), update (is_dirty, asked, failure, attempts) on kymo.motion_analysis
+  to kymo_app;
 alter table kymo.motion_analysis owner to kymo_writer;
 alter table kymo.motion_checkpoint owner to kymo_writer;
 
