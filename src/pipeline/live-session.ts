@@ -169,9 +169,11 @@ export function createLiveSession(plan: SessionPlan, create: CreateSessionMotion
         return;
       }
       let untilUs = Number.POSITIVE_INFINITY;
-      for (const stream of streams)
-        if (Math.max(stream.arrivalUs, firstArrivalUs) >= arrivalUs - HOLD_US)
-          untilUs = Math.min(untilUs, stream.newestUs);
+      for (const stream of streams) {
+        // One that was never heard is waited for from the beginning on.
+        const heardUs = stream.arrivalUs === Number.NEGATIVE_INFINITY ? firstArrivalUs : stream.arrivalUs;
+        if (heardUs >= arrivalUs - HOLD_US) untilUs = Math.min(untilUs, stream.newestUs);
+      }
       if (untilUs < Number.POSITIVE_INFINITY) goTo(untilUs);
     },
     flush(nowUs, isLast = false) {

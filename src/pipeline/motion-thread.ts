@@ -1,6 +1,7 @@
 /**
  * Owns one worker thread of the pipeline from the main thread's side: its ring, what is said to it, and its life. A thread
- * that dies, or whose beat stands still for `HANG_CHECKS`, is ended and another is started with an empty ring; whoever uses
+ * that dies, or whose beat stands still for `HANG_CHECKS`
+ * seconds, is ended and another is started with an empty ring; whoever uses
  * it begins the sessions anew. Bound: the ring.
  */
 
@@ -23,6 +24,8 @@ import {
 const CHECK_MS = 1_000;
 /** Counted in checks, not in time, so that a process that was stopped as a whole suspects nobody when it goes on. */
 const HANG_CHECKS = 5;
+/** A thread that comes up has its modules to read first, on a machine that may be busy. */
+const START_CHECKS = 60;
 /** A thread that dies at once must not be started all the time. */
 const RESTART_MS = 500;
 /** Emptying a full ring takes about two seconds. */
@@ -121,9 +124,9 @@ export function startMotionThread(options: MotionThreadOptions): MotionThread {
     const { beat } = life.signals;
     still = beat === lastBeat && life.worker.threadId !== -1 ? still + 1 : 0;
     lastBeat = beat;
-    if (still >= HANG_CHECKS) {
+    if (still >= (beat === 0 ? START_CHECKS : HANG_CHECKS)) {
+      life.reason = `it did not answer for ${(still * CHECK_MS) / 1_000} s`;
       still = 0;
-      life.reason = `it did not answer for ${(HANG_CHECKS * CHECK_MS) / 1_000} s`;
       void life.worker.terminate();
     }
     cancelCheck = clock.after(CHECK_MS, check);

@@ -21,7 +21,7 @@ import type { WorkerSignals } from '#pipeline/worker-signals.ts';
 /** Readings are waited for this long, so that a wake-up serves many sessions; the eye sees 20 ms hardly. */
 const STEP_MS = 20;
 /** Without sessions there is only the beat. */
-const IDLE_MS = 500;
+const IDLE_MS = 200;
 /** About 20 ms of work with seven sensors a session: between them, what is said is heard. */
 const FRAMES_PER_STEP = 512;
 /** What would be shown later than this is worth less than catching up. */
