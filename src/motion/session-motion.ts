@@ -1,11 +1,26 @@
 /**
- * Owns the types of the whole chain for one session: readings of all streams in, orientation, joint angles, contacts, strides,
- * cycles and summaries out. The chain takes readings in the order of (time, stream), whatever the order and the pieces in
- * which they came, so that live, re-analysis and a continued checkpoint give the same bits.
+ * Owns the whole chain for one session: readings of all streams in, orientation, joint angles, contacts, strides, cycles and
+ * summaries out. The chain takes readings in the order of (time, placement), whatever the order and the pieces in which they
+ * came, so that live, re-analysis and a continued checkpoint give the same bits. Bounds: readings that wait (session/
+ * reading-queue.ts), results that nobody took (below), strides behind a summary (SUMMARY_STRIDES).
  */
 
 import type { BodyModel } from '#motion/body-model.ts';
+import { createStrideSummary } from '#motion/gait/summary.ts';
+import { createBodyTracker } from '#motion/joints/body-tracker.ts';
 import type { Contact, Cycle, MetricValue, MotionNotice, Stride, Turn } from '#motion/results.ts';
+import { checkBodyModel } from '#motion/session/check-body-model.ts';
+import { createCycleRecorder } from '#motion/session/cycle-recorder.ts';
+import { RESET_GAP_US } from '#motion/session/gait-source.ts';
+import { createGaitSources } from '#motion/session/gait-sources.ts';
+import { createReadingQueue } from '#motion/session/reading-queue.ts';
+import { createResultsQueue } from '#motion/session/results-queue.ts';
+import { packState, partOf, unpackState, type StatePart } from '#motion/session/state.ts';
+import {
+  createStrideAssembly,
+  LONGEST_STRIDE_S,
+  type AssemblyRecord,
+} from '#motion/session/stride-assembly.ts';
 
 /** Angles on the chain's own grid of time, for every joint that the worn segments allow. */
 export interface AngleBlock {
@@ -49,17 +64,173 @@ export interface SessionMotion {
   finish(): void;
   /** Results since the last call, oldest first. Bounded: who does not take loses the oldest, counted. */
   take(): MotionBatch;
-  /** Figures over everything up to now, or over strides that end in [fromUs, toUs). */
-  summary(range?: { readonly fromUs: number; readonly toUs: number }): readonly MetricValue[];
-  readonly counters: {
-    readonly readings: number;
-    readonly late: number;
-    readonly dropped: number;
-    readonly gaps: number;
-  };
-  /** The whole state, results that were not taken excluded. */
+  /** Figures over everything up to now, from before a checkpoint too. */
+  summary(): readonly MetricValue[];
+  readonly counters: SessionMotionCounters;
+  /** The whole state, but results that were not taken. */
   save(): Uint8Array;
 }
 
-/** Throws AppError `invalid-field` with the field of the body model that is wrong. */
+export interface SessionMotionCounters {
+  readonly readings: number;
+  /** Readings that came after their time had been processed. */
+  readonly late: number;
+  /** Readings and results that found no room. */
+  readonly dropped: number;
+  readonly gaps: number;
+}
+
+/** The same for live, re-analysis and files. */
 export type CreateSessionMotion = (model: BodyModel, saved?: Uint8Array) => SessionMotion;
+
+/** Part of the key of stored results: grows whenever the same readings may give other numbers. */
+export const motionVersion = 1;
+
+/** Angles are given so often: 100 Hz shows what joints do while walking, and bounds what is kept. */
+const STEP_US = 10_000;
+/** A hole of more than this many readings is told. */
+const TOLD_GAP_S = 0.1;
+
+interface Records {
+  readonly placed: readonly { readonly lastUs: number | null }[];
+  readonly assembly: AssemblyRecord;
+  readonly summary: string;
+  readonly counters: { -readonly [K in keyof SessionMotionCounters]: number };
+}
+
+/**
+ * A chain for the body model, from the beginning or from what `save` gave. Throws AppError `invalid-field` with the field of
+ * the body model that is wrong, `conflict` for a checkpoint of another chain.
+ */
+export function createSessionMotion(model: BodyModel, saved?: Uint8Array): SessionMotion {
+  checkBodyModel(model);
+  const counters = { readings: 0, late: 0, dropped: 0, gaps: 0 };
+  const tracker = createBodyTracker(model, STEP_US);
+  const { angleNames } = tracker;
+  const row = new Float32Array(angleNames.length);
+  const results = createResultsQueue({ width: angleNames.length, stepUs: STEP_US }, counters);
+  const gait = createGaitSources(model, {
+    contact(contact) {
+      assembly.contact(contact);
+      results.contacts.push(contact);
+      summary.add({ strides: [], contacts: [contact] });
+    },
+    stride: (stride) => assembly.stride(stride),
+    turn(turn) {
+      results.turns.push(turn);
+      summary.add({ strides: [], turns: [turn] });
+    },
+  });
+  const recorder = createCycleRecorder(angleNames, {
+    stepUs: STEP_US,
+    // A stride is told after the latency, and its curves are taken then, once more as late as its contacts.
+    keptS: 2 * gait.latencyS + LONGEST_STRIDE_S,
+  });
+  const assembly = createStrideAssembly(Math.ceil(1e6 * gait.latencyS));
+  const placed = model.placements.map((placement) => ({
+    queue: createReadingQueue(placement, counters),
+    periodUs: 1e6 / placement.rateHz,
+    segment: placement.segment,
+    lastUs: null as number | null,
+  }));
+  let summary = createStrideSummary();
+  let passedUs = Number.NEGATIVE_INFINITY;
+
+  const parts: StatePart[] = [
+    ...placed.map(({ queue }) => queue),
+    partOf(tracker),
+    recorder,
+    ...gait.parts,
+    { save: () => Float64Array.of(passedUs), load: (from) => void (passedUs = from[0]!) },
+  ];
+  const takeRows = (): void => {
+    for (let timeUs = tracker.takeRow(row); !Number.isNaN(timeUs); timeUs = tracker.takeRow(row)) {
+      recorder.add(timeUs, row);
+      results.addRow(timeUs, row);
+    }
+  };
+  const settle = (nowUs: number): void => {
+    for (const stride of assembly.settle(nowUs)) {
+      results.strides.push(stride);
+      const cycle = recorder.cycle(stride);
+      if (cycle !== null) results.cycles.push(cycle);
+      summary.add({ strides: [stride], cycles: cycle === null ? [] : [cycle] });
+    }
+  };
+  const noteHole = (p: number, timeUs: number): void => {
+    const { lastUs, periodUs, segment } = placed[p]!;
+    if (lastUs === null) return;
+    const missing = Math.round((timeUs - lastUs) / periodUs) - 1;
+    if (missing < 1) return;
+    counters.gaps++;
+    const holeUs = timeUs - lastUs;
+    if (holeUs > TOLD_GAP_S * 1e6)
+      results.notices.push({
+        timeUs: lastUs,
+        code: 'gap',
+        segment,
+        text: `nothing from the ${segment.replace('-', ' ')} for ${(holeUs / 1e6).toFixed(1)} s`,
+      });
+    const source = gait.of(p);
+    if (holeUs > RESET_GAP_US) source?.reset();
+    else source?.skip(missing, lastUs, timeUs);
+  };
+  /** The placement whose oldest reading is the first of all; -1 when none is before the time. */
+  const firstBefore = (untilUs: number): number => {
+    let first = -1;
+    let firstUs = untilUs;
+    for (let p = 0; p < placed.length; p++) {
+      const { headUs } = placed[p]!.queue;
+      if (headUs < firstUs) {
+        first = p;
+        firstUs = headUs;
+      }
+    }
+    return first;
+  };
+  const advance = (untilUs: number): void => {
+    for (let p = firstBefore(untilUs); p !== -1; p = firstBefore(untilUs)) {
+      const one = placed[p]!;
+      const { queue } = one;
+      const timeUs = queue.headUs;
+      noteHole(p, timeUs);
+      tracker.update(p, timeUs, queue.values, queue.at);
+      takeRows();
+      gait.of(p)?.take(timeUs, queue.values, queue.at);
+      queue.shift();
+      one.lastUs = timeUs;
+      counters.readings++;
+      settle(timeUs);
+    }
+    for (const notice of tracker.takeNotices()) results.notices.push(notice);
+    if (untilUs > passedUs && Number.isFinite(untilUs)) passedUs = untilUs;
+  };
+  const chain: SessionMotion = {
+    model,
+    angleNames,
+    counters,
+    push: (placement, readings) => placed[placement]!.queue.push(readings, passedUs),
+    advance,
+    finish() {
+      advance(Number.POSITIVE_INFINITY);
+      settle(Number.POSITIVE_INFINITY);
+    },
+    take: results.take,
+    summary: () => summary.values(),
+    save: () =>
+      packState(parts, {
+        placed: placed.map(({ lastUs }) => ({ lastUs })),
+        assembly: assembly.record(),
+        summary: summary.save(),
+        counters,
+      } satisfies Records),
+  };
+  if (saved !== undefined) {
+    const records = unpackState(saved, parts) as Records;
+    for (const [p, { lastUs }] of records.placed.entries()) placed[p]!.lastUs = lastUs;
+    assembly.restore(records.assembly);
+    summary = createStrideSummary(records.summary);
+    Object.assign(counters, records.counters);
+  }
+  return chain;
+}

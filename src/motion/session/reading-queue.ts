@@ -1,0 +1,113 @@
+/**
+ * Owns the readings of one placement that wait for their turn: converted to SI, in order of time. Bounded: QUEUE_S seconds
+ * of readings; who waits longer loses the oldest, counted.
+ */
+
+import type { Placement } from '#motion/body-model.ts';
+import type { StatePart } from '#motion/session/state.ts';
+
+/** acc (m/s2), gyr (rad/s), mag (uT, NaN without one). */
+export const READING_VALUES = 9;
+
+/** A window of the analysis of committed readings is 10 s; live streams wait for each other for a second. */
+const QUEUE_S = 30;
+
+export interface QueueCounters {
+  /** Not after the reading before it, or of a time that was passed already. */
+  late: number;
+  /** More waited than there is room for. */
+  dropped: number;
+}
+
+export interface ReadingQueue extends StatePart {
+  readonly length: number;
+  /** Time of the oldest; Infinity when empty. */
+  readonly headUs: number;
+  /** `SI values[at ..]` of the oldest are at `values`, `at`. */
+  readonly values: Float64Array;
+  readonly at: number;
+  push(
+    readings: {
+      readonly timesUs: Float64Array;
+      readonly values: Float32Array;
+      readonly axes: number;
+      readonly count: number;
+    },
+    notBeforeUs: number,
+  ): void;
+  shift(): void;
+}
+
+export function createReadingQueue(placement: Placement, counters: QueueCounters): ReadingQueue {
+  const { acc, gyr, mag, rateHz } = placement;
+  const columns = [...acc.axes, ...gyr.axes, ...(mag?.axes ?? [])];
+  const scales = [acc, acc, acc, gyr, gyr, gyr, ...(mag === null ? [] : [mag, mag, mag])].map(
+    ({ scale }) => scale,
+  );
+  const capacity = Math.max(64, Math.ceil(QUEUE_S * rateHz));
+  const times = new Float64Array(capacity);
+  const values = new Float64Array(capacity * READING_VALUES).fill(Number.NaN);
+  let head = 0;
+  let length = 0;
+  let newestUs = Number.NEGATIVE_INFINITY;
+
+  const drop = (): void => {
+    head = head + 1 === capacity ? 0 : head + 1;
+    length--;
+  };
+  return {
+    get length() {
+      return length;
+    },
+    get headUs() {
+      return length === 0 ? Number.POSITIVE_INFINITY : times[head]!;
+    },
+    values,
+    get at() {
+      return head * READING_VALUES;
+    },
+    push({ timesUs, values: given, axes, count }, notBeforeUs) {
+      for (let i = 0; i < count; i++) {
+        const timeUs = timesUs[i]!;
+        if (!(timeUs > newestUs && timeUs >= notBeforeUs)) {
+          counters.late++;
+          continue;
+        }
+        newestUs = timeUs;
+        if (length === capacity) {
+          drop();
+          counters.dropped++;
+        }
+        let slot = head + length;
+        if (slot >= capacity) slot -= capacity;
+        times[slot] = timeUs;
+        const to = slot * READING_VALUES;
+        const from = i * axes;
+        for (let k = 0; k < columns.length; k++) values[to + k] = given[from + columns[k]!]! * scales[k]!;
+        length++;
+      }
+    },
+    shift: drop,
+    save() {
+      const state = new Float64Array(1 + length * (1 + READING_VALUES));
+      state[0] = newestUs;
+      for (let i = 0; i < length; i++) {
+        const slot = (head + i) % capacity;
+        const to = 1 + i * (1 + READING_VALUES);
+        state[to] = times[slot]!;
+        state.set(values.subarray(slot * READING_VALUES, (slot + 1) * READING_VALUES), to + 1);
+      }
+      return state;
+    },
+    load(from) {
+      newestUs = from[0]!;
+      head = 0;
+      length = (from.length - 1) / (1 + READING_VALUES);
+      for (let i = 0; i < length; i++) {
+        const at = 1 + i * (1 + READING_VALUES);
+        times[i] = from[at]!;
+        values.set(from.subarray(at + 1, at + 1 + READING_VALUES), i * READING_VALUES);
+      }
+    },
+  };
+}
