@@ -2,6 +2,7 @@
 
 import { AppError, messageOf } from '#base/errors.ts';
 import { settingsHelp } from '#app/config.ts';
+import { analyseCommand } from '#app/analyse-command.ts';
 import { backupCommand } from '#app/backup-command.ts';
 import { deviceCommand } from '#app/device-command.ts';
 import { doctorCommand } from '#app/doctor-command.ts';
@@ -32,6 +33,11 @@ const commands: Record<string, Command> = {
     doc: 'run the server with two demo sessions',
     help: serverHelp,
     run: (args) => startCommand(args, { demo: true }),
+  },
+  analyse: {
+    doc: 'find joint angles and gait in a recording or a session, with tables and plots',
+    help: () => analyseCommand.help,
+    run: analyseCommand.run,
   },
   doctor: {
     doc: 'look at what a server needs, and say what to mend',
