@@ -32,14 +32,14 @@ const checkout = fileURLToPath(new URL('..', import.meta.url));
 async function measure(set: AccuracySet, folder: string, progress: Progress): Promise<MeasuredSet> {
   const { name, method } = set;
   if (!existsSync(join(folder, 'manifest.json')))
-    return { set: name, method, rows: null, problem: 'the folder has no such set' };
+    return { set: name, method, rows: null, isAbsent: true, problem: null };
   try {
     const rows = await set.measure(folder, (share) =>
       progress.say(`${name}: ${Math.round(share * 100)} % of the trials`),
     );
-    return { set: name, method, rows, problem: null };
+    return { set: name, method, rows, isAbsent: false, problem: null };
   } catch (error) {
-    return { set: name, method, rows: null, problem: messageOf(error) };
+    return { set: name, method, rows: null, isAbsent: false, problem: messageOf(error) };
   }
 }
 
@@ -67,9 +67,9 @@ async function main(): Promise<void> {
     measured.push(await measure(set, join(folder, set.name), progress));
   }
   progress.end();
-  for (const { set, rows, problem } of measured) {
+  for (const { set, rows, isAbsent, problem } of measured) {
     if (rows === null) {
-      process.stdout.write(`${set}: not measured, ${problem}\n\n`);
+      process.stdout.write(`${set}: ${isAbsent ? 'absent' : `not measured, ${problem}`}\n\n`);
       continue;
     }
     process.stdout.write(
@@ -94,12 +94,14 @@ async function main(): Promise<void> {
       accuracyDocument(measured, { command, date, machine }),
     );
   }
-  const failed = measured.filter(({ rows, problem }) => rows === null && problem !== null);
+  // A set that is there and cannot be measured is a fault; one that is absent is not.
+  if (measured.some(({ problem }) => problem !== null)) process.exitCode = 1;
   printResult({
     bench: 'accuracy',
     machine,
     sets: measured.flatMap(({ set, rows }) => (rows ?? []).map((row) => ({ set, ...row }))),
-    absent: failed.map(({ set, problem }) => ({ set, problem })),
+    absent: measured.filter(({ isAbsent }) => isAbsent).map(({ set }) => set),
+    failed: measured.flatMap(({ set, problem }) => (problem === null ? [] : [{ set, problem }])),
   });
 }
 

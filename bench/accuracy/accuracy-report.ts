@@ -7,8 +7,11 @@ import { formatFigure } from '#bench/support/report.ts';
 export interface MeasuredSet {
   readonly set: string;
   readonly method: string;
-  /** Null: the folder has no such set, or it could not be measured, and why. */
+  /** Null: absent, or it could not be measured. */
   readonly rows: readonly AccuracyRow[] | null;
+  /** The folder has no such set. */
+  readonly isAbsent: boolean;
+  /** Why it could not be measured. */
   readonly problem: string | null;
 }
 
@@ -32,10 +35,10 @@ export function accuracyDocument(
     'No reference was used to choose an axis, a sign, an offset or a threshold. How each figure was obtained stands with it.',
     '',
   ];
-  for (const { set, method, rows, problem } of sets) {
+  for (const { set, method, rows, isAbsent, problem } of sets) {
     parts.push(`## ${set}`, '', method, '');
     if (rows === null) {
-      parts.push(`Not measured in this run: ${problem}.`, '');
+      parts.push(isAbsent ? 'Absent from the folder of this run.' : `Not measured: ${problem}.`, '');
       continue;
     }
     parts.push('| trials | metric | unit | ours | published | by |', '|---|---|---|---:|---:|---|');
