@@ -133,6 +133,8 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
     segment: placement.segment,
     lastUs: null as number | null,
   }));
+  /** Times of the oldest readings that wait, by placement. */
+  const heads = new Float64Array(placed.length).fill(Number.POSITIVE_INFINITY);
   let summary = createStrideSummary();
   let passedUs = Number.NEGATIVE_INFINITY;
 
@@ -180,10 +182,9 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
     let first = -1;
     let firstUs = untilUs;
     for (let p = 0; p < placed.length; p++) {
-      const { headUs } = placed[p]!.queue;
-      if (headUs < firstUs) {
+      if (heads[p]! < firstUs) {
         first = p;
-        firstUs = headUs;
+        firstUs = heads[p]!;
       }
     }
     return first;
@@ -192,15 +193,16 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
     for (let p = firstBefore(untilUs); p !== -1; p = firstBefore(untilUs)) {
       const one = placed[p]!;
       const { queue } = one;
-      const timeUs = queue.headUs;
+      const timeUs = heads[p]!;
       noteHole(p, timeUs);
       tracker.update(p, timeUs, queue.values, queue.at);
       takeRows();
       gait.of(p)?.take(timeUs, queue.values, queue.at);
       queue.shift();
+      heads[p] = queue.headUs;
       one.lastUs = timeUs;
       counters.readings++;
-      settle(timeUs);
+      if (assembly.isWaiting) settle(timeUs);
     }
     for (const notice of tracker.takeNotices()) results.notices.push(notice);
     if (untilUs > passedUs && Number.isFinite(untilUs)) passedUs = untilUs;
@@ -209,7 +211,11 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
     model,
     angleNames,
     counters,
-    push: (placement, readings) => placed[placement]!.queue.push(readings, passedUs),
+    push(placement, readings) {
+      const { queue } = placed[placement]!;
+      queue.push(readings, passedUs);
+      heads[placement] = queue.headUs;
+    },
     advance,
     finish() {
       advance(Number.POSITIVE_INFINITY);
@@ -227,7 +233,10 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
   };
   if (saved !== undefined) {
     const records = unpackState(saved, parts) as Records;
-    for (const [p, { lastUs }] of records.placed.entries()) placed[p]!.lastUs = lastUs;
+    for (const [p, { lastUs }] of records.placed.entries()) {
+      placed[p]!.lastUs = lastUs;
+      heads[p] = placed[p]!.queue.headUs;
+    }
     assembly.restore(records.assembly);
     summary = createStrideSummary(records.summary);
     Object.assign(counters, records.counters);

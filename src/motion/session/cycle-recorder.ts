@@ -14,10 +14,12 @@ export interface CycleRecorder extends StatePart {
   cycle(stride: { readonly side: Side; readonly startUs: number; readonly endUs: number }): Cycle | null;
 }
 
+type CurveColumn = readonly [name: string, column: number];
+
 /** Where the curves of a side are: its own joints, and those of the middle. */
-export function curveColumns(angleNames: readonly string[], side: Side): [name: string, column: number][] {
+export function curveColumns(angleNames: readonly string[], side: Side): CurveColumn[] {
   const other = side === 'left' ? 'right-' : 'left-';
-  return angleNames.flatMap((name, column): [string, number][] =>
+  return angleNames.flatMap((name, column): CurveColumn[] =>
     name.startsWith(other)
       ? []
       : [[name.startsWith(`${side}-`) ? name.slice(side.length + 1) : name, column]],
@@ -47,17 +49,26 @@ export function createCycleRecorder(
     }
     return low;
   };
-  const valueAt = (column: number, timeUs: number): number => {
+  /** Writes point `i` of every curve: on the straight line between the rows around the time; over a hole in the grid NaN. */
+  const writePoint = (
+    timeUs: number,
+    i: number,
+    own: readonly CurveColumn[],
+    curves: readonly Float32Array[],
+  ): void => {
     const index = rowBefore(timeUs);
-    if (index === -1) return Number.NaN;
     const at = index % capacity;
-    const value = rows[at * width + column]!;
-    if (times[at] === timeUs) return value;
-    if (index + 1 >= count) return Number.NaN;
     const next = (index + 1) % capacity;
-    // Over a hole in the grid nothing is drawn.
-    if (times[next]! - times[at]! > 1.5 * stepUs) return Number.NaN;
-    return value + ((timeUs - times[at]!) / stepUs) * (rows[next * width + column]! - value);
+    const isOn = times[at] === timeUs;
+    const isBetween = index + 1 < count && times[next]! - times[at]! <= 1.5 * stepUs;
+    const share = isOn ? 0 : (timeUs - times[at]!) / stepUs;
+    for (let c = 0; c < own.length; c++) {
+      const column = own[c]![1];
+      const value = rows[at * width + column]!;
+      if (isOn) curves[c]![i] = value;
+      else if (isBetween) curves[c]![i] = value + share * (rows[next * width + column]! - value);
+      else curves[c]![i] = Number.NaN;
+    }
   };
   return {
     add(timeUs, row) {
@@ -68,13 +79,13 @@ export function createCycleRecorder(
     },
     cycle({ side, startUs, endUs }) {
       if (rowBefore(startUs) === -1 || count === 0 || times[(count - 1) % capacity]! < endUs) return null;
+      const own = columns[side];
+      const all = own.map(() => new Float32Array(CYCLE_POINTS));
+      for (let i = 0; i < CYCLE_POINTS; i++)
+        writePoint(startUs + ((endUs - startUs) * i) / (CYCLE_POINTS - 1), i, own, all);
       const curves: Record<string, Float32Array> = {};
-      for (const [name, column] of columns[side]) {
-        const curve = new Float32Array(CYCLE_POINTS);
-        for (let i = 0; i < CYCLE_POINTS; i++)
-          curve[i] = valueAt(column, startUs + ((endUs - startUs) * i) / (CYCLE_POINTS - 1));
-        if (curve.some((value) => !Number.isNaN(value))) curves[name] = curve;
-      }
+      for (const [c, [name]] of own.entries())
+        if (all[c]!.some((value) => !Number.isNaN(value))) curves[name] = all[c]!;
       return Object.keys(curves).length === 0 ? null : { side, startUs, endUs, curves };
     },
     save() {

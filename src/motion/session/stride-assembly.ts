@@ -33,6 +33,8 @@ export interface AssemblyRecord {
 export interface StrideAssembly {
   contact(contact: Contact): void;
   stride(stride: FootStride): void;
+  /** Whether a stride waits to be told. */
+  readonly isWaiting: boolean;
   /**
    * Strides of which all is known when readings up to `nowUs` were seen, in order of their ends: the first waits until both
    * feet's contacts in it are there, or `waitUs`.
@@ -107,6 +109,9 @@ export function createStrideAssembly(waitUs: number): StrideAssembly {
         ({ endUs, side }) => endUs > stride.endUs || (endUs === stride.endUs && side > stride.side),
       );
       waiting.splice(after === -1 ? waiting.length : after, 0, stride);
+    },
+    get isWaiting() {
+      return waiting.length > 0;
     },
     settle(nowUs) {
       const given: Stride[] = [];
