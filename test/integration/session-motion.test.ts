@@ -128,13 +128,14 @@ describe('the recorded walk of both feet', () => {
     for (const side of ['left', 'right'] as const)
       expect(whole.strides.filter((stride) => stride.side === side).length).toBeGreaterThan(20);
     const steady = whole.strides.filter(({ turnDeg }) => turnDeg !== null && Math.abs(turnDeg) < 20);
-    for (const { strideTimeS, stanceTimeS, strideLengthM, doubleSupportPercent } of steady) {
-      expect(strideTimeS).toBeGreaterThan(0.9);
-      expect(strideTimeS).toBeLessThan(1.4);
-      if (stanceTimeS !== null) expect(stanceTimeS / strideTimeS).toBeGreaterThan(0.5);
-      if (strideLengthM !== null) expect(strideLengthM).toBeLessThan(1.7);
-      if (doubleSupportPercent !== null) expect(doubleSupportPercent).toBeLessThan(40);
+    for (const stride of steady) {
+      expect(stride.strideTimeS).toBeGreaterThan(0.9);
+      expect(stride.strideTimeS).toBeLessThan(1.4);
+      expect((stride.stanceTimeS ?? 1) / stride.strideTimeS).toBeGreaterThan(0.5);
+      expect(stride.strideLengthM ?? 0).toBeLessThan(1.7);
+      expect(stride.doubleSupportPercent ?? 0).toBeLessThan(40);
     }
+    expect(steady.filter(({ doubleSupportPercent }) => doubleSupportPercent === null).length).toBeLessThan(3);
   });
 
   test('the curves of a stride are of the foot that made it', () => {
@@ -231,7 +232,7 @@ test('readings that are no numbers, saturated or out of order break nothing', ()
   pushRange(chain, walk, 0, 0, 100);
   chain.finish();
   expect(chain.counters.late).toBe(100);
-  for (const { value } of chain.summary()) if (value !== null) expect(Number.isFinite(value)).toBe(true);
+  expect(chain.summary().filter(({ value }) => value !== null && !Number.isFinite(value))).toEqual([]);
 });
 
 test('the synthetic walker walks as its truth says: contacts, stride length and time of both feet', () => {

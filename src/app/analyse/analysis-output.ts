@@ -152,7 +152,7 @@ function metricCsv(result: AnalysisResult): string {
       metric?.error?.value ?? '',
     ].join(',');
   });
-  return `${['metric,side,value,spread,count,unit,known_error', ...rows].map((line) => `${line}\r\n`).join('')}`;
+  return ['metric,side,value,spread,count,unit,known_error', ...rows].map((line) => `${line}\r\n`).join('');
 }
 
 function cycleCsv(result: AnalysisResult): string {
@@ -163,7 +163,7 @@ function cycleCsv(result: AnalysisResult): string {
       [side, startUs, endUs, name, ...[...curve].map((value) => orNull(value) ?? '')].join(','),
     ),
   );
-  return `${[heading.join(','), ...rows].map((line) => `${line}\r\n`).join('')}`;
+  return [heading.join(','), ...rows].map((line) => `${line}\r\n`).join('');
 }
 
 /** The gyroscope of each foot across the direction of walking, or the acceleration of the trunk: what shows steps best. */

@@ -45,7 +45,7 @@ export function strideCsv(strides: readonly Stride[]): string {
     return unit === undefined ? key : `${key} [${unit}]`;
   });
   const rows = strides.map((stride) => keys.map((key) => stride[key] ?? '').join(','));
-  return `${[heading.join(','), ...rows].map((line) => `${line}\r\n`).join('')}`;
+  return [heading.join(','), ...rows].map((line) => `${line}\r\n`).join('');
 }
 
 /** One page of a table; the rest is in the CSV. */

@@ -45,7 +45,7 @@ export function svgText(
     anchor = 'start',
     size = 12,
     weight = 400,
-    fill = plotColours.ink as string,
+    fill = plotColours.ink,
   }: {
     x: number;
     y: number;

@@ -27,7 +27,7 @@ export function checkBodyModel({ placements }: BodyModel): void {
 function checkAxes({ acc, gyr, mag }: Placement, field: string): void {
   const all = { acc, gyr, ...(mag === null ? {} : { mag }) };
   const columns = new Set<number>();
-  for (const [name, { axes, scale }] of Object.entries(all) as [string, AxisTriple][]) {
+  for (const [name, { axes, scale }] of Object.entries<AxisTriple>(all)) {
     if (!Number.isFinite(scale) || scale === 0)
       throw wrong(`${field}/${name}/scale`, 'a scale is a number, not 0');
     for (const [k, axis] of axes.entries()) {
