@@ -1,6 +1,8 @@
 /** Owns the list of sets that `npm run bench -- accuracy` measures, in the order in which docs/accuracy.md shows them. */
 
 import type { AccuracySet } from '#bench/accuracy/accuracy-set.ts';
+import { broad } from '#bench/accuracy/broad.ts';
 import { neuraWalk } from '#bench/accuracy/neura-walk.ts';
+import { vqfGolden } from '#bench/accuracy/vqf-golden.ts';
 
-export const accuracySets: readonly AccuracySet[] = [neuraWalk];
+export const accuracySets: readonly AccuracySet[] = [vqfGolden, broad, neuraWalk];

@@ -2,6 +2,8 @@
 
 import type { AlgorithmDefinition } from '#motion/algorithm.ts';
 import { lumbarGait } from '#motion/gait/lumbar-gait.ts';
+import { madgwick } from '#motion/orientation/madgwick.ts';
+import { mahony } from '#motion/orientation/mahony.ts';
 import { vqf, vqf9, vqf9Basic, vqfBasic } from '#motion/orientation/vqf.ts';
 
 export const algorithms: readonly AlgorithmDefinition[] = [
@@ -9,5 +11,7 @@ export const algorithms: readonly AlgorithmDefinition[] = [
   vqf9,
   vqfBasic,
   vqf9Basic,
+  madgwick,
+  mahony,
   lumbarGait as AlgorithmDefinition,
 ];

@@ -8,9 +8,9 @@ import { conformanceReadings } from '#motion/conformance-signal.ts';
 
 const RATE_HZ = 100;
 const WARM_UPDATES = 100_000;
-const UPDATES = 100_000;
+const UPDATES = 50_000;
 /** The least of these counts: the engine's own work, such as compiling, takes memory in the others. */
-const ROUNDS = 4;
+const ROUNDS = 3;
 
 const collect = globalThis.gc;
 if (collect === undefined) throw new Error('run with --expose-gc');

@@ -75,6 +75,11 @@ export function turningOf(s: Float64Array): Float64Array {
   return s.subarray(REST_GYR, REST_GYR + 3);
 }
 
+/** A view of the bias in rad/s (3 values) and its covariance in (0.01 deg/s)^2: xx, xy, xz, yy, yz, zz. */
+export function biasOf(s: Float64Array): Float64Array {
+  return s.subarray(BIAS, P + 6);
+}
+
 /** The sensor may have been turned unseen: the inclination is found anew; the bias is still what it was. */
 function forgetOrientation(s: Float64Array): void {
   clearLowPass(s, ACC_BANK, 3);
@@ -126,13 +131,8 @@ function judgeRestByGyr(s: Float64Array, c: VqfCoefficients): void {
   const dx = x - s[REST_GYR]!;
   const dy = y - s[REST_GYR + 1]!;
   const dz = z - s[REST_GYR + 2]!;
-  const clip = c.biasClipRadS;
-  if (
-    dx * dx + dy * dy + dz * dz >= c.restGyrSquared ||
-    Math.abs(s[REST_GYR]!) > clip ||
-    Math.abs(s[REST_GYR + 1]!) > clip ||
-    Math.abs(s[REST_GYR + 2]!) > clip
-  ) {
+  const most = Math.max(Math.abs(s[REST_GYR]!), Math.abs(s[REST_GYR + 1]!), Math.abs(s[REST_GYR + 2]!));
+  if (dx * dx + dy * dy + dz * dz >= c.restGyrSquared || most > c.biasClipRadS) {
     s[REST_TIME] = 0;
     s[IS_REST] = 0;
   }

@@ -96,3 +96,12 @@ export const magneticField = {
   magMaxRejectionTime: spec([60, 0, 1e5], 's', 'for which the magnetometer is left out at most'),
   magRejectionFactor: spec([2, 1, 1000], '1', 'by which the heading correction is slower after that'),
 } as const;
+
+/** Of the variant that has them all. */
+export const vqfParameterSpecs = {
+  ...tauAcc,
+  ...tauMag,
+  ...gapS,
+  ...restAndBias,
+  ...magneticField,
+} as const;

@@ -2,14 +2,13 @@ import { readFileSync } from 'node:fs';
 
 import { expect, test } from 'vitest';
 
-import { normal, seededRandom } from '#base/random.ts';
 import { runBatch, type AlgorithmDefinition } from '#motion/algorithm.ts';
 import { vqf, vqf9, vqf9Basic, vqfBasic } from '#motion/orientation/vqf.ts';
-import { angleBetween, fromRotationVector, multiply, rotateInverse } from '#motion/quaternion.ts';
+import { angleBetween, rotateInverse } from '#motion/quaternion.ts';
+import { GRAVITY, swinging, turningSensor } from '#test/support/turning-sensor.ts';
 
 const RATE_HZ = 2000 / 7;
 const ROWS = 13_500;
-const GRAVITY = 9.81;
 
 function bytesOf(file: string): ArrayBuffer {
   const bytes = readFileSync(new URL(`../../../data/vqf_golden/${file}`, import.meta.url));
@@ -65,43 +64,6 @@ test.each([
   for (const [column, place] of places.entries())
     expect(largestDifference(place, { rows, width, column })).toBeLessThan(1e-12);
 });
-
-/** A sensor that turns as `rateAt` says in rad/s, at one place: its readings, and its true orientation. */
-function turningSensor(options: {
-  seconds: number;
-  rateHz: number;
-  bias: readonly [number, number, number];
-  rateAt: (timeS: number) => readonly [number, number, number];
-}): { readings: Float64Array; truth: Float64Array[] } {
-  const random = seededRandom(11);
-  const count = Math.round(options.seconds * options.rateHz);
-  const made = new Float64Array(count * 6);
-  const truth: Float64Array[] = [];
-  const q = Float64Array.of(1, 0, 0, 0);
-  const step = new Float64Array(4);
-  const up = new Float64Array(3);
-  for (let i = 0; i < count; i++) {
-    const rate = options.rateAt(i / options.rateHz);
-    fromRotationVector(
-      Float64Array.from(rate, (w) => w / options.rateHz),
-      step,
-    );
-    multiply(q, step, q);
-    truth.push(q.slice());
-    rotateInverse(q, Float64Array.of(0, 0, GRAVITY), up);
-    for (let axis = 0; axis < 3; axis++) {
-      made[6 * i + axis] = up[axis]! + 0.02 * normal(random);
-      made[6 * i + 3 + axis] = rate[axis]! + options.bias[axis]! + 0.002 * normal(random);
-    }
-  }
-  return { readings: made, truth };
-}
-
-const swinging = (timeS: number): readonly [number, number, number] => [
-  2 * Math.sin(2 * timeS),
-  1.5 * Math.cos(3 * timeS),
-  Math.sin(1.3 * timeS),
-];
 
 test.each([50, 100, 200, 400])('at %d Hz the bias is found while moving and taken off', (rateHz) => {
   const bias = [0.01, -0.008, 0.006] as const;

@@ -34,10 +34,10 @@ import {
 import {
   VQF_SOURCE,
   gapS,
-  magneticField,
   restAndBias,
   tauAcc,
   tauMag,
+  vqfParameterSpecs,
 } from '#motion/orientation/vqf-parameters.ts';
 
 const INPUTS = [
@@ -53,8 +53,6 @@ const ORIENTATION = ['q_w (1)', 'q_x (1)', 'q_y (1)', 'q_z (1)'];
 const BIAS = ['bias_x (rad/s)', 'bias_y (rad/s)', 'bias_z (rad/s)', 'bias_sigma (rad/s)', 'rest (1)'];
 const HEADING = ['delta (rad)', 'mag_disturbed (1)'];
 
-const all = { ...tauAcc, ...tauMag, ...gapS, ...restAndBias, ...magneticField } as const;
-
 /** What the basic variants leave out. */
 const basic = { motionBias: 0, restBias: 0, magRejection: 0 };
 
@@ -64,11 +62,11 @@ function coefficientsOf(
   own: Partial<VqfParameters>,
   leftOut: Partial<VqfParameters>,
 ): VqfCoefficients {
-  return vqfCoefficients(rateHz, { ...parametersOf(all, own), ...leftOut });
+  return vqfCoefficients(rateHz, { ...parametersOf(vqfParameterSpecs, own), ...leftOut });
 }
 
 const parameters6 = { ...tauAcc, ...gapS, ...restAndBias } as const;
-const parameters9 = all;
+const parameters9 = vqfParameterSpecs;
 const parametersBasic6 = { ...tauAcc, ...gapS } as const;
 const parametersBasic9 = { ...tauAcc, ...tauMag, ...gapS } as const;
 
