@@ -71,6 +71,10 @@ export interface BoutFinder {
   /** Time went on to `place` without a contact. */
   wait(place: number, rows: RowWriter): void;
   readonly bout: () => number;
+  /** Where ahead is now, as angle from horizontal axis 1. */
+  ahead(): number;
+  /** Begins anew, but knows where ahead is. */
+  again(): void;
 }
 
 /** Bits of arithmetic over the state that all of the following need. */
@@ -115,6 +119,11 @@ export function createBoutFinder(grid: LumbarGrid, state: Float64Array, settings
       if (gapS > settings.longestStepS + 0.5) close(run, rows);
     },
     bout: () => (state[at.isConfirmed] === 1 ? state[at.bout]! : Number.NaN),
+    ahead: () => aheadOf(run),
+    again() {
+      for (let i = 0; i < state.length; i++)
+        if (i !== at.ahead1 && i !== at.ahead2 && i !== at.axisChanges) state[i] = 0;
+    },
   };
 }
 

@@ -27,7 +27,7 @@ const axis = (name: string) =>
     source: 'A calibration of the mounting; the default is to find it.',
   }) as const;
 
-const parameters = {
+export const lumbarParameters = {
   heightM: {
     default: 1.7,
     min: 0.4,
@@ -71,7 +71,7 @@ const own = { periodS: 0, done: 1, band: 2, bandBefore: 3 } as const;
 const OWN_STATE = 4;
 const RINGS = gridChannels.length * RING;
 
-export const lumbarGait: AlgorithmDefinition<typeof parameters> = {
+export const lumbarGait: AlgorithmDefinition<typeof lumbarParameters> = {
   name: 'lumbar-gait',
   version: 1,
   summary:
@@ -79,7 +79,7 @@ export const lumbarGait: AlgorithmDefinition<typeof parameters> = {
   source:
     'After McCamley 2012 (doi:10.1016/j.gaitpost.2012.02.019), Paraschiv-Ionescu 2019 (doi:10.1186/s12984-019-0494-z), ' +
     'Zijlstra and Hof 2003 (doi:10.1016/S0966-6362(02)00190-X) and El-Gohary 2014 (doi:10.3390/s140100356); see docs/gait-lower-back.md.',
-  parameters,
+  parameters: lumbarParameters,
   inputs: ['acc_x (m/s2)', 'acc_y (m/s2)', 'acc_z (m/s2)', 'gyr_x (rad/s)', 'gyr_y (rad/s)', 'gyr_z (rad/s)'],
   outputs: lumbarOutputs,
   maxRows: LUMBAR_MAX_ROWS,
@@ -88,8 +88,8 @@ export const lumbarGait: AlgorithmDefinition<typeof parameters> = {
   create,
 };
 
-function create(rateHz: number, given: Partial<Parameters<typeof parameters>> = {}): Algorithm {
-  const values = parametersOf(parameters, given);
+function create(rateHz: number, given: Partial<Parameters<typeof lumbarParameters>> = {}): Algorithm {
+  const values = parametersOf(lumbarParameters, given);
   const state = new Float64Array(OWN_STATE + GRID_STATE + TURN_STATE + BOUT_STATE + RINGS);
   let used = 0;
   const part = (length: number): Float64Array => state.subarray(used, (used += length));

@@ -56,9 +56,10 @@ export interface LumbarGrid {
   angleOf(x: number, y: number, z: number): number;
 }
 
-/** `state` has GRID_STATE values, `rings` CHANNELS * RING. */
+/** `state` has GRID_STATE values; `rings` has one ring after the other, all of the same length, a power of two. */
 export function createLumbarGrid(rateHz: number, state: Float64Array, rings: Float64Array): LumbarGrid {
-  const ringOf = (channel: number): Float64Array => rings.subarray(channel * RING, (channel + 1) * RING);
+  const length = rings.length / CHANNELS;
+  const ringOf = (channel: number): Float64Array => rings.subarray(channel * length, (channel + 1) * length);
   const vertical = ringOf(0);
   const horizontal1 = ringOf(1);
   const horizontal2 = ringOf(2);
@@ -106,7 +107,7 @@ export function createLumbarGrid(rateHz: number, state: Float64Array, rings: Flo
     let head = state[at.head]!;
     for (; head * rateHz <= time * GRID_HZ; head++) {
       const part = Math.min(1, Math.max(0, ((head * rateHz) / GRID_HZ - before) / (time - before)));
-      const i = head & (RING - 1);
+      const i = head & (length - 1);
       vertical[i] = state[at.previous]! + part * (mean[0]! - state[at.previous]!);
       horizontal1[i] = state[at.previous + 1]! + part * (mean[1]! - state[at.previous + 1]!);
       horizontal2[i] = state[at.previous + 2]! + part * (mean[2]! - state[at.previous + 2]!);

@@ -6,7 +6,7 @@
  */
 
 import { gaussianBand, gaussianSlope, ringAnswer, type Kernel } from '#motion/gait/lumbar-kernels.ts';
-import { GRID_HZ, RING } from '#motion/gait/lumbar-grid.ts';
+import { GRID_HZ } from '#motion/gait/lumbar-grid.ts';
 
 /** Steps of adults from 43 to 200 a minute: slowest and fastest walking in Perry and Burnfield 2010, and some more. */
 export const SHORTEST_STEP_S = 0.3;
@@ -147,11 +147,6 @@ function bestPeriod(correlation: Float64Array, before: number): number {
 export function vertexOf(before: number, here: number, after: number): number {
   const bend = before - 2 * here + after;
   return bend === 0 ? 0 : Math.min(0.5, Math.max(-0.5, (0.5 * (before - after)) / bend));
-}
-
-/** Of a ring with RING values. */
-export function ringValue(ring: Float64Array, at: number): number {
-  return ring[at & (RING - 1)]!;
 }
 
 export const USUAL_PERIOD_S = USUAL_STEP_S;

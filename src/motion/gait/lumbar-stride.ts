@@ -4,7 +4,7 @@
  * offsets and drift of the sensor fall out by themselves.
  */
 
-import { GRAVITY_M_S2, GRID_HZ, RING, type LumbarGrid } from '#motion/gait/lumbar-grid.ts';
+import { GRAVITY_M_S2, GRID_HZ, type LumbarGrid } from '#motion/gait/lumbar-grid.ts';
 
 /**
  * The body rolls over the standing foot as over an arc whose radius is 0.3 of the leg (Hansen, Childress and Knox 2004,
@@ -80,14 +80,15 @@ function integrate(
   into: { count: number; speed: Float64Array; path: Float64Array },
 ): void {
   const { count, speed, path } = into;
+  const mask = acc.length - 1;
   let mean = 0;
-  for (let i = 0; i < count; i++) mean += acc[(from + i) & (RING - 1)]!;
+  for (let i = 0; i < count; i++) mean += acc[(from + i) & mask]!;
   mean /= count;
   let v = 0;
   let meanSpeed = 0;
   for (let i = 0; i < count; i++) {
     // Half of the step before and half of the one after belong to the value in the middle.
-    const a = (acc[(from + i) & (RING - 1)]! - mean) / GRID_HZ;
+    const a = (acc[(from + i) & mask]! - mean) / GRID_HZ;
     v += a;
     speed[i] = v - a / 2;
     meanSpeed += speed[i]!;
@@ -117,6 +118,7 @@ function readHorizontal(
   into: StrideFeatures,
 ): void {
   const { from, count, speed, forward } = stride;
+  const mask = grid.yaw.length - 1;
   const turn = (4 * Math.PI) / count;
   const stepCos = Math.cos(turn);
   const stepSin = Math.sin(turn);
@@ -129,7 +131,7 @@ function readHorizontal(
   into.ahead1 = 0;
   into.ahead2 = 0;
   for (let i = 0; i < count; i++) {
-    const place = (from + i) & (RING - 1);
+    const place = (from + i) & mask;
     const h1 = grid.horizontal1[place]!;
     const h2 = grid.horizontal2[place]!;
     // What the body loses in height it gains in speed: ahead is where it accelerates while it sinks (Cavagna 1977).
@@ -171,10 +173,11 @@ export function pendulumM(riseM: number, legM: number): number {
 export function meanToTheLeft(grid: LumbarGrid, from: number, to: number, forward: number): number {
   const [along1, along2] = [-Math.sin(forward), Math.cos(forward)];
   const first = Math.round(from);
+  const mask = grid.yaw.length - 1;
   const count = Math.max(1, Math.min(MOST, Math.round(to) - first));
   let sum = 0;
   for (let i = 0; i < count; i++) {
-    const place = (first + i) & (RING - 1);
+    const place = (first + i) & mask;
     sum += grid.horizontal1[place]! * along1 + grid.horizontal2[place]! * along2;
   }
   return sum / count;

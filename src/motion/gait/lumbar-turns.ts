@@ -6,7 +6,6 @@
 
 import { GRID_HZ, type LumbarGrid } from '#motion/gait/lumbar-grid.ts';
 import { gaussian, ringAnswer } from '#motion/gait/lumbar-kernels.ts';
-import { ringValue } from '#motion/gait/lumbar-steps.ts';
 import { beginRow, lumbarColumns, lumbarKinds, type RowWriter } from '#motion/gait/lumbar-rows.ts';
 
 const PEAK_RAD_S = (15 * Math.PI) / 180;
@@ -39,7 +38,7 @@ export function createTurnFinder(grid: LumbarGrid, state: Float64Array): TurnFin
         state[at.peak] = 0;
       }
       if (direction === 0) return;
-      state[at.angle] = state[at.angle]! + ringValue(grid.yaw, place) / GRID_HZ;
+      state[at.angle] = state[at.angle]! + grid.yaw[place & (grid.yaw.length - 1)]! / GRID_HZ;
       state[at.peak] = Math.max(state[at.peak]!, Math.abs(rate));
     },
   };

@@ -1,0 +1,133 @@
+/**
+ * Owns what gait from the lower back is worth on recordings of Mobilise-D with references: contacts, sides, stride length,
+ * speed and cadence of each reference bout, and how well bouts are found. Whatever trials the manifest lists.
+ */
+
+import { join } from 'node:path';
+
+import {
+  readAccuracyManifest,
+  readAccuracyTable,
+  type AccuracyRow,
+  type AccuracySet,
+  type AccuracyTable,
+} from '#bench/accuracy/accuracy-set.ts';
+import { mobgapSystems, readReferenceBouts, type MobgapSystem } from '#bench/accuracy/mobgap-reference.ts';
+import { addBout, emptyTally, figuresOf, foundOf, type Found, type Tally } from '#bench/accuracy/mobgap-tally.ts';
+import { runBatch } from '#motion/algorithm.ts';
+import { lumbarGait } from '#motion/gait/lumbar-gait.ts';
+import { lumbarGaitOffline } from '#motion/gait/lumbar-offline.ts';
+import { initialContactsIonescu, initialContactsShin } from '#motion/gait/lumbar-published.ts';
+
+const DEG = Math.PI / 180;
+
+/** Manifests may say the person's height; those that we know do not. */
+function heightOf({ more }: AccuracyTable): number | null {
+  const value = more['height_m'] ?? more['heightM'];
+  return typeof value === 'number' ? value : null;
+}
+
+/** acc in m/s2 and gyr in rad/s, six a reading, in the order of the file: the mounting is left to the algorithm. */
+async function readingsOf(folder: string, table: AccuracyTable): Promise<Float64Array> {
+  const values = await readAccuracyTable(folder, table);
+  const width = table.columns.length;
+  const names = ['acc_x', 'acc_y', 'acc_z', 'gyr_x', 'gyr_y', 'gyr_z'];
+  const places = names.map((name) => table.columns.indexOf(name));
+  const units = String(table.more['units'] ?? '');
+  const accScale = /m\/s/.test(units) ? 1 : 9.80665;
+  const gyrScale = /rad\/s/.test(units) ? 1 : DEG;
+  const readings = new Float64Array(table.rows * 6);
+  for (let i = 0; i < table.rows; i++)
+    for (const [k, place] of places.entries())
+      readings[i * 6 + k] = values[i * width + place]! * (k < 3 ? accScale : gyrScale);
+  return readings;
+}
+
+type Way = 'offline' | 'live' | 'Ionescu' | 'Shin';
+
+function findAll(readings: Float64Array, table: AccuracyTable): Record<Way, Found> {
+  const heightM = heightOf(table);
+  const given = heightM === null ? {} : { heightM };
+  const { rateHz, rows } = table;
+  return {
+    offline: foundOf(lumbarGaitOffline(readings, rows, { rateHz, parameters: given })),
+    live: foundOf(runBatch(lumbarGait.create(rateHz, given), readings, rows)),
+    Ionescu: { contacts: timed(initialContactsIonescu(readings, rows, rateHz)), finals: [], strides: [], bouts: [] },
+    Shin: { contacts: timed(initialContactsShin(readings, rows, rateHz)), finals: [], strides: [], bouts: [] },
+  };
+}
+
+function timed(times: Float64Array): Found['contacts'] {
+  return Array.from(times, (timeS) => ({ timeS, isLeft: false }));
+}
+
+const published: Readonly<Record<string, readonly [number, string]>> = {
+  'initial contact error': [60, 'Mobilise-D laboratory, Kirk 2024 (mobgap on HA001: Shin 54, Ionescu 71)'],
+  'initial contact F1': [0.92, 'Mobilise-D laboratory, Kirk 2024'],
+  'stride length error': [0.1, 'Mobilise-D laboratory, Kirk 2024'],
+  'walking speed error': [0.084, 'Mobilise-D laboratory, Kirk 2024'],
+  'cadence error': [3.3, 'Mobilise-D laboratory, Kirk 2024'],
+};
+
+function rowsOf(trials: string, way: Way, system: MobgapSystem, tally: Tally): AccuracyRow[] {
+  const isContactsOnly = way === 'Ionescu' || way === 'Shin';
+  return figuresOf(tally)
+    .filter(({ metric }) => !isContactsOnly || metric.startsWith('initial'))
+    .map(({ metric, unit, value }) => {
+      const [figure, by] = (way === 'offline' && trials === 'all' && published[metric]) || [null, null];
+      const name = isContactsOnly ? `${metric} of our ${way}` : metric;
+      return {
+        trials,
+        metric: `${name}, ${way === 'live' ? 'live, ' : ''}${system}`,
+        unit,
+        ours: value,
+        published: figure,
+        publishedBy: by,
+      };
+    });
+}
+
+export const mobgapSet: AccuracySet = {
+  name: 'mobgap',
+  method:
+    'One sensor at the lower back. The algorithm gets the whole recording and neither axes nor bouts nor body height (1.70 m ' +
+    'is taken where the manifest has none): it finds the mounting from gravity and walking. Against the micro walking bouts of ' +
+    'each reference system, as Mobilise-D compares: contacts between start and end of a reference bout are paired one to one ' +
+    'with the nearest reference contact within 250 ms, the nearest pairs first; a contact up to 250 ms outside the bout may be ' +
+    'paired but is no false one. The contact error is the mean absolute difference of the pairs, bias their mean (positive: ' +
+    'late). Stride length, speed and cadence are means over the strides within a reference bout, each against the ' +
+    "reference's mean, and the error is the mean absolute difference over bouts in which we have a stride. Sides are counted " +
+    'over pairs. Bout agreement is by time: share of the time of reference bouts that we call walking, and the reverse. Our ' +
+    'Ionescu and Shin are those methods as we understand the papers. No constant was chosen by these references: they are ' +
+    'from papers and mechanics (docs/gait-lower-back.md).',
+  async measure(folder, step) {
+    const tables = (await readAccuracyManifest(folder)).filter(
+      ({ columns, more }) => columns.includes('acc_x') && typeof more['reference_file'] === 'string',
+    );
+    const rows: AccuracyRow[] = [];
+    const whole = new Map<string, Tally>();
+    for (const [i, table] of tables.entries()) {
+      const readings = await readingsOf(folder, table);
+      const references = await readReferenceBouts(join(folder, String(table.more['reference_file'])));
+      const found = findAll(readings, table);
+      for (const system of mobgapSystems) {
+        if (references[system].length === 0) continue;
+        for (const way of ['offline', 'live', 'Ionescu', 'Shin'] as const) {
+          const tally = emptyTally();
+          const all = whole.get(`${way} ${system}`) ?? emptyTally();
+          whole.set(`${way} ${system}`, all);
+          for (const one of [tally, all]) addBout(one, references[system], found[way], table.rows / table.rateHz);
+          const trial = table.file.replace(/\.[a-z0-9]+$/i, '');
+          if (way === 'offline') rows.push(...rowsOf(trial, way, system, tally));
+        }
+      }
+      step((i + 1) / tables.length);
+    }
+    for (const system of mobgapSystems)
+      for (const way of ['offline', 'live', 'Ionescu', 'Shin'] as const) {
+        const tally = whole.get(`${way} ${system}`);
+        if (tally !== undefined) rows.push(...rowsOf('all', way, system, tally));
+      }
+    return rows;
+  },
+};
