@@ -4,7 +4,6 @@
  */
 
 import { GRID_HZ, type LumbarGrid } from '#motion/gait/lumbar-grid.ts';
-import { gaussianSlope, ringAnswer } from '#motion/gait/lumbar-kernels.ts';
 import {
   beginRow,
   lumbarColumns,
@@ -12,6 +11,7 @@ import {
   lumbarSides,
   type RowWriter,
 } from '#motion/gait/lumbar-rows.ts';
+import type { StepFinder } from '#motion/gait/lumbar-steps.ts';
 import { createStrideReader, meanToTheLeft, strideLengthM } from '#motion/gait/lumbar-stride.ts';
 
 /** Contacts that are remembered; four are needed at once. */
@@ -27,13 +27,6 @@ const MISSED_FROM = 1.7;
 const MISSED_TO = 2.4;
 /** What is left of the evidence after one more step: sides are decided by about the last ten. */
 const EVIDENCE_KEPT = 0.9;
-const AHEAD_KEPT = 0.95;
-
-/** Final contact: end of double support, 0.2 of a step's time to 0.4 after the other foot's initial contact. */
-const FINAL_AFTER = 0.25;
-const FINAL_SPREAD = 0.12;
-const FINAL_LATEST = 0.6;
-const FINAL_SIGMA_S = 0.04;
 
 const at = {
   /** Numbers of the first contact of the run and of the next to come. */
@@ -42,32 +35,35 @@ const at = {
   bout: 2,
   isConfirmed: 3,
   evidence: 4,
-  ahead1: 5,
-  ahead2: 6,
-  distance: 7,
-  strides: 8,
-  strideTime: 9,
-  boutStart: 10,
-  axisChanges: 11,
+  /** Three values: the direction in the sensor's frame, the longer the surer. */
+  ahead: 5,
+  distance: 8,
+  strides: 9,
+  strideTime: 10,
+  boutStart: 11,
   /** Contacts: place, number for the side (parity), and of the stride that begins there length and turn. */
   place: 12,
   order: 12 + KEPT,
   length: 12 + 2 * KEPT,
   turn: 12 + 3 * KEPT,
+  trough: 12 + 4 * KEPT,
+  period: 12 + 5 * KEPT,
 } as const;
-export const BOUT_STATE = 12 + 4 * KEPT;
+export const BOUT_STATE = 12 + 6 * KEPT;
 
 export interface BoutSettings {
   readonly legM: number;
   readonly lengthFactor: number;
   readonly longestStepS: number;
+  /** What is left of where ahead was found after one more stride; 1: all strides count alike. */
+  readonly aheadKept: number;
   /** Forward in the sensor's frame; all 0: found from walking. */
   readonly forward: readonly [number, number, number];
 }
 
 export interface BoutFinder {
-  /** A contact at `place` (values of the grid), while steps take `periodS`. */
-  contact(place: number, periodS: number, rows: RowWriter): void;
+  /** A contact at `place` and the trough after it at `trough` (values of the grid), while steps take `periodS`. */
+  contact(found: { place: number; trough: number; periodS: number }, rows: RowWriter): void;
   /** Time went on to `place` without a contact. */
   wait(place: number, rows: RowWriter): void;
   readonly bout: () => number;
@@ -83,28 +79,35 @@ interface Run {
   readonly state: Float64Array;
   readonly settings: BoutSettings;
   readonly triple: Float64Array;
+  readonly direction: Float64Array;
   readonly reader: ReturnType<typeof createStrideReader>;
-  readonly fall: ReturnType<typeof gaussianSlope>;
+  readonly steps: StepFinder;
 }
 
-export function createBoutFinder(grid: LumbarGrid, state: Float64Array, settings: BoutSettings): BoutFinder {
+export function createBoutFinder(
+  grid: LumbarGrid,
+  state: Float64Array,
+  { steps, ...settings }: BoutSettings & { readonly steps: StepFinder },
+): BoutFinder {
   const run: Run = {
     grid,
     state,
     settings,
     triple: new Float64Array(3),
+    direction: new Float64Array(3),
     reader: createStrideReader(),
-    fall: gaussianSlope(FINAL_SIGMA_S * GRID_HZ),
+    steps,
   };
   return {
-    contact(place, periodS, rows) {
+    contact(found, rows) {
+      const { place, periodS } = found;
       const last = placeOf(run, state[at.next]! - 1);
       if (hasContact(run)) {
         const gapS = (place - last) / GRID_HZ;
         if (gapS < NEAREST_OF_STEP * periodS) return;
         if (gapS > settings.longestStepS) close(run, rows);
       }
-      add(run, place, periodS);
+      add(run, found);
       if (state[at.next]! - state[at.first]! >= 3) measure(run, state[at.next]! - 3);
       if (state[at.isConfirmed] === 1) {
         settle(run, state[at.next]! - 2, rows);
@@ -122,7 +125,7 @@ export function createBoutFinder(grid: LumbarGrid, state: Float64Array, settings
     ahead: () => aheadOf(run),
     again() {
       for (let i = 0; i < state.length; i++)
-        if (i !== at.ahead1 && i !== at.ahead2 && i !== at.axisChanges) state[i] = 0;
+        if (i < at.ahead || i >= at.ahead + 3) state[i] = 0;
     },
   };
 }
@@ -135,8 +138,9 @@ function placeOf({ state }: Run, contact: number): number {
   return state[at.place + (contact & (KEPT - 1))]!;
 }
 
-function add(run: Run, place: number, periodS: number): void {
+function add(run: Run, found: { place: number; trough: number; periodS: number }): void {
   const { state } = run;
+  const { place, trough, periodS } = found;
   const contact = state[at.next]!;
   let order = 0;
   if (hasContact(run)) {
@@ -147,24 +151,22 @@ function add(run: Run, place: number, periodS: number): void {
   const slot = contact & (KEPT - 1);
   state[at.place + slot] = place;
   state[at.order + slot] = order;
+  state[at.trough + slot] = trough;
+  state[at.period + slot] = periodS;
   state[at.length + slot] = Number.NaN;
   state[at.next] = contact + 1;
 }
 
 /** Reads the stride that begins with `contact`, now that its last contact is there. */
 function measure(run: Run, contact: number): void {
-  const { grid, state, settings, triple, reader } = run;
+  const { grid, state, settings, triple, direction, reader } = run;
   for (let i = 0; i < 3; i++) triple[i] = placeOf(run, contact + i);
   if (triple[2]! - triple[0]! > 2 * settings.longestStepS * GRID_HZ) return;
   const { features } = reader;
-  if (state[at.axisChanges] !== grid.axisChanges()) {
-    state[at.axisChanges] = grid.axisChanges();
-    state[at.ahead1] = 0;
-    state[at.ahead2] = 0;
-  }
   reader.read(grid, triple, aheadOf(run));
-  state[at.ahead1] = AHEAD_KEPT * state[at.ahead1]! + features.ahead1;
-  state[at.ahead2] = AHEAD_KEPT * state[at.ahead2]! + features.ahead2;
+  grid.directionOf(features.ahead1, features.ahead2, direction);
+  for (let k = 0; k < 3; k++)
+    state[at.ahead + k] = settings.aheadKept * state[at.ahead + k]! + direction[k]!;
   const forward = aheadOf(run);
   reader.read(grid, triple, forward);
   const slot = contact & (KEPT - 1);
@@ -180,7 +182,7 @@ function measure(run: Run, contact: number): void {
 function aheadOf({ grid, state, settings }: Run): number {
   const [x, y, z] = settings.forward;
   if (x !== 0 || y !== 0 || z !== 0) return grid.angleOf(x, y, z);
-  return Math.atan2(state[at.ahead2]!, state[at.ahead1]!);
+  return grid.angleOf(state[at.ahead]!, state[at.ahead + 1]!, state[at.ahead + 2]!);
 }
 
 function isRegular(run: Run): boolean {
@@ -223,7 +225,7 @@ function settle(run: Run, contact: number, rows: RowWriter): void {
   const bout = state[at.bout]!;
   beginRow(rows, lumbarKinds.initialContact, { timeS: place / GRID_HZ, side, bout });
   if (contact + 1 < state[at.next]!) {
-    const final = finalContact(run, place, placeOf(run, contact + 1));
+    const final = finalOf(run, contact);
     beginRow(rows, lumbarKinds.finalContact, { timeS: final / GRID_HZ, side: 1 - side, bout });
   }
   if (contact - 2 >= state[at.first]!) stride(run, contact, rows);
@@ -275,20 +277,8 @@ function close(run: Run, rows: RowWriter): void {
   state[at.first] = state[at.next]!;
 }
 
-/** Of the other foot, while `place` has just taken the load: the steepest fall of the vertical acceleration. */
-function finalContact(run: Run, place: number, next: number): number {
-  const step = next - place;
-  const expected = place + FINAL_AFTER * step;
-  let best = 0;
-  let found = expected;
-  for (let i = Math.round(place); i <= place + FINAL_LATEST * step; i++) {
-    const slope = -ringAnswer(run.fall, run.grid.vertical, i);
-    const away = (i - expected) / (FINAL_SPREAD * step);
-    const score = slope * Math.exp(-0.5 * away * away);
-    if (score > best) {
-      best = score;
-      found = i;
-    }
-  }
-  return found;
+/** Of the foot behind, after the trough of this contact. */
+function finalOf({ grid, state, steps }: Run, contact: number): number {
+  const slot = contact & (KEPT - 1);
+  return steps.finalAfter(grid.vertical, state[at.trough + slot]!, state[at.period + slot]!);
 }

@@ -67,6 +67,9 @@ export const lumbarParameters = {
   forwardZ: axis('z'),
 } as const;
 
+/** Where ahead is in the sensor's frame changes only when the sensor slips: it is known by about the last 50 strides. */
+const AHEAD_KEPT = 0.98;
+
 const own = { periodS: 0, done: 1, band: 2, bandBefore: 3 } as const;
 const OWN_STATE = 4;
 const RINGS = gridChannels.length * RING;
@@ -94,16 +97,19 @@ function create(rateHz: number, given: Partial<Parameters<typeof lumbarParameter
   let used = 0;
   const part = (length: number): Float64Array => state.subarray(used, (used += length));
   const self = part(OWN_STATE);
-  const grid = createLumbarGrid(rateHz, part(GRID_STATE), part(RINGS));
+  const grid = createLumbarGrid({ rateHz }, part(GRID_STATE), part(RINGS));
   const turns = createTurnFinder(grid, part(TURN_STATE));
+  const steps = createStepFinder();
   const bouts = createBoutFinder(grid, part(BOUT_STATE), {
+    steps,
     legM: LEG_OF_HEIGHT * values.heightM,
     lengthFactor: values.lengthFactor,
     longestStepS: values.longestStepS,
+    aheadKept: AHEAD_KEPT,
     forward: [values.forwardX, values.forwardY, values.forwardZ],
   });
-  const steps = createStepFinder();
   const rows: RowWriter = { out: new Float64Array(0), count: 0 };
+  const found = { place: 0, trough: 0, periodS: 0 };
   const reset = (): void => {
     state.fill(0);
     self[own.periodS] = USUAL_PERIOD_S;
@@ -118,8 +124,12 @@ function create(rateHz: number, given: Partial<Parameters<typeof lumbarParameter
     self[own.bandBefore] = before;
     self[own.band] = band;
     turns.step(place, rows, bouts.bout());
-    if (isTrough) bouts.contact(steps.contactBefore(grid.vertical, place - 1, periodS), periodS, rows);
-    else bouts.wait(place, rows);
+    if (isTrough) {
+      found.trough = place - 1;
+      found.place = steps.contactBefore(grid.vertical, place - 1, periodS);
+      found.periodS = periodS;
+      bouts.contact(found, rows);
+    } else bouts.wait(place, rows);
   };
   reset();
   return {

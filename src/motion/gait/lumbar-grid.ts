@@ -40,8 +40,7 @@ const at = {
   previousTime: 17,
   recent: 18,
 } as const;
-/** The value at `axisChanges` grows when the horizontal axes are others than before. */
-export const GRID_STATE = 18 + MOST_AVERAGED * CHANNELS + 1;
+export const GRID_STATE = 18 + MOST_AVERAGED * CHANNELS;
 
 export interface LumbarGrid {
   readonly vertical: Float64Array;
@@ -50,14 +49,21 @@ export interface LumbarGrid {
   readonly yaw: Float64Array;
   /** Takes a reading (acc m/s2, gyr rad/s) and returns how many values each ring has since the beginning. */
   push(input: Float64Array, from: number): number;
-  /** How often the horizontal axes became others. */
-  axisChanges(): number;
   /** The forward direction given in the sensor's frame, as angle from horizontal axis 1 towards 2. */
   angleOf(x: number, y: number, z: number): number;
+  /** The other way round: writes the direction in the sensor's frame that is so much along horizontal axis 1 and 2. */
+  directionOf(along1: number, along2: number, into: Float64Array): void;
 }
 
-/** `state` has GRID_STATE values; `rings` has one ring after the other, all of the same length, a power of two. */
-export function createLumbarGrid(rateHz: number, state: Float64Array, rings: Float64Array): LumbarGrid {
+/**
+ * With `axis` (0 to 2), horizontal axis 1 always follows from that axis of the sensor. `state` has GRID_STATE values; `rings` has one ring after the other, all of the same length, a power
+ * of two.
+ */
+export function createLumbarGrid(
+  { rateHz, axis = null }: { readonly rateHz: number; readonly axis?: number | null },
+  state: Float64Array,
+  rings: Float64Array,
+): LumbarGrid {
   const length = rings.length / CHANNELS;
   const ringOf = (channel: number): Float64Array => rings.subarray(channel * length, (channel + 1) * length);
   const vertical = ringOf(0);
@@ -66,7 +72,6 @@ export function createLumbarGrid(rateHz: number, state: Float64Array, rings: Flo
   const yaw = ringOf(3);
   const dt = 1 / rateHz;
   const averaged = Math.min(MOST_AVERAGED, Math.max(1, Math.round(rateHz / GRID_HZ)));
-  const axisChangesAt = GRID_STATE - 1;
   const basis = new Float64Array(9);
   const mean = new Float64Array(CHANNELS);
 
@@ -81,7 +86,7 @@ export function createLumbarGrid(rateHz: number, state: Float64Array, rings: Flo
     state[at.v] = vx - dt * (wy * vz - wz * vy) + gain * (state[at.good]! - vx);
     state[at.v + 1] = vy - dt * (wz * vx - wx * vz) + gain * (state[at.good + 1]! - vy);
     state[at.v + 2] = vz - dt * (wx * vy - wy * vx) + gain * (state[at.good + 2]! - vz);
-    writeBasis(state, basis, axisChangesAt);
+    writeBasis(state, basis, axis);
   };
 
   const average = (): void => {
@@ -138,17 +143,20 @@ export function createLumbarGrid(rateHz: number, state: Float64Array, rings: Flo
       state[at.readings] = state[at.readings]! + 1;
       return state[at.head]!;
     },
-    axisChanges: () => state[axisChangesAt]!,
     angleOf(x, y, z) {
-      writeBasis(state, basis, axisChangesAt);
+      writeBasis(state, basis, axis);
       const along = x * basis[3]! + y * basis[4]! + z * basis[5]!;
       return Math.atan2(x * basis[6]! + y * basis[7]! + z * basis[8]!, along);
+    },
+    directionOf(along1, along2, into) {
+      writeBasis(state, basis, axis);
+      for (let k = 0; k < 3; k++) into[k] = along1 * basis[3 + k]! + along2 * basis[6 + k]!;
     },
   };
 }
 
 /** Vertical and the two horizontal axes, in the sensor's frame. */
-function writeBasis(state: Float64Array, basis: Float64Array, axisChangesAt: number): void {
+function writeBasis(state: Float64Array, basis: Float64Array, fixedAxis: number | null): void {
   const vx = state[at.v]!;
   const vy = state[at.v + 1]!;
   const vz = state[at.v + 2]!;
@@ -157,12 +165,11 @@ function writeBasis(state: Float64Array, basis: Float64Array, axisChangesAt: num
   basis[0] = vx * scale;
   basis[1] = vy * scale;
   basis[2] = vz * scale;
-  let axis = state[at.axis]!;
-  if (state[at.readings] === 0 || Math.abs(basis[axis]!) > AXIS_TOO_STEEP) {
+  let axis = fixedAxis ?? state[at.axis]!;
+  if (fixedAxis === null && (state[at.readings] === 0 || Math.abs(basis[axis]!) > AXIS_TOO_STEEP)) {
     axis = 0;
     for (let k = 1; k < 3; k++) if (Math.abs(basis[k]!) < Math.abs(basis[axis]!)) axis = k;
     state[at.axis] = axis;
-    state[axisChangesAt] = state[axisChangesAt]! + 1;
   }
   const up = basis[axis]!;
   const length = Math.sqrt(Math.max(1e-12, 1 - up * up));

@@ -23,7 +23,7 @@ import {
   type RowWriter,
 } from '#motion/gait/lumbar-rows.ts';
 import { decideSides } from '#motion/gait/lumbar-sides.ts';
-import { createStepFinder, PERIOD_EVERY, USUAL_PERIOD_S } from '#motion/gait/lumbar-steps.ts';
+import { createStepFinder, PERIOD_EVERY, USUAL_PERIOD_S, type StepFinder } from '#motion/gait/lumbar-steps.ts';
 import { LEG_OF_HEIGHT } from '#motion/gait/lumbar-stride.ts';
 import { createTurnFinder, TURN_STATE } from '#motion/gait/lumbar-turns.ts';
 
@@ -43,11 +43,14 @@ export function lumbarGaitOffline(
 ): Float64Array {
   const values = parametersOf(lumbarParameters, options.parameters ?? {});
   const { grid, length } = gridOf(readings, count, options.rateHz);
-  const contacts = allContacts(grid, length, values.leastBandMS2);
+  const steps = createStepFinder();
+  const contacts = allContacts(grid, length, { steps, leastBandMS2: values.leastBandMS2 });
   const bouts = createBoutFinder(grid, new Float64Array(BOUT_STATE), {
+    steps,
     legM: LEG_OF_HEIGHT * values.heightM,
     lengthFactor: values.lengthFactor,
     longestStepS: values.longestStepS,
+    aheadKept: 1,
     forward: [values.forwardX, values.forwardY, values.forwardZ],
   });
   walk(bouts, contacts, length);
@@ -66,10 +69,11 @@ export function gridOf(
 ): { grid: LumbarGrid; length: number; vertical: Float64Array; norm: Float64Array } {
   const most = Math.ceil((count / rateHz) * GRID_HZ) + 2 + AFTER;
   const ring = Math.max(RING, 2 ** Math.ceil(Math.log2(most)));
+  const rings = new Float64Array(gridChannels.length * ring);
   const grid = createLumbarGrid(
-    rateHz,
+    { rateHz, axis: mostLevelAxis(readings, count) },
     new Float64Array(GRID_STATE),
-    new Float64Array(gridChannels.length * ring),
+    rings,
   );
   let length = 0;
   for (let i = 0; i < count; i++) length = grid.push(readings, i * 6);
@@ -80,13 +84,28 @@ export function gridOf(
   return { grid, length, vertical, norm };
 }
 
+/** The axis of the sensor that gravity was least along: it never comes near the vertical in upright walking. */
+function mostLevelAxis(readings: Float64Array, count: number): number {
+  const along = [0, 0, 0];
+  for (let i = 0; i < count; i++)
+    for (let k = 0; k < 3; k++) {
+      const value = Math.abs(readings[i * 6 + k]!);
+      if (Number.isFinite(value)) along[k] = along[k]! + value;
+    }
+  return along.indexOf(Math.min(...along));
+}
+
 interface FoundContact {
   readonly place: number;
+  readonly trough: number;
   readonly periodS: number;
 }
 
-function allContacts(grid: LumbarGrid, length: number, leastBandMS2: number): FoundContact[] {
-  const steps = createStepFinder();
+function allContacts(
+  grid: LumbarGrid,
+  length: number,
+  { steps, leastBandMS2 }: { steps: StepFinder; leastBandMS2: number },
+): FoundContact[] {
   const contacts: FoundContact[] = [];
   let periodS = USUAL_PERIOD_S;
   let before = 0;
@@ -95,7 +114,11 @@ function allContacts(grid: LumbarGrid, length: number, leastBandMS2: number): Fo
     if (place % PERIOD_EVERY === 0) periodS = steps.periodAt(grid.vertical, place + CENTRED, periodS);
     const band = steps.bandAt(grid.vertical, place, periodS);
     if (last > before && last >= band && last > leastBandMS2)
-      contacts.push({ place: steps.contactBefore(grid.vertical, place - 1, periodS), periodS });
+      contacts.push({
+        place: steps.contactBefore(grid.vertical, place - 1, periodS),
+        trough: place - 1,
+        periodS,
+      });
     before = last;
     last = band;
   }
@@ -109,9 +132,9 @@ function walk(bouts: BoutFinder, contacts: readonly FoundContact[], length: numb
     for (let i = 0; i < writer.count * LUMBAR_WIDTH; i++) rows.push(writer.out[i]!);
     writer.count = 0;
   };
-  for (const { place, periodS } of contacts) {
-    bouts.wait(place, writer);
-    bouts.contact(place, periodS, writer);
+  for (const contact of contacts) {
+    bouts.wait(contact.place, writer);
+    bouts.contact(contact, writer);
     take();
   }
   bouts.wait(length + 10 * GRID_HZ, writer);

@@ -40,6 +40,14 @@ const CONTACT_SPREAD = 0.12;
 const EARLIEST_BEFORE_TROUGH = 0.4;
 const LATEST_BEFORE_TROUGH = -0.05;
 
+/**
+ * The final contact is where the acceleration falls steepest (McCamley 2012), seen at the scale of the step: the Gaussian of the band
+ * that finds the trough. A quarter of a step after the trough where nothing falls, and no later than half a step.
+ */
+const FALL_SIGMA_OF_STEP = Math.SQRT2 / (2 * Math.PI);
+const FINAL_AFTER_TROUGH = 0.25;
+const FINAL_LATEST_AFTER_TROUGH = 0.5;
+
 /** Gaussian of the slope: an impact rises within about 30 ms; half of that smoothes noise and leaves its place. */
 const SLOPE_SIGMA_S = 0.02;
 
@@ -50,11 +58,16 @@ export interface StepFinder {
   bandAt(ring: Float64Array, at: number, periodS: number): number;
   /** Place (with a fraction) of the initial contact that belongs to the trough at `trough`. */
   contactBefore(ring: Float64Array, trough: number, periodS: number): number;
+  /** Place of the final contact of the foot behind, after the trough. */
+  finalAfter(ring: Float64Array, trough: number, periodS: number): number;
 }
 
 export function createStepFinder(): StepFinder {
   const bank: Kernel[] = Array.from({ length: BANK }, (_, i) =>
     gaussianBand(SHORTEST_STEP_S * BANK_RATIO ** i * GRID_HZ),
+  );
+  const falls: Kernel[] = Array.from({ length: BANK }, (_, i) =>
+    gaussianSlope(FALL_SIGMA_OF_STEP * SHORTEST_STEP_S * BANK_RATIO ** i * GRID_HZ),
   );
   const slope = gaussianSlope(SLOPE_SIGMA_S * GRID_HZ);
   const window = new Float64Array(WINDOW + 25);
@@ -67,8 +80,21 @@ export function createStepFinder(): StepFinder {
       return bestPeriod(correlation, before);
     },
     bandAt(ring, at, periodS) {
-      const place = Math.round(Math.log(periodS / SHORTEST_STEP_S) / Math.log(BANK_RATIO));
-      return ringAnswer(bank[Math.min(BANK - 1, Math.max(0, place))]!, ring, at);
+      return ringAnswer(bank[placeInBank(periodS)]!, ring, at);
+    },
+    finalAfter(ring, trough, periodS) {
+      const kernel = falls[placeInBank(periodS)]!;
+      const step = periodS * GRID_HZ;
+      let steepest = 0;
+      let place = trough + FINAL_AFTER_TROUGH * step;
+      for (let i = trough; i <= trough + FINAL_LATEST_AFTER_TROUGH * step; i++) {
+        const fall = -ringAnswer(kernel, ring, i);
+        if (fall > steepest) {
+          steepest = fall;
+          place = i;
+        }
+      }
+      return place;
     },
     contactBefore(ring, trough, periodS) {
       const step = periodS * GRID_HZ;
@@ -95,6 +121,11 @@ export function createStepFinder(): StepFinder {
       return place;
     },
   };
+}
+
+function placeInBank(periodS: number): number {
+  const place = Math.round(Math.log(periodS / SHORTEST_STEP_S) / Math.log(BANK_RATIO));
+  return Math.min(BANK - 1, Math.max(0, place));
 }
 
 /** Means of four, so that nothing above 12 Hz folds down. */
