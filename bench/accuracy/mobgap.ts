@@ -13,11 +13,22 @@ import {
   type AccuracyTable,
 } from '#bench/accuracy/accuracy-set.ts';
 import { mobgapSystems, readReferenceBouts, type MobgapSystem } from '#bench/accuracy/mobgap-reference.ts';
-import { addBout, emptyTally, figuresOf, foundOf, type Found, type Tally } from '#bench/accuracy/mobgap-tally.ts';
+import {
+  addBout,
+  emptyTally,
+  figuresOf,
+  foundOf,
+  type Found,
+  type Tally,
+} from '#bench/accuracy/mobgap-tally.ts';
 import { runBatch } from '#motion/algorithm.ts';
 import { lumbarGait } from '#motion/gait/lumbar-gait.ts';
 import { lumbarGaitOffline } from '#motion/gait/lumbar-offline.ts';
-import { initialContactsIonescu, initialContactsShin } from '#motion/gait/lumbar-published.ts';
+import {
+  finalContactsMcCamley,
+  initialContactsIonescu,
+  initialContactsShin,
+} from '#motion/gait/lumbar-published.ts';
 
 const DEG = Math.PI / 180;
 
@@ -43,7 +54,12 @@ async function readingsOf(folder: string, table: AccuracyTable): Promise<Float64
   return readings;
 }
 
-type Way = 'offline' | 'live' | 'Ionescu' | 'Shin';
+const ways = ['offline', 'live', 'Ionescu', 'Shin', 'McCamley'] as const;
+type Way = (typeof ways)[number];
+
+/** What the published methods that stand beside ours find. */
+const partOf: Partial<Record<Way, string>> = { Ionescu: 'initial', Shin: 'initial', McCamley: 'final' };
+const nothing: Found = { contacts: [], finals: [], strides: [], bouts: [] };
 
 function findAll(readings: Float64Array, table: AccuracyTable): Record<Way, Found> {
   const heightM = heightOf(table);
@@ -52,8 +68,9 @@ function findAll(readings: Float64Array, table: AccuracyTable): Record<Way, Foun
   return {
     offline: foundOf(lumbarGaitOffline(readings, rows, { rateHz, parameters: given })),
     live: foundOf(runBatch(lumbarGait.create(rateHz, given), readings, rows)),
-    Ionescu: { contacts: timed(initialContactsIonescu(readings, rows, rateHz)), finals: [], strides: [], bouts: [] },
-    Shin: { contacts: timed(initialContactsShin(readings, rows, rateHz)), finals: [], strides: [], bouts: [] },
+    Ionescu: { ...nothing, contacts: timed(initialContactsIonescu(readings, rows, rateHz)) },
+    Shin: { ...nothing, contacts: timed(initialContactsShin(readings, rows, rateHz)) },
+    McCamley: { ...nothing, finals: timed(finalContactsMcCamley(readings, rows, rateHz)) },
   };
 }
 
@@ -70,12 +87,12 @@ const published: Readonly<Record<string, readonly [number, string]>> = {
 };
 
 function rowsOf(trials: string, way: Way, system: MobgapSystem, tally: Tally): AccuracyRow[] {
-  const isContactsOnly = way === 'Ionescu' || way === 'Shin';
+  const part = partOf[way];
   return figuresOf(tally)
-    .filter(({ metric }) => !isContactsOnly || metric.startsWith('initial'))
+    .filter(({ metric }) => part === undefined || metric.startsWith(part))
     .map(({ metric, unit, value }) => {
       const [figure, by] = (way === 'offline' && trials === 'all' && published[metric]) || [null, null];
-      const name = isContactsOnly ? `${metric} of our ${way}` : metric;
+      const name = part === undefined ? metric : `${metric} of our ${way}`;
       return {
         trials,
         metric: `${name}, ${way === 'live' ? 'live, ' : ''}${system}`,
@@ -98,7 +115,7 @@ export const mobgapSet: AccuracySet = {
     'late). Stride length, speed and cadence are means over the strides within a reference bout, each against the ' +
     "reference's mean, and the error is the mean absolute difference over bouts in which we have a stride. Sides are counted " +
     'over pairs. Bout agreement is by time: share of the time of reference bouts that we call walking, and the reverse. Our ' +
-    'Ionescu and Shin are those methods as we understand the papers. No constant was chosen by these references: they are ' +
+    'Ionescu, Shin and McCamley are those methods as we understand the papers. No constant was chosen by these references: they are ' +
     'from papers and mechanics (docs/gait-lower-back.md).',
   async measure(folder, step) {
     const tables = (await readAccuracyManifest(folder)).filter(
@@ -112,11 +129,12 @@ export const mobgapSet: AccuracySet = {
       const found = findAll(readings, table);
       for (const system of mobgapSystems) {
         if (references[system].length === 0) continue;
-        for (const way of ['offline', 'live', 'Ionescu', 'Shin'] as const) {
+        for (const way of ways) {
           const tally = emptyTally();
           const all = whole.get(`${way} ${system}`) ?? emptyTally();
           whole.set(`${way} ${system}`, all);
-          for (const one of [tally, all]) addBout(one, references[system], found[way], table.rows / table.rateHz);
+          for (const one of [tally, all])
+            addBout(one, references[system], found[way], table.rows / table.rateHz);
           const trial = table.file.replace(/\.[a-z0-9]+$/i, '');
           if (way === 'offline') rows.push(...rowsOf(trial, way, system, tally));
         }
@@ -124,7 +142,7 @@ export const mobgapSet: AccuracySet = {
       step((i + 1) / tables.length);
     }
     for (const system of mobgapSystems)
-      for (const way of ['offline', 'live', 'Ionescu', 'Shin'] as const) {
+      for (const way of ways) {
         const tally = whole.get(`${way} ${system}`);
         if (tally !== undefined) rows.push(...rowsOf('all', way, system, tally));
       }

@@ -2,7 +2,8 @@
 
 import type { AccuracySet } from '#bench/accuracy/accuracy-set.ts';
 import { broad } from '#bench/accuracy/broad.ts';
+import { mobgapSet } from '#bench/accuracy/mobgap.ts';
 import { neuraWalk } from '#bench/accuracy/neura-walk.ts';
 import { vqfGolden } from '#bench/accuracy/vqf-golden.ts';
 
-export const accuracySets: readonly AccuracySet[] = [vqfGolden, broad, neuraWalk];
+export const accuracySets: readonly AccuracySet[] = [vqfGolden, broad, neuraWalk, mobgapSet];

@@ -124,8 +124,7 @@ export function createBoutFinder(
     bout: () => (state[at.isConfirmed] === 1 ? state[at.bout]! : Number.NaN),
     ahead: () => aheadOf(run),
     again() {
-      for (let i = 0; i < state.length; i++)
-        if (i < at.ahead || i >= at.ahead + 3) state[i] = 0;
+      for (let i = 0; i < state.length; i++) if (i < at.ahead || i >= at.ahead + 3) state[i] = 0;
     },
   };
 }
@@ -165,8 +164,7 @@ function measure(run: Run, contact: number): void {
   const { features } = reader;
   reader.read(grid, triple, aheadOf(run));
   grid.directionOf(features.ahead1, features.ahead2, direction);
-  for (let k = 0; k < 3; k++)
-    state[at.ahead + k] = settings.aheadKept * state[at.ahead + k]! + direction[k]!;
+  for (let k = 0; k < 3; k++) state[at.ahead + k] = settings.aheadKept * state[at.ahead + k]! + direction[k]!;
   const forward = aheadOf(run);
   reader.read(grid, triple, forward);
   const slot = contact & (KEPT - 1);

@@ -16,14 +16,14 @@ import {
   type LumbarGrid,
 } from '#motion/gait/lumbar-grid.ts';
 import { lumbarParameters } from '#motion/gait/lumbar-gait.ts';
-import {
-  LUMBAR_MAX_ROWS,
-  LUMBAR_WIDTH,
-  lumbarColumns,
-  type RowWriter,
-} from '#motion/gait/lumbar-rows.ts';
+import { LUMBAR_MAX_ROWS, LUMBAR_WIDTH, lumbarColumns, type RowWriter } from '#motion/gait/lumbar-rows.ts';
 import { decideSides } from '#motion/gait/lumbar-sides.ts';
-import { createStepFinder, PERIOD_EVERY, USUAL_PERIOD_S, type StepFinder } from '#motion/gait/lumbar-steps.ts';
+import {
+  createStepFinder,
+  PERIOD_EVERY,
+  USUAL_PERIOD_S,
+  type StepFinder,
+} from '#motion/gait/lumbar-steps.ts';
 import { LEG_OF_HEIGHT } from '#motion/gait/lumbar-stride.ts';
 import { createTurnFinder, TURN_STATE } from '#motion/gait/lumbar-turns.ts';
 
