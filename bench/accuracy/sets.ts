@@ -2,8 +2,9 @@
 
 import type { AccuracySet } from '#bench/accuracy/accuracy-set.ts';
 import { broad } from '#bench/accuracy/broad.ts';
+import { ipolGait } from '#bench/accuracy/ipol-gait.ts';
 import { mobgapSet } from '#bench/accuracy/mobgap.ts';
 import { neuraWalk } from '#bench/accuracy/neura-walk.ts';
 import { vqfGolden } from '#bench/accuracy/vqf-golden.ts';
 
-export const accuracySets: readonly AccuracySet[] = [vqfGolden, broad, neuraWalk, mobgapSet];
+export const accuracySets: readonly AccuracySet[] = [vqfGolden, broad, neuraWalk, mobgapSet, ipolGait];

@@ -1,6 +1,7 @@
 /** Owns the list of all streaming algorithms of motion: what the conformance suite runs over and what can be named. */
 
 import type { AlgorithmDefinition } from '#motion/algorithm.ts';
+import { footActivity } from '#motion/gait/foot-activity.ts';
 import { lumbarGait } from '#motion/gait/lumbar-gait.ts';
 import { madgwick } from '#motion/orientation/madgwick.ts';
 import { mahony } from '#motion/orientation/mahony.ts';
@@ -14,4 +15,5 @@ export const algorithms: readonly AlgorithmDefinition[] = [
   madgwick,
   mahony,
   lumbarGait as AlgorithmDefinition,
+  footActivity as AlgorithmDefinition,
 ];

@@ -148,8 +148,9 @@ function createFootActivity(rateHz: number, given: Partial<ActivityParameters> =
   const of = parametersOf(parameters, given);
   const window = 2 * Math.max(1, Math.round((of.windowS * rateHz) / 2)) + 1;
   const state = new Float64Array(RING + RING_WIDTH * window);
-  const finder = createFootfallFinder(state, rateHz, of);
+  // Numbers that pass between functions go through this, so that none is put on the heap.
   const measure = new Float64Array(2);
+  const finder = createFootfallFinder(state, measure, rateHz, of);
   const reset = (): void => {
     state.fill(0);
     state[USUAL_PEAK] = FIRST_PEAK;
@@ -157,15 +158,15 @@ function createFootActivity(rateHz: number, given: Partial<ActivityParameters> =
   };
   reset();
   return {
-    definition: footActivity as unknown as AlgorithmDefinition,
+    definition: footActivity as AlgorithmDefinition,
     update(input, at, out) {
       const index = state[INDEX]!;
       state[INDEX] = index + 1;
       if (!takeReading(state, window, input, at)) return 0;
       if (state[FILLED]! < window) return 0;
       measureMovement(state, window, of, measure);
-      const isLost = state[MISSING]! > LONGEST_HOLE_S * rateHz;
-      return finder(index - (window - 1) / 2, isLost ? 0 : measure[0]!, isLost ? 0 : measure[1]!, out);
+      if (state[MISSING]! > LONGEST_HOLE_S * rateHz) measure.fill(0);
+      return finder(index - (window - 1) / 2, out);
     },
     reset,
     stateLength: state.length,
@@ -229,13 +230,19 @@ function measureMovement(
   into[1] = Math.sqrt(variance);
 }
 
-type FootfallFinder = (at: number, movement: number, accSpread: number, out: Float64Array) => number;
+type FootfallFinder = (at: number, out: Float64Array) => number;
 
-/** Takes the movement at each reading in turn and writes a row when a footfall is certain. */
-function createFootfallFinder(state: Float64Array, rateHz: number, of: ActivityParameters): FootfallFinder {
+/** Takes the movement in `measure` at each reading in turn and writes a row when a footfall is certain. */
+function createFootfallFinder(
+  state: Float64Array,
+  measure: Float64Array,
+  rateHz: number,
+  of: ActivityParameters,
+): FootfallFinder {
   const sorted = new Float64Array(MEMORY);
 
-  const learnPeak = (movement: number): void => {
+  const learnPeak = (): void => {
+    const movement = measure[0]!;
     if (movement < MOVING) return;
     const movingS = state[MOVING_S]! + 1 / rateHz;
     state[MOVING_S] = movingS;
@@ -306,8 +313,9 @@ function createFootfallFinder(state: Float64Array, rateHz: number, of: ActivityP
     return rows;
   };
 
-  return (at, movement, accSpread, out) => {
-    learnPeak(movement);
+  return (at, out) => {
+    learnPeak();
+    const movement = measure[0]!;
     const threshold = Math.min(MOST_THRESHOLD, Math.max(LEAST_THRESHOLD, of.stillShare * state[USUAL_PEAK]!));
     const isMoving = movement > threshold;
     if (isMoving && state[IS_MOVING] === 0) {
@@ -317,7 +325,7 @@ function createFootfallFinder(state: Float64Array, rateHz: number, of: ActivityP
       state[MOVE + 3] = 0;
     }
     if (state[IS_MOVING] === 1) {
-      state[MOVE + 3] = state[MOVE + 3]! + accSpread / rateHz;
+      state[MOVE + 3] = state[MOVE + 3]! + measure[1]! / rateHz;
       if (isMoving) {
         state[MOVE + 1] = at + 1;
         if (movement > state[MOVE + 2]!) state[MOVE + 2] = movement;
