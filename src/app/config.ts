@@ -174,6 +174,15 @@ export const settings = {
     maximum: 600_000,
     doc: 'over how long stopping sends viewers away, at most; others take them at an even rate',
   }),
+  'motion-workers': setting({
+    kind: 'number',
+    default: 1,
+    env: 'KYMO_MOTION_WORKERS',
+    value: 'number',
+    minimum: 0,
+    maximum: 64,
+    doc: 'threads that recognise motion in live readings, each with up to 512 sessions; 0 recognises none',
+  }),
   'token-secret': setting({
     kind: 'string',
     default: '',

@@ -16,6 +16,8 @@ import { addCarrierMetrics } from '#app/carrier-metrics.ts';
 import type { OpenedCarriers } from '#app/carriers.ts';
 import type { DeliveryCounters } from '#app/command-delivery.ts';
 import type { ConnectionLimit } from '#app/connection-limit.ts';
+import type { RunningMotion } from '#app/live-motion.ts';
+import { addMotionMetrics } from '#app/motion-metrics.ts';
 import type { WatcherCounters } from '#app/extensions/watcher-counters.ts';
 import type { UpkeepThread } from '#app/upkeep-thread.ts';
 
@@ -32,6 +34,7 @@ export interface Measured {
   readonly identity: IdentityCounters;
   readonly connections: ConnectionLimit['counters'];
   readonly carriers: Pick<OpenedCarriers, 'memory' | 'redis'>;
+  readonly motion: Pick<RunningMotion, 'live' | 'counters'>;
 }
 
 export function createMetrics(measured: Measured): Registry {
@@ -157,6 +160,7 @@ export function createMetrics(measured: Measured): Registry {
   addHubMetrics({ counter, gauge }, hub);
   addChannelMetrics({ counter, gauge }, measured);
   addCarrierMetrics({ counter, gauge }, measured.carriers);
+  addMotionMetrics({ counter, gauge }, measured.motion);
   counter(
     'kymo_dropped_connections_total',
     'connections that came when there were too many',

@@ -46,6 +46,8 @@ import { createConnectionLimit, openFilesLimit } from '#app/connection-limit.ts'
 import type { LoadedExtension } from '#app/extensions/extension-loader.ts';
 import { startWatchers } from '#app/extensions/watchers.ts';
 import type { Lifecycle } from '#app/lifecycle.ts';
+import { startLiveMotion } from '#app/live-motion.ts';
+import { sessionMotion } from '#app/channels/motion-channels.ts';
 import { listen } from '#app/listening.ts';
 import { createMetrics } from '#app/metrics.ts';
 import { spreadRevocations } from '#app/revocation-spread.ts';
@@ -115,6 +117,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     log,
   });
   lifecycle.add('commands', () => uses.close());
+  const motion = startLiveMotion({
+    workers: config['motion-workers'],
+    bodyModels: { find: () => Promise.resolve(null) },
+    publish: (...message) => engine.channels.publishAs(...message),
+    bus,
+    clock,
+    log,
+  });
   const gateway = createGateway({
     backend: createBackend({
       identity,
@@ -129,6 +139,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     store: writer,
     bus,
     commands: uses.commands,
+    ...(motion.live === null ? {} : { tap: motion.live }),
     clock,
     log,
     random: systemRandom.next,
@@ -140,7 +151,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   const sessions = createSessionQueries(pools.app);
   const extensions = options.extensions.map((one) => one.extension);
-  const definitions = [...uses.definitions, ...extensions.flatMap((extension) => extension.channels ?? [])];
+  // Whoever asks for angles is told at once that there are none.
+  const builtIn = uses.definitions.filter((one) => motion.live !== null || one !== sessionMotion);
+  const definitions = [...builtIn, ...extensions.flatMap((extension) => extension.channels ?? [])];
   const engine: ChannelEngine = createChannelEngine({ definitions, carriers, pools, sessions, clock, log });
   const watchers = startWatchers({
     extensions,
@@ -169,6 +182,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       gateway.disconnect(id);
     },
   });
+  lifecycle.add('motion', () => motion.stop());
   lifecycle.add('revocations', () => revoking.stop());
   const trustedProxy = config['trusted-proxy'] === '' ? null : config['trusted-proxy'];
   const addressOf = createAddressOf(trustedProxy);
@@ -217,6 +231,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       identity: identity.counters,
       connections: connectionLimit.counters,
       carriers,
+      motion,
     }),
     webDirectory: existsSync(webDirectory) ? webDirectory : null,
     tls: options.tls ?? (config['trusted-proxy'] === '' ? null : 'proxy'),

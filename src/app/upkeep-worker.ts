@@ -3,8 +3,6 @@
  * hold up live frames. It tells its counters once a second and ends when it is told to.
  */
 
-import { readlinkSync } from 'node:fs';
-import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 
 import { assert } from '#base/assert.ts';
@@ -16,6 +14,7 @@ import { createSealTask } from '#store/seal-task.ts';
 import { createWindowTask } from '#store/window-ledger.ts';
 import { createUpkeep, type UpkeepCounters } from '#store/upkeep.ts';
 import { createLog } from '#app/log.ts';
+import { yieldToLive } from '#app/thread-priority.ts';
 
 /** What the thread is started with. */
 export interface UpkeepWorkerData {
@@ -28,12 +27,12 @@ export type FromUpkeepWorker = { readonly counters: UpkeepCounters };
 export type ToUpkeepWorker = 'stop';
 
 const TELL_MS = 1_000;
-/** Gets a third of the time that a busy thread of usual priority gets. */
+/** Gets a third of the time that a busy thread of usual priority gets. Only so little: while it holds a guard's row, a flush waits for it. */
 const NICENESS = 5;
 
 assert(parentPort !== null, 'this file is the entry of a thread');
 const port = parentPort;
-yieldToLive();
+yieldToLive(NICENESS);
 const { writerUrl, logLevel } = workerData as UpkeepWorkerData;
 const log = createLog(logLevel);
 const upkeep = createUpkeep({
@@ -64,16 +63,3 @@ port.on('message', (message: ToUpkeepWorker) => {
   });
 });
 upkeep.start();
-
-/**
- * Where a thread has a priority of its own (Linux), this one gives way to the one that serves devices and viewers. Only a
- * little: while it holds a guard's row, a flush waits for it.
- */
-function yieldToLive(): void {
-  try {
-    const [, threadId] = readlinkSync('/proc/thread-self').split('/task/');
-    setPriority(Number(threadId), NICENESS);
-  } catch {
-    // Elsewhere, or where it is not allowed, the thread runs like the others.
-  }
-}

@@ -24,6 +24,9 @@ export type Phase =
   /** Not known any more: it begins like a new one. */
   | 'gone';
 
+/** Of sessions that are known. */
+export const phases = ['gathering', 'running', 'off', 'given-up', 'refused'] as const satisfies Phase[];
+
 export interface TrackedSession {
   readonly orgId: string;
   readonly session: string;
