@@ -5,6 +5,14 @@ import { broad } from '#bench/accuracy/broad.ts';
 import { ipolGait } from '#bench/accuracy/ipol-gait.ts';
 import { mobgapSet } from '#bench/accuracy/mobgap.ts';
 import { neuraWalk } from '#bench/accuracy/neura-walk.ts';
+import { ur10Robot } from '#bench/accuracy/ur10-robot.ts';
 import { vqfGolden } from '#bench/accuracy/vqf-golden.ts';
 
-export const accuracySets: readonly AccuracySet[] = [vqfGolden, broad, neuraWalk, mobgapSet, ipolGait];
+export const accuracySets: readonly AccuracySet[] = [
+  vqfGolden,
+  broad,
+  neuraWalk,
+  ur10Robot,
+  mobgapSet,
+  ipolGait,
+];

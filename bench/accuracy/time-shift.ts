@@ -15,10 +15,7 @@ export function bestShift(ours: Float64Array, theirs: Float64Array): number {
     const from = Math.max(0, -shift);
     const until = Math.min(theirs.length, ours.length - shift);
     if (until - from < least) continue;
-    const correlation = correlate(
-      ours.subarray(from + shift, until + shift),
-      theirs.subarray(from, until),
-    );
+    const correlation = correlate(ours.subarray(from + shift, until + shift), theirs.subarray(from, until));
     if (correlation > best.correlation) best = { shift, correlation };
   }
   return best.shift;

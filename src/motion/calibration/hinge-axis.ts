@@ -34,7 +34,7 @@ const MOST_PUSH_M_S2 = 1;
 const WEIGHT_RATIO = 50;
 const STEPS = 30;
 const GRAVITY_M_S2 = 9.81;
-/** Residual of the angular velocity, as a share of it, at which an axis is useless: that of unrelated turning. */
+/** Residual as a share of the joint's own angular velocity at which an axis is useless: half of it is then no hinge. */
 const USELESS_RESIDUAL = 0.5;
 
 /**
@@ -248,11 +248,19 @@ function swap(values: Float64Array, a: number, b: number): void {
 function judged(data: Data, axes: Float64Array): HingeAxis {
   const residual: Residual = { value: 0, by: new Float64Array(6) };
   let squares = 0;
-  let energy = 0;
+  let joint = 0;
+  let jointReversed = 0;
   for (const row of data.turning) {
     turningResidual(data, axes, row, residual);
     squares += residual.value ** 2;
-    energy += Math.max(lengthAt(data.proximal, 6 * row + 3), lengthAt(data.distal, 6 * row + 3)) ** 2;
+    let first = 0;
+    let second = 0;
+    for (let i = 0; i < 3; i++) {
+      first += data.proximal[6 * row + 3 + i]! * axes[i]!;
+      second += data.distal[6 * row + 3 + i]! * axes[3 + i]!;
+    }
+    joint += (second - first) ** 2;
+    jointReversed += (second + first) ** 2;
   }
   let same = 0;
   let opposite = 0;
@@ -270,7 +278,8 @@ function judged(data: Data, axes: Float64Array): HingeAxis {
   }
   // At least 2 m/s2 of gravity along the axis, and one sense clearly better than the other.
   const isSteep = lengthwise > 2 * 4 * data.resting.length && data.resting.length > 0;
-  const share = Math.sqrt(squares / energy) / USELESS_RESIDUAL;
+  const turning = Math.max(1e-12, Math.min(joint, jointReversed));
+  const share = Math.sqrt(squares / turning) / USELESS_RESIDUAL;
   const quality = Math.max(0, 1 - share);
   return {
     proximal: axes.slice(0, 3),
