@@ -34,8 +34,8 @@ const MOST_PUSH_M_S2 = 1;
 const WEIGHT_RATIO = 50;
 const STEPS = 30;
 const GRAVITY_M_S2 = 9.81;
-/** Residual as a share of the joint's own angular velocity at which an axis is useless: half of it is then no hinge. */
-const USELESS_RESIDUAL = 0.5;
+/** Residual as a share of the joint's own angular velocity at which an axis is useless: as if it wandered by 20 degrees. */
+const USELESS_RESIDUAL = 0.35;
 
 /**
  * Fits both axes by Gauss-Newton on the sphere from several starts. The plain fit to angular velocities fails where soft
