@@ -53,13 +53,13 @@ export function emptyTally(): Tally {
   };
 }
 
-/** The rows of lumbar-rows.ts by what they are. */
+/** The rows of lumbar-rows.ts by what they are. A bout that the end of the recording cut has no row of its own. */
 export function foundOf(rows: Float64Array): Found {
   const found = { contacts: [], finals: [], strides: [], bouts: [] } as {
     contacts: ReferenceContact[];
     finals: ReferenceContact[];
     strides: Found['strides'][number][];
-    bouts: { startS: number; endS: number }[];
+    bouts: { bout: number; startS: number; endS: number }[];
   };
   for (let at = 0; at < rows.length; at += LUMBAR_WIDTH) {
     const value = (column: keyof typeof lumbarColumns): number => rows[at + lumbarColumns[column]]!;
@@ -67,7 +67,11 @@ export function foundOf(rows: Float64Array): Found {
     const contact = { timeS, isLeft: value('side') === lumbarSides.left };
     if (value('kind') === lumbarKinds.initialContact) found.contacts.push(contact);
     if (value('kind') === lumbarKinds.finalContact) found.finals.push(contact);
-    if (value('kind') === lumbarKinds.boutEnd) found.bouts.push({ startS: value('startS'), endS: timeS });
+    if (value('kind') === lumbarKinds.initialContact) {
+      const last = found.bouts.at(-1);
+      if (last?.bout === value('bout')) last.endS = timeS;
+      else found.bouts.push({ bout: value('bout'), startS: timeS, endS: timeS });
+    }
     if (value('kind') === lumbarKinds.stride)
       found.strides.push({
         startS: value('startS'),
