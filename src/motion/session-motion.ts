@@ -6,6 +6,8 @@
  */
 
 import type { BodyModel } from '#motion/body-model.ts';
+import { createPlacementCheck } from '#motion/calibration/placement-check.ts';
+import { createSideCheck, type SideCheckRecord } from '#motion/calibration/side-check.ts';
 import { createStrideSummary } from '#motion/gait/summary.ts';
 import { createBodyTracker } from '#motion/joints/body-tracker.ts';
 import type { Contact, Cycle, MetricValue, MotionNotice, Stride, Turn } from '#motion/results.ts';
@@ -94,6 +96,7 @@ const TOLD_GAP_S = 0.1;
 interface Records {
   readonly placed: readonly { readonly lastUs: number | null }[];
   readonly assembly: AssemblyRecord;
+  readonly sides: SideCheckRecord;
   readonly summary: string;
   readonly counters: { -readonly [K in keyof SessionMotionCounters]: number };
 }
@@ -112,6 +115,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
   const gait = createGaitSources(model, {
     contact(contact) {
       assembly.contact(contact);
+      sides.contact(contact);
       results.contacts.push(contact);
       summary.add({ strides: [], contacts: [contact] });
     },
@@ -126,6 +130,8 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
     // A stride is told after the latency, and its curves are taken then, once more as late as its contacts.
     keptS: 2 * gait.latencyS + LONGEST_STRIDE_S,
   });
+  const places = createPlacementCheck(model);
+  const sides = createSideCheck(model);
   const assembly = createStrideAssembly(Math.ceil(1e6 * gait.latencyS));
   const placed = model.placements.map((placement) => ({
     queue: createReadingQueue(placement, counters),
@@ -143,6 +149,8 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
     partOf(tracker),
     recorder,
     ...gait.parts,
+    partOf(places),
+    ...(sides.algorithm === null ? [] : [partOf(sides.algorithm)]),
     { save: () => Float64Array.of(passedUs), load: (from) => void (passedUs = from[0]!) },
   ];
   const takeRows = (): void => {
@@ -173,6 +181,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
         segment,
         text: `nothing from the ${segment.replace('-', ' ')} for ${(holeUs / 1e6).toFixed(1)} s`,
       });
+    if (p === sides.placement) sides.reset();
     const source = gait.of(p);
     if (holeUs > RESET_GAP_US) source?.reset();
     else source?.skip(missing, lastUs, timeUs);
@@ -198,13 +207,16 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
       tracker.update(p, timeUs, queue.values, queue.at);
       takeRows();
       gait.of(p)?.take(timeUs, queue.values, queue.at);
+      places.update(p, timeUs, queue.values, queue.at);
+      if (p === sides.placement) sides.take(timeUs, queue.values, queue.at);
       queue.shift();
       heads[p] = queue.headUs;
       one.lastUs = timeUs;
       counters.readings++;
       if (assembly.isWaiting) settle(timeUs);
     }
-    for (const notice of tracker.takeNotices()) results.notices.push(notice);
+    for (const notice of [...tracker.takeNotices(), ...places.takeNotices(), ...sides.takeNotices()])
+      results.notices.push(notice);
     if (untilUs > passedUs && Number.isFinite(untilUs)) passedUs = untilUs;
   };
   const chain: SessionMotion = {
@@ -227,6 +239,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
       packState(parts, {
         placed: placed.map(({ lastUs }) => ({ lastUs })),
         assembly: assembly.record(),
+        sides: sides.record(),
         summary: summary.save(),
         counters,
       } satisfies Records),
@@ -238,6 +251,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
       heads[p] = placed[p]!.queue.headUs;
     }
     assembly.restore(records.assembly);
+    sides.restore(records.sides);
     summary = createStrideSummary(records.summary);
     Object.assign(counters, records.counters);
   }
