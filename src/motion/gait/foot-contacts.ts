@@ -30,6 +30,15 @@ const SHOCK_SHARE = 0.25;
  */
 const SHOCK_AFTER_CONTACT_S = 0.02;
 
+/** Without a shock that could be seen, the heel may take this long to turn the foot: twice the transient and a reading at 50 Hz. */
+const TURNING_AFTER_SHOCK_S = 0.06;
+
+/**
+ * A foot with its toes up by this much lands on the heel alone: half of the usual 20 degrees (Perry and Burnfield 2010). One
+ * that lands flat is hit at once. Between, the two are mixed in proportion.
+ */
+const HEEL_LANDING_DEG = 10;
+
 export interface FootFrame {
   /** Unit vectors in the sensor's frame: the direction of walking, the wearer's left, and up while the foot stands. */
   readonly forward: Float64Array;
@@ -125,38 +134,53 @@ function vertexOffset(before: number, middle: number, after: number): number {
 }
 
 /**
- * Initial contact. The toes rise until the ground stops them: at contact the pitch rate turns from toes up to toes down. A
- * foot may turn a little earlier by itself, so the contact is at most SHOCK_AFTER_CONTACT_S before the shock; and it is
- * not after it. A foot that lands flat or toes first has no turning point, or one far away, and the shock decides.
+ * Initial contact. The toes rise until the ground stops them: at contact on the heel the pitch rate turns from toes up to
+ * toes down. A foot may turn a little earlier by itself, so the contact is at most SHOCK_AFTER_CONTACT_S before the shock.
+ * A foot that lands flat or toes first has no such turning point, and the shock decides.
  */
 function landing(
   segment: FootSegment,
-  { last, rateHz }: Span,
-  { frame: { left }, fastest }: { frame: FootFrame; fastest: number },
+  span: Span,
+  { frame, fastest }: { frame: FootFrame; fastest: number },
 ): number {
-  const { acc, gyr, velocity } = segment;
+  const shock = firstShock(segment, span, fastest);
+  // The change lies between two readings.
+  const onset = shock + 0.5;
+  const onHeel = Math.max(0, Math.min(1, -pitchDegOf(segment.quat, shock, frame) / HEEL_LANDING_DEG));
+  const rate = (i: number): number => pitchRate(segment.gyr, frame.left, i);
+  if (rate(shock) > 0) {
+    const earliest = Math.max(fastest, onset - onHeel * SHOCK_AFTER_CONTACT_S * span.rateHz);
+    let before = shock;
+    while (before > earliest && rate(before) > 0) before--;
+    return rate(before) > 0 ? earliest : Math.max(earliest, crossing(before, rate(before), rate(before + 1)));
+  }
+  const latest = Math.min(span.last - 1, onset + onHeel * TURNING_AFTER_SHOCK_S * span.rateHz);
+  let before = shock;
+  while (before < latest && rate(before + 1) <= 0) before++;
+  return before < latest ? Math.max(onset, crossing(before, rate(before), rate(before + 1))) : onset;
+}
+
+function crossing(at: number, here: number, next: number): number {
+  return at + here / (here - next);
+}
+
+/** The reading after which the specific force first bends sharply, while the foot slows down. */
+function firstShock({ acc, velocity }: FootSegment, { last }: Span, fastest: number): number {
   const slow = LANDING_SPEED_SHARE * LANDING_SPEED_SHARE * speedSquare(velocity, fastest);
   let from = fastest;
   while (from < last && speedSquare(velocity, from) > slow) from++;
   let strongest = 0;
-  for (let i = from; i < last; i++) strongest = Math.max(strongest, change(acc, i));
+  for (let i = from; i < last; i++) strongest = Math.max(strongest, bendOf(acc, i));
   let shock = from;
-  while (shock < last && change(acc, shock) < SHOCK_SHARE * strongest) shock++;
-  // A change lies between two readings.
-  const onset = shock + 0.5;
-  const earliest = Math.max(fastest, onset - SHOCK_AFTER_CONTACT_S * rateHz);
-  if (pitchRate(gyr, left, shock) <= 0) return onset;
-  let turning = shock;
-  while (turning > earliest && pitchRate(gyr, left, turning) > 0) turning--;
-  const here = pitchRate(gyr, left, turning);
-  const crossing = here > 0 ? earliest : turning - here / (pitchRate(gyr, left, turning + 1) - here);
-  return Math.max(earliest, crossing);
+  while (shock < last && bendOf(acc, shock) < SHOCK_SHARE * strongest) shock++;
+  return shock;
 }
 
-function change(acc: Float64Array, i: number): number {
+/** Length of the second difference: what is smooth, as the braking of the swing, leaves little of it at any rate. */
+function bendOf(acc: Float64Array, i: number): number {
   let square = 0;
   for (let axis = 3 * i; axis < 3 * i + 3; axis++) {
-    const difference = acc[axis + 3]! - acc[axis]!;
+    const difference = acc[axis - 3]! - 2 * acc[axis]! + acc[axis + 3]!;
     square += difference * difference;
   }
   return Math.sqrt(square);

@@ -97,6 +97,8 @@ const SETTLED_S = 0.1;
 
 /** Below this motion, rad/s, the foot is at rest: ten times the noise and bias of usual sensors. */
 const REST_RAD_S = 0.1;
+/** A stance is taken anew after so long at rest, so that a step after long standing is not integrated from its beginning. */
+const STANDING_S = 1;
 /** The gyroscope's bias is learnt after so much rest, with this time constant. */
 const BIAS_AFTER_S = 0.5;
 const BIAS_TIME_S = 2;
@@ -334,16 +336,21 @@ function createFootGait(rateHz: number, parameters: Parameters<typeof footGaitPa
   const follow = (center: number, score: number, out: Float64Array): void => {
     state[at.restCount] = score < REST_RAD_S ? state[at.restCount]! + 1 : 0;
     const anchor = state[at.anchor]!;
-    if (anchor >= 0 && center - anchor > LONGEST_STEP_S * rateHz) state[at.anchor] = -1;
+    if (anchor >= 0 && center - anchor > LONGEST_STEP_S * rateHz) {
+      state[at.anchor] = -1;
+      state[at.anchorScore] = 0;
+    }
     if (score > state[at.peak]!) state[at.peak] = score;
     const peak = state[at.peak]!;
-    if (score < REST_RAD_S && (peak < parameters.movingRadS || state[at.anchor]! < 0)) {
-      stand(center, score);
-      return;
-    }
-    if (peak < parameters.movingRadS) {
-      if (state[at.anchor]! >= 0 && score < state[at.anchorScore]!) stand(center, score);
-      return;
+    const age = state[at.anchor]! < 0 ? Number.POSITIVE_INFINITY : center - state[at.anchor]!;
+    if (peak < parameters.movingRadS || age === Number.POSITIVE_INFINITY) {
+      // The stillest moment is where the next step begins; who stands on gets a new one from time to time.
+      const isStill = score < REST_RAD_S && age >= STANDING_S * rateHz;
+      if (isStill || score < state[at.anchorScore]!) {
+        stand(center, score);
+        return;
+      }
+      if (peak < parameters.movingRadS) return;
     }
     if (score < parameters.standingShare * peak && score < state[at.valleyScore]!) {
       state[at.valley] = center;
