@@ -2,6 +2,7 @@
 
 import type { AlgorithmDefinition } from '#motion/algorithm.ts';
 import { footActivity } from '#motion/gait/foot-activity.ts';
+import { footGait } from '#motion/gait/foot-gait.ts';
 import { lumbarGait } from '#motion/gait/lumbar-gait.ts';
 import { madgwick } from '#motion/orientation/madgwick.ts';
 import { mahony } from '#motion/orientation/mahony.ts';
@@ -14,6 +15,7 @@ export const algorithms: readonly AlgorithmDefinition[] = [
   vqf9Basic,
   madgwick,
   mahony,
+  footGait as AlgorithmDefinition,
   lumbarGait as AlgorithmDefinition,
   footActivity as AlgorithmDefinition,
 ];

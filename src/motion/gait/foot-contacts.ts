@@ -66,15 +66,17 @@ export function findContacts(
   const initial = landing(segment, span, { frame, fastest });
   out.finalContact = final;
   out.initialContact = initial;
-  out.pitchFinal = pitchAt(segment, frame, { at: final, ...span });
-  out.pitchInitial = pitchAt(segment, frame, { at: initial, ...span });
+  out.pitchFinal = pitchAt(segment, frame, final);
+  out.pitchInitial = pitchAt(segment, frame, initial);
 }
 
 function fastestReading({ velocity }: FootSegment, { first, last }: Span): number {
   let fastest = first;
-  let most = 0;
+  let most = Number.NEGATIVE_INFINITY;
   for (let i = first; i <= last; i++) {
-    const square = speedSquare(velocity, i);
+    const x = velocity[3 * i]!;
+    const y = velocity[3 * i + 1]!;
+    const square = x * x + y * y;
     if (square > most) {
       most = square;
       fastest = i;
@@ -102,8 +104,11 @@ function pushOffEnd(
   { first, rateHz }: Span,
   { frame: { left }, fastest }: { frame: FootFrame; fastest: number },
 ): number {
-  let highest = 0;
-  for (let i = first; i <= fastest; i++) highest = Math.max(highest, pitchRate(gyr, left, i));
+  let highest = Number.NEGATIVE_INFINITY;
+  for (let i = first; i <= fastest; i++) {
+    const rate = pitchRate(gyr, left, i);
+    if (rate > highest) highest = rate;
+  }
   let peak = -1;
   for (let i = fastest; i >= first && peak < 0; i--) {
     const rate = pitchRate(gyr, left, i);
@@ -169,33 +174,32 @@ function firstShock({ acc, velocity }: FootSegment, { last }: Span, fastest: num
   const slow = LANDING_SPEED_SHARE * LANDING_SPEED_SHARE * speedSquare(velocity, fastest);
   let from = fastest;
   while (from < last && speedSquare(velocity, from) > slow) from++;
-  let strongest = 0;
-  for (let i = from; i < last; i++) strongest = Math.max(strongest, bendOf(acc, i));
+  let strongest = Number.NEGATIVE_INFINITY;
+  for (let i = from; i < last; i++) {
+    const bend = bendSquare(acc, i);
+    if (bend > strongest) strongest = bend;
+  }
   let shock = from;
-  while (shock < last && bendOf(acc, shock) < SHOCK_SHARE * strongest) shock++;
+  while (shock < last && bendSquare(acc, shock) < SHOCK_SHARE * SHOCK_SHARE * strongest) shock++;
   return shock;
 }
 
-/** Length of the second difference: what is smooth, as the braking of the swing, leaves little of it at any rate. */
-function bendOf(acc: Float64Array, i: number): number {
+/** Squared length of the second difference: what is smooth, as the braking of the swing, leaves little of it at any rate. */
+function bendSquare(acc: Float64Array, i: number): number {
   let square = 0;
   for (let axis = 3 * i; axis < 3 * i + 3; axis++) {
     const difference = acc[axis - 3]! - 2 * acc[axis]! + acc[axis + 3]!;
     square += difference * difference;
   }
-  return Math.sqrt(square);
+  return square;
 }
 
 /** Pitch between two readings, by linear interpolation, degrees; NaN for a time that is NaN. */
-function pitchAt(
-  segment: FootSegment,
-  frame: FootFrame,
-  { at, first, last }: { at: number; first: number; last: number },
-): number {
-  if (!(at >= first && at <= last)) return Number.NaN;
-  const i = Math.min(Math.floor(at), last - 1);
+function pitchAt({ quat }: FootSegment, frame: FootFrame, at: number): number {
+  if (Number.isNaN(at)) return at;
+  const i = Math.floor(at);
   const part = at - i;
-  return (1 - part) * pitchDegOf(segment.quat, i, frame) + part * pitchDegOf(segment.quat, i + 1, frame);
+  return (1 - part) * pitchDegOf(quat, i, frame) + part * pitchDegOf(quat, i + 1, frame);
 }
 
 /** Pitch of the foot, toes down positive, degrees, from its orientation at a reading. */

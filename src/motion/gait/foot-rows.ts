@@ -50,11 +50,11 @@ export const footColumns = [
   'start (s)',
   'final (s)',
   'length (m)',
-  'height change (m)',
+  'height_change (m)',
   'clearance (m)',
   'turn (deg)',
   'pitch (deg)',
-  'final pitch (deg)',
+  'final_pitch (deg)',
   'terrain (-1 down, 0 level, 1 up)',
   'bout (1)',
 ] as const;

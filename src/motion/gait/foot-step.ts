@@ -48,13 +48,12 @@ export interface StepFinder {
   measure(span: Span, sums: Float64Array, offset: number): boolean;
 }
 
-/** `given`: turns vectors of the sensor into the foot's frame (w x y z); null: found from the steps. */
+/** `given`: the frame of the foot; null: found from the steps. `levelM`: smaller changes of height are taken for level. */
 export function createStepFinder(
   segment: FootSegment,
-  { given, levelM }: { given: readonly number[] | null; levelM: number },
+  { given, levelM }: { given: FootFrame | null; levelM: number },
 ): StepFinder {
-  const frame = { forward: new Float64Array(3), left: new Float64Array(3), up: new Float64Array(3) };
-  if (given !== null) writeGivenFrame(given, frame);
+  const frame = given ?? emptyFrame();
   const step: FootStep = {
     finalContact: Number.NaN,
     initialContact: Number.NaN,
@@ -83,35 +82,75 @@ export function createStepFinder(
   };
 }
 
-function writeGivenFrame([w, x, y, z]: readonly number[], frame: FootFrame): void {
-  const norm = Math.hypot(w!, x!, y!, z!);
-  const [a, b, c, d] = [w! / norm, x! / norm, y! / norm, z! / norm];
+function emptyFrame(): FootFrame {
+  return { forward: new Float64Array(3), left: new Float64Array(3), up: new Float64Array(3) };
+}
+
+/** Of the quaternion that turns vectors of the sensor into the foot's frame; null when it is all 0. */
+export function frameOfAlignment(w: number, x: number, y: number, z: number): FootFrame | null {
+  const norm = Math.hypot(w, x, y, z);
+  if (norm === 0) return null;
+  const [a, b, c, d] = [w / norm, x / norm, y / norm, z / norm];
   // Rows of the rotation matrix: the foot's axes in the sensor's frame.
-  frame.forward.set([1 - 2 * (c * c + d * d), 2 * (b * c - a * d), 2 * (b * d + a * c)]);
-  frame.left.set([2 * (b * c + a * d), 1 - 2 * (b * b + d * d), 2 * (c * d - a * b)]);
-  frame.up.set([2 * (b * d - a * c), 2 * (c * d + a * b), 1 - 2 * (b * b + c * c)]);
+  return {
+    forward: Float64Array.of(1 - 2 * (c * c + d * d), 2 * (b * c - a * d), 2 * (b * d + a * c)),
+    left: Float64Array.of(2 * (b * c + a * d), 1 - 2 * (b * b + d * d), 2 * (c * d - a * b)),
+    up: Float64Array.of(2 * (b * d - a * c), 2 * (c * d + a * b), 1 - 2 * (b * b + c * c)),
+  };
+}
+
+/** Of the sums over steps; null when no straight step was among them. */
+export function frameOfSums(sums: Float64Array): FootFrame | null {
+  if (!hasSteps(sums)) return null;
+  const frame = emptyFrame();
+  writeAxes(sums, frame);
+  return frame;
+}
+
+function hasSteps(sums: Float64Array): boolean {
+  return sums[3] !== 0 || sums[4] !== 0 || sums[5] !== 0;
 }
 
 function measurePath(
-  { position, quat }: FootSegment,
-  { first, last }: Span,
+  segment: FootSegment,
+  span: Span,
   { step, levelM }: { step: FootStep; levelM: number },
 ): void {
-  step.lengthM = Math.hypot(position[3 * last]!, position[3 * last + 1]!);
-  const height = position[3 * last + 2]!;
+  const { position, quat } = segment;
+  const end = 3 * span.last;
+  step.lengthM = Math.sqrt(position[end]! * position[end]! + position[end + 1]! * position[end + 1]!);
+  const height = position[end + 2]!;
   step.heightChangeM = height;
   // A change within what is level is an error, which came in evenly; a stair is real, and stays.
-  const error = Math.abs(height) < levelM ? height / (last - first) : 0;
-  let highest = 0;
-  for (let i = first; i <= last; i++) highest = Math.max(highest, position[3 * i + 2]! - error * (i - first));
-  step.clearanceM = highest;
-  // Turn about the vertical between the two: the part about z of last * conjugate(first).
-  const [w, x, y, z] = [quat[4 * first]!, quat[4 * first + 1]!, quat[4 * first + 2]!, quat[4 * first + 3]!];
-  const [W, X, Y, Z] = [quat[4 * last]!, quat[4 * last + 1]!, quat[4 * last + 2]!, quat[4 * last + 3]!];
-  const real = W * w + X * x + Y * y + Z * z;
-  const about = -W * z + X * y - Y * x + Z * w;
+  step.clearanceM = clearance(position, span, Math.abs(height) < levelM ? height : 0);
+  step.turnDeg = turnDegBetween(quat, 4 * span.first, 4 * span.last);
+}
+
+/** Highest position less an error that grows evenly to its end. */
+function clearance(position: Float64Array, { first, last }: Span, error: number): number {
+  const step = error / (last - first);
+  let highest = Number.NEGATIVE_INFINITY;
+  for (let i = first; i <= last; i++) {
+    const height = position[3 * i + 2]! - step * (i - first);
+    if (height > highest) highest = height;
+  }
+  return highest;
+}
+
+/** Turn about the vertical from the orientation at `a` to that at `b`: the part about z of b * conjugate(a). */
+function turnDegBetween(quat: Float64Array, a: number, b: number): number {
+  const real =
+    quat[b]! * quat[a]! +
+    quat[b + 1]! * quat[a + 1]! +
+    quat[b + 2]! * quat[a + 2]! +
+    quat[b + 3]! * quat[a + 3]!;
+  const about =
+    -quat[b]! * quat[a + 3]! -
+    quat[b + 1]! * quat[a + 2]! +
+    quat[b + 2]! * quat[a + 1]! +
+    quat[b + 3]! * quat[a]!;
   const turn = 2 * Math.atan2(about, real);
-  step.turnDeg = (turn > Math.PI ? turn - 2 * Math.PI : turn < -Math.PI ? turn + 2 * Math.PI : turn) / DEG;
+  return (turn > Math.PI ? turn - 2 * Math.PI : turn < -Math.PI ? turn + 2 * Math.PI : turn) / DEG;
 }
 
 /** Adds direction and up of a straight step to the sums. */
@@ -124,10 +163,14 @@ function learnFrame(
   for (let i = offset; i < offset + FRAME_LENGTH; i++) sums[i] = sums[i]! * FRAME_KEPT;
   addForward(segment, { at: first, last, weight: 0.5 }, { sums, offset });
   addForward(segment, { at: last, last, weight: 0.5 }, { sums, offset });
-  for (const at of [first, last]) {
-    gravityAt(segment, at, half);
-    for (let axis = 0; axis < 3; axis++) sums[offset + 3 + axis] = sums[offset + 3 + axis]! + gravity[axis]!;
-  }
+  gravityAt(segment, first, half);
+  addUp(sums, offset);
+  gravityAt(segment, last, half);
+  addUp(sums, offset);
+}
+
+function addUp(sums: Float64Array, offset: number): void {
+  for (let axis = 0; axis < 3; axis++) sums[offset + 3 + axis] = sums[offset + 3 + axis]! + gravity[axis]!;
 }
 
 /** Adds the horizontal direction from the first stance to `last`, as the sensor sees it at reading `at`. */
@@ -158,18 +201,21 @@ function writeFrame(
   { sums, offset, frame }: { sums: Float64Array; offset: number; frame: FootFrame },
 ): void {
   own.set(sums.subarray(offset, offset + FRAME_LENGTH));
-  if (own[3] === 0 && own[4] === 0 && own[5] === 0) {
+  if (!hasSteps(own)) {
     addForward(segment, { at: first, last, weight: 1 }, { sums: own, offset: 0 });
     gravityAt(segment, first, half);
     own.set(gravity, 3);
   }
-  const { forward, left, up } = frame;
-  const upLength = Math.hypot(own[3]!, own[4]!, own[5]!);
-  for (let axis = 0; axis < 3; axis++) up[axis] = own[3 + axis]! / upLength;
+  writeAxes(own, frame);
+}
+
+function writeAxes(sums: Float64Array, { forward, left, up }: FootFrame): void {
+  const upLength = Math.hypot(sums[3]!, sums[4]!, sums[5]!);
+  for (let axis = 0; axis < 3; axis++) up[axis] = sums[3 + axis]! / upLength;
   // Left is square to up and forward, and forward to both.
-  left[0] = up[1]! * own[2]! - up[2]! * own[1]!;
-  left[1] = up[2]! * own[0]! - up[0]! * own[2]!;
-  left[2] = up[0]! * own[1]! - up[1]! * own[0]!;
+  left[0] = up[1]! * sums[2]! - up[2]! * sums[1]!;
+  left[1] = up[2]! * sums[0]! - up[0]! * sums[2]!;
+  left[2] = up[0]! * sums[1]! - up[1]! * sums[0]!;
   const leftLength = Math.hypot(left[0], left[1], left[2]) || 1;
   for (let axis = 0; axis < 3; axis++) left[axis] = left[axis]! / leftLength;
   forward[0] = left[1]! * up[2]! - left[2]! * up[1]!;

@@ -144,7 +144,9 @@ function levelEnd({ quat }: FootSegment, first: number, last: number): void {
   const x = quat[4 * last + 1]!;
   const y = quat[4 * last + 2]!;
   const z = quat[4 * last + 3]!;
-  const [gx, gy, gz] = [gravity[0]!, gravity[1]!, gravity[2]!];
+  const gx = gravity[0]!;
+  const gy = gravity[1]!;
+  const gz = gravity[2]!;
   const upX = (1 - 2 * (y * y + z * z)) * gx + 2 * (x * y - w * z) * gy + 2 * (x * z + w * y) * gz;
   const upY = 2 * (x * y + w * z) * gx + (1 - 2 * (x * x + z * z)) * gy + 2 * (y * z - w * x) * gz;
   const upZ = 2 * (x * z - w * y) * gx + 2 * (y * z + w * x) * gy + (1 - 2 * (x * x + y * y)) * gz;
@@ -193,9 +195,13 @@ function travel(segment: FootSegment, { first, last, half, rateHz }: Span): void
   const g0 = gravityAt(segment, first, half);
   const g1 = gravityAt(segment, last, half);
   const step = 0.5 / rateHz;
-  let highest = 0;
-  let [vx, vy, vz] = [0, 0, 0];
-  let [beforeX, beforeY, beforeZ] = [0, 0, 0];
+  let highest = Number.NEGATIVE_INFINITY;
+  let vx = 0;
+  let vy = 0;
+  let vz = 0;
+  let beforeX = 0;
+  let beforeY = 0;
+  let beforeZ = 0;
   for (let i = first; i <= last; i++) {
     const w = quat[4 * i]!;
     const x = quat[4 * i + 1]!;
@@ -216,7 +222,8 @@ function travel(segment: FootSegment, { first, last, half, rateHz }: Span): void
     velocity[3 * i] = vx;
     velocity[3 * i + 1] = vy;
     velocity[3 * i + 2] = vz;
-    highest = Math.max(highest, vx * vx + vy * vy + vz * vz);
+    const square = vx * vx + vy * vy + vz * vz;
+    if (square > highest) highest = square;
     beforeX = ax;
     beforeY = ay;
     beforeZ = az;
