@@ -62,7 +62,8 @@ export function findContacts(
   { frame, out }: { frame: FootFrame; out: SwingContacts },
 ): void {
   const fastest = fastestReading(segment, span);
-  const final = pushOffEnd(segment, span, { frame, fastest });
+  writePitchRate(segment, span, frame.left);
+  const final = pushOffEnd(segment, span, fastest);
   const initial = landing(segment, span, { frame, fastest });
   out.finalContact = final;
   out.initialContact = initial;
@@ -91,44 +92,54 @@ function speedSquare(velocity: Float64Array, i: number): number {
   return x * x + y * y;
 }
 
-function pitchRate(gyr: Float64Array, left: Float64Array, i: number): number {
-  return gyr[3 * i]! * left[0]! + gyr[3 * i + 1]! * left[1]! + gyr[3 * i + 2]! * left[2]!;
+/** Writes the pitch rate once: a function that returned it would allocate a number for every reading until it is compiled. */
+function writePitchRate(
+  { gyr, pitchRate }: FootSegment,
+  { first, last, half }: Span,
+  left: Float64Array,
+): void {
+  const x = left[0]!;
+  const y = left[1]!;
+  const z = left[2]!;
+  for (let i = first - half; i <= last + half; i++)
+    pitchRate[i] = gyr[3 * i]! * x + gyr[3 * i + 1]! * y + gyr[3 * i + 2]! * z;
 }
 
 /**
  * Final contact. While the toes carry load, the calf turns the foot about them ever faster; when they leave the ground its
  * moment is gone, and the pitch rate bends from rising to falling. The bend is the extremum of the second difference.
  */
-function pushOffEnd(
-  { gyr }: FootSegment,
-  { first, rateHz }: Span,
-  { frame: { left }, fastest }: { frame: FootFrame; fastest: number },
-): number {
+function pushOffEnd({ pitchRate }: FootSegment, { first, rateHz }: Span, fastest: number): number {
   let highest = Number.NEGATIVE_INFINITY;
-  for (let i = first; i <= fastest; i++) {
-    const rate = pitchRate(gyr, left, i);
-    if (rate > highest) highest = rate;
-  }
-  let peak = -1;
-  for (let i = fastest; i >= first && peak < 0; i--) {
-    const rate = pitchRate(gyr, left, i);
-    if (
-      rate >= PUSH_OFF_SHARE * highest &&
-      rate >= pitchRate(gyr, left, i - 1) &&
-      rate >= pitchRate(gyr, left, i + 1)
-    )
-      peak = i;
-  }
-  if (peak < 0 || highest <= 0) return Number.NaN;
+  for (let i = first; i <= fastest; i++) if (pitchRate[i]! > highest) highest = pitchRate[i]!;
+  const enough = PUSH_OFF_SHARE * highest;
+  let peak = fastest;
+  while (
+    peak >= first &&
+    (pitchRate[peak]! < enough ||
+      pitchRate[peak]! < pitchRate[peak - 1]! ||
+      pitchRate[peak]! < pitchRate[peak + 1]!)
+  )
+    peak--;
+  if (peak < first || highest <= 0) return Number.NaN;
   const half = Math.max(1, Math.round(BEND_HALF_S * rateHz));
   const reach = Math.max(1, Math.round(BEND_REACH_S * rateHz));
-  const from = Math.max(peak - reach, first + half);
   const to = Math.min(peak + reach, fastest);
-  const bend = (i: number): number =>
-    pitchRate(gyr, left, i - half) - 2 * pitchRate(gyr, left, i) + pitchRate(gyr, left, i + half);
-  let best = from;
-  for (let i = from; i <= to; i++) if (bend(i) < bend(best)) best = i;
-  return best + vertexOffset(bend(best - 1), bend(best), bend(best + 1));
+  let best = -1;
+  let sharpest = Number.POSITIVE_INFINITY;
+  for (let i = Math.max(peak - reach, first + half); i <= to; i++) {
+    const bend = pitchRate[i - half]! - 2 * pitchRate[i]! + pitchRate[i + half]!;
+    if (bend < sharpest) {
+      sharpest = bend;
+      best = i;
+    }
+  }
+  if (best < 0) return peak;
+  return best + vertexOffset(bendAt(pitchRate, best - 1, half), sharpest, bendAt(pitchRate, best + 1, half));
+}
+
+function bendAt(pitchRate: Float64Array, i: number, half: number): number {
+  return pitchRate[i - half]! - 2 * pitchRate[i]! + pitchRate[i + half]!;
 }
 
 /** Of the extremum of the parabola through three equally spaced values, from the middle one. */
@@ -152,21 +163,22 @@ function landing(
   // The change lies between two readings.
   const onset = shock + 0.5;
   const onHeel = Math.max(0, Math.min(1, -pitchDegOf(segment.quat, shock, frame) / HEEL_LANDING_DEG));
-  const rate = (i: number): number => pitchRate(segment.gyr, frame.left, i);
-  if (rate(shock) > 0) {
+  const { pitchRate } = segment;
+  if (pitchRate[shock]! > 0) {
     const earliest = Math.max(fastest, onset - onHeel * SHOCK_AFTER_CONTACT_S * span.rateHz);
     let before = shock;
-    while (before > earliest && rate(before) > 0) before--;
-    return rate(before) > 0 ? earliest : Math.max(earliest, crossing(before, rate(before), rate(before + 1)));
+    while (before > earliest && pitchRate[before]! > 0) before--;
+    return pitchRate[before]! > 0 ? earliest : Math.max(earliest, crossing(pitchRate, before));
   }
   const latest = Math.min(span.last - 1, onset + onHeel * TURNING_AFTER_SHOCK_S * span.rateHz);
   let before = shock;
-  while (before < latest && rate(before + 1) <= 0) before++;
-  return before < latest ? Math.max(onset, crossing(before, rate(before), rate(before + 1))) : onset;
+  while (before < latest && pitchRate[before + 1]! <= 0) before++;
+  return before < latest ? Math.max(onset, crossing(pitchRate, before)) : onset;
 }
 
-function crossing(at: number, here: number, next: number): number {
-  return at + here / (here - next);
+/** Where the line through two readings is 0. */
+function crossing(values: Float64Array, at: number): number {
+  return at + values[at]! / (values[at]! - values[at + 1]!);
 }
 
 /** The reading after which the specific force first bends sharply, while the foot slows down. */

@@ -200,7 +200,7 @@ function writeFrame(
   { first, last, half }: Span,
   { sums, offset, frame }: { sums: Float64Array; offset: number; frame: FootFrame },
 ): void {
-  own.set(sums.subarray(offset, offset + FRAME_LENGTH));
+  for (let i = 0; i < FRAME_LENGTH; i++) own[i] = sums[offset + i]!;
   if (!hasSteps(own)) {
     addForward(segment, { at: first, last, weight: 1 }, { sums: own, offset: 0 });
     gravityAt(segment, first, half);

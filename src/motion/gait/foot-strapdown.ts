@@ -32,6 +32,8 @@ export interface FootSegment {
   /** In that earth frame, m/s and m, three values a reading. */
   readonly velocity: Float64Array;
   readonly position: Float64Array;
+  /** Angular velocity about the wearer's left, toes down positive, rad/s; written with the contacts. */
+  readonly pitchRate: Float64Array;
   /** Share of the drift that has come in until here, 0 to 1. */
   readonly share: Float64Array;
   /** Velocity that was left at the second stance, before its correction, and the highest until there, m/s. */
@@ -47,6 +49,7 @@ export function createFootSegment(capacity: number): FootSegment {
     quat: new Float64Array(4 * capacity),
     velocity: new Float64Array(3 * capacity),
     position: new Float64Array(3 * capacity),
+    pitchRate: new Float64Array(capacity),
     share: new Float64Array(capacity),
     drift: 0,
     highestSpeed: 0,
