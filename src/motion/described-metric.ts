@@ -14,7 +14,7 @@ export interface DescribedMetric extends MetricValue {
 
 /** Null: the catalogue does not have it. What is not finite is not known. */
 export function describeMetric(given: MetricValue): DescribedMetric | null {
-  const metric = metricOf(given.metric);
+  const metric = metricOf(given.metric, given.sensors);
   if (metric === null) return null;
   const { label, unit, digits, latencyS, error } = metric;
   const value = finite(given.value);

@@ -3,6 +3,8 @@
  * against a reference, which stands beside the number wherever it is shown. Formulas and references: docs/gait-metrics.md.
  */
 
+import type { GaitSensors } from '#motion/results.ts';
+
 export interface KnownError {
   /** In the metric's unit: mean absolute error, or standard deviation where `kind` says so. */
   readonly value: number;
@@ -35,18 +37,21 @@ export interface Metric {
   readonly spread: 'standard deviation' | 'confidence' | 'none';
   /** Seconds after the end of what it is about; null where it is not given live. */
   readonly latencyS: number | null;
-  /** Null: never measured against a reference, and the page says so. */
+  /** Null: never measured against a reference with the sensors in question, and the page says so. */
   readonly error: KnownError | null;
 }
 
 /**
- * Measured against references by `npm run bench -- accuracy`, by name of the metric. A figure here is one that docs/accuracy.md
- * has; what is not here was never measured.
+ * Measured against references by `npm run bench -- accuracy`, by where the sensors sat and the name of the metric, in its unit.
+ * A figure here is one that docs/accuracy.md has; what is not here was never measured.
  */
-const knownErrors: Readonly<Record<string, KnownError>> = {};
+const knownErrors: Readonly<Record<GaitSensors, Readonly<Record<string, KnownError>>>> = {
+  feet: {},
+  'lower-back': {},
+};
 
-/** A stride is known when the contact that ends it is: the latency of the contacts, with the second's step of summaries. */
-const STRIDE_LATENCY_S = 1.5;
+/** Contacts are told 0.3 s late at the feet and 1.8 s at the lower back, as a rule; summaries are a second apart. */
+const STRIDE_LATENCY_S = 3;
 
 type Row = readonly [name: string, label: string, unit: string, digits: number];
 
@@ -142,11 +147,12 @@ const byName = new Map(metricCatalogue.map((entry) => [entry.name, entry]));
 
 /**
  * The metric of this name. `knee-flexion-range` and its like, the range of motion over a stride of any angle, are made on the
- * spot. Null for a name that is no metric.
+ * spot. Its error is that with `sensors`, none when they are not given. Null for a name that is no metric.
  */
-export function metricOf(name: string): Metric | null {
+export function metricOf(name: string, sensors?: GaitSensors): Metric | null {
   const known = byName.get(name);
-  if (known !== undefined) return known;
+  if (known !== undefined)
+    return sensors === undefined ? known : { ...known, error: knownErrors[sensors][name] ?? null };
   const match = /^([a-z]+(?:-[a-z]+)*)-range$/.exec(name);
   if (match === null) return null;
   const words = match[1]!.replaceAll('-', ' ');
@@ -164,7 +170,7 @@ function metric([name, label, unit, digits]: Row, group: MetricGroup, spread: Me
     group,
     spread,
     latencyS: STRIDE_LATENCY_S,
-    error: knownErrors[name] ?? null,
+    error: null,
   };
 }
 

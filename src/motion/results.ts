@@ -66,6 +66,9 @@ export interface MotionNotice {
   readonly text: string;
 }
 
+/** Gait is recognised at the feet or, where none wears a sensor, at the lower back. */
+export type GaitSensors = 'feet' | 'lower-back';
+
 /** One figure of a summary. `value` null: not enough behind it, `reason` says what is missing. */
 export interface MetricValue {
   /** Of the metric catalogue (metric-catalogue.ts), which has its unit, digits, known error and latency. */
@@ -76,4 +79,6 @@ export interface MetricValue {
   readonly spread: number | null;
   readonly count: number;
   readonly reason: string | null;
+  /** Where the sensors sat that it is from: the known error depends on it. */
+  readonly sensors?: GaitSensors;
 }

@@ -142,6 +142,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
   /** Times of the oldest readings that wait, by placement. */
   const heads = new Float64Array(placed.length).fill(Number.POSITIVE_INFINITY);
   let summary = createStrideSummary();
+  const wearing = gait.sensors === null ? {} : { sensors: gait.sensors };
   let passedUs = Number.NEGATIVE_INFINITY;
 
   const parts: StatePart[] = [
@@ -234,7 +235,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
       settle(Number.POSITIVE_INFINITY);
     },
     take: results.take,
-    summary: () => summary.values(),
+    summary: () => summary.values().map((value) => ({ ...value, ...wearing })),
     save: () =>
       packState(parts, {
         placed: placed.map(({ lastUs }) => ({ lastUs })),

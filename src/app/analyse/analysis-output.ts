@@ -23,7 +23,7 @@ interface MetricRow {
 function rowsOf(result: AnalysisResult): MetricRow[] {
   const rows = new Map<string, { metric: Metric; values: Map<Side | null, MetricValue> }>();
   for (const value of result.metrics) {
-    const metric = metricOf(value.metric);
+    const metric = metricOf(value.metric, value.sensors);
     if (metric === null) continue;
     const row = rows.get(value.metric) ?? { metric, values: new Map<Side | null, MetricValue>() };
     rows.set(value.metric, row);
@@ -124,7 +124,7 @@ function analysisJson(input: AnalysisInput, result: AnalysisResult): string {
       version: motionVersion,
       ...rest,
       metrics: metrics.map((value) => {
-        const metric = metricOf(value.metric);
+        const metric = metricOf(value.metric, value.sensors);
         return { ...value, unit: metric?.unit ?? null, error: metric?.error ?? null };
       }),
       cycles: cycles.map((cycle) => ({
@@ -141,7 +141,7 @@ function analysisJson(input: AnalysisInput, result: AnalysisResult): string {
 
 function metricCsv(result: AnalysisResult): string {
   const rows = result.metrics.map((value) => {
-    const metric = metricOf(value.metric);
+    const metric = metricOf(value.metric, value.sensors);
     return [
       value.metric,
       value.side ?? '',

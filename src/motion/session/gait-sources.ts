@@ -14,12 +14,15 @@ import {
   type GaitSource,
   type RowReader,
 } from '#motion/session/gait-source.ts';
+import type { GaitSensors } from '#motion/results.ts';
 import type { StatePart } from '#motion/session/state.ts';
 
 export interface GaitSources {
   readonly parts: readonly StatePart[];
   /** After so long everything before a moment is known, from all sensors. 0 without any. */
   readonly latencyS: number;
+  /** Null: none tells of gait. */
+  readonly sensors: GaitSensors | null;
   /** Undefined for a placement that tells nothing of gait. */
   of(placement: number): GaitSource | undefined;
 }
@@ -51,6 +54,7 @@ export function createGaitSources(model: BodyModel, sink: GaitSink): GaitSources
   return {
     parts: used.flatMap(({ parts }) => parts),
     latencyS: Math.max(0, ...used.map(({ latencyS }) => latencyS)),
+    sensors: hasFoot ? 'feet' : trunk === -1 ? null : 'lower-back',
     of: (placement) => sources[placement],
   };
 }
