@@ -8,6 +8,7 @@ import { messageOf } from '#base/errors.ts';
 import { provideFastapi, type FastapiLayout } from '#bench/ingest/fastapi-peer.ts';
 import { compareSides, type IngestContext, type Outcome } from '#bench/ingest/comparison.ts';
 import { findHighestRate, type HighestRate } from '#bench/ingest/highest-rate.ts';
+import { describeMotion } from '#bench/ingest/motion-figures.ts';
 import { ingestOptions, ingestUsage, type IngestOptions } from '#bench/ingest/options.ts';
 import { highestRateTable } from '#bench/ingest/tables.ts';
 import {
@@ -57,7 +58,11 @@ async function main(scope: RunScope): Promise<void> {
   const peers = await choosePeers(options, progress);
   progress.say('starting PostgreSQL and the servers');
   const [kymo, ...peerSides] = await Promise.all([
-    createKymoSide({ ...sides, profileDir: options['profile-dir'] }),
+    createKymoSide({
+      ...sides,
+      profileDir: options['profile-dir'],
+      motionWorkers: options['motion-workers'],
+    }),
     ...peers.layouts.map((layout) => createFastapiSide(sides, layout)),
   ]);
   const fastapi = new Map(
@@ -72,9 +77,10 @@ async function main(scope: RunScope): Promise<void> {
   };
   const context = { scope, options, run, kymo, fastapi, say: progress.say };
   const { table, result } = options['find-max'] ? await findMaxima(context) : await compareSides(context);
+  const motion = await kymo.motion();
   progress.end();
-  process.stdout.write(`${describeRun(head)}\n\n${table}\n`);
-  printResult({ ...head, ...result });
+  process.stdout.write(`${describeRun(head)}\n\n${table}\n${describeMotion(motion)}\n`);
+  printResult({ ...head, ...result, motion });
 }
 
 async function choosePeers(options: IngestOptions, progress: Progress): Promise<Peers> {

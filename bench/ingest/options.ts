@@ -51,6 +51,13 @@ export const ingestOptions = {
   },
   viewers: { kind: 'integer', default: 20, min: 0, max: 5_000, doc: 'connections that watch a session each' },
   generators: { kind: 'integer', default: 1, min: 1, max: 64, doc: 'processes that play the devices' },
+  'motion-workers': {
+    kind: 'integer',
+    default: 1,
+    min: 0,
+    max: 64,
+    doc: 'threads of the server that recognise motion in what is sent',
+  },
   seed: { kind: 'integer', default: 1, min: 0, max: 2 ** 31, doc: 'of the readings' },
   'find-max': {
     kind: 'flag',

@@ -15,6 +15,7 @@ import {
   type StoringRun,
   type StoringServer,
 } from '#bench/ingest/storing-side.ts';
+import { readMotion, type MotionFigures } from '#bench/ingest/motion-figures.ts';
 import { createBenchDatabase, type BenchDatabase } from '#bench/support/bench-database.ts';
 import { startBenchPostgres } from '#bench/support/bench-postgres.ts';
 import {
@@ -58,17 +59,18 @@ export interface SideOptions {
 }
 
 export async function createKymoSide(
-  options: SideOptions & { readonly profileDir: string },
-): Promise<StoringSide> {
-  const { scope, profileDir } = options;
+  options: SideOptions & { readonly profileDir: string; readonly motionWorkers: number },
+): Promise<StoringSide & { motion(): Promise<MotionFigures> }> {
+  const { scope, profileDir, motionWorkers } = options;
   const { databases, folder } = await startBenchPostgres(scope, options.databaseUrl);
   const database = await createBenchDatabase(scope, databases, `kymo_bench_${process.pid}`);
   const kymo = await startKymo(scope, database, {
     devices: options.sessions,
     stateDir: join(folder, 'server'),
     nodeArgs: profileDir === '' ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`],
+    flags: ['--motion-workers', String(motionWorkers)],
   });
-  return createSide(options, {
+  const side = createSide(options, {
     server: { ...kymo, name: 'kymo', pid: kymo.child.pid, liveFormat: 'live' },
     database,
     finish: async () => undefined,
@@ -76,6 +78,7 @@ export async function createKymoSide(
     sizeSql: `select sum(pg_total_relation_size(t.relid))::float8 as bytes
       from (values ('kymo.chunk'), ('kymo.sealed_chunk')) p(name), pg_partition_tree(p.name::regclass) t where t.isleaf`,
   });
+  return { ...side, motion: () => readMotion(kymo.port, motionWorkers) };
 }
 
 export async function createFastapiSide(options: SideOptions, layout: FastapiLayout): Promise<StoringSide> {

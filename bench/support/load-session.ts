@@ -24,6 +24,17 @@ import { limits } from '#protocol/limits.ts';
 import type { Credit, DeviceMessage, ServerMessage } from '#protocol/messages.ts';
 import { PROTOCOL_VERSION } from '#protocol/version.ts';
 
+/** Feet first: a session with one sensor wears it there. */
+const WORN_SEGMENTS = [
+  'left-foot',
+  'right-foot',
+  'left-shank',
+  'right-shank',
+  'left-thigh',
+  'right-thigh',
+  'pelvis',
+];
+
 /** Bytes in the socket beyond which nothing is added: what a socket takes at once on loopback is more than this. */
 const HIGH_WATER_BYTES = 64 * 1024;
 const RECONNECT_FIRST_MS = 200;
@@ -192,7 +203,8 @@ export function createLoadSession(options: LoadSessionOptions): LoadSession {
         definition: {
           stream: stream.streamId,
           session: sessionId,
-          segment: `segment-${stream.ref}`,
+          // A server that recognises motion has work with the first seven.
+          segment: WORN_SEGMENTS[stream.ref] ?? `segment-${stream.ref}`,
           sensor: 'imu',
           axes: [...BENCH_AXES],
           rateHz: options.rateHz,

@@ -39,6 +39,16 @@ test('axes are found by name in any order, and units become m/s2, rad/s and uT',
   });
 });
 
+test('axes are found in any usual spelling', () => {
+  const axes = ['accel-x', 'ACC Y', 'accz', 'Gyro_X', 'gyr.y', 'gyroscope_z'].map((name, i) => ({
+    name,
+    unit: i < 3 ? 'g' : 'dps',
+  }));
+  expect(segmentsOf(stream('a', 'left-foot', { axes }))).toEqual(['left-foot']);
+  const unlike = axes.map((axis, i) => (i === 0 ? { ...axis, name: 'accuracy_x' } : axis));
+  expect(segmentsOf(stream('a', 'left-foot', { axes: unlike }))).toEqual([]);
+});
+
 test('segments are found in any usual spelling', () => {
   const names = ['Left Foot', 'foot_right', 'LUMBAR', 'sternum', 'left-upper-arm'];
   expect(segmentsOf(...names.map((name, i) => stream(String(i), name)))).toEqual([

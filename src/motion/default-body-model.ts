@@ -93,10 +93,18 @@ function segmentOf(name: string): Segment | null {
   return null;
 }
 
-/** Axes `acc_x`, `acc_y`, `acc_z` with one known unit; null when they are not all there. */
-function tripleOf({ axes }: StreamDescription, quantity: 'acc' | 'gyr' | 'mag'): AxisTriple | null {
+/** How a name of an axis begins, without separators: `acc_x`, `Accel-X` and `accx` are one. */
+const quantities = {
+  acc: ['acc', 'accel', 'accelerometer'],
+  gyr: ['gyr', 'gyro', 'gyroscope'],
+  mag: ['mag', 'magnetometer'],
+} as const;
+
+/** Axes x, y and z with one known unit; null when they are not all there. */
+function tripleOf({ axes }: StreamDescription, quantity: keyof typeof quantities): AxisTriple | null {
+  const names = axes.map(({ name }) => name.toLowerCase().replaceAll(/[^a-z0-9]/g, ''));
   const [x, y, z] = ['x', 'y', 'z'].map((axis) =>
-    axes.findIndex(({ name }) => name.toLowerCase() === `${quantity}_${axis}`),
+    names.findIndex((name) => quantities[quantity].some((start) => name === start + axis)),
   ) as [number, number, number];
   if (x < 0 || y < 0 || z < 0) return null;
   const unit = axes[x]!.unit;

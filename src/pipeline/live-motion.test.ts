@@ -300,6 +300,33 @@ test('when a worker is there again its sessions begin anew, and only the culprit
   expect(it.begun().map(({ session }) => session)).toEqual([1, 2, 3]);
 });
 
+test('a worker that cannot keep up sheds its newest sessions, and takes them back when it was calm', async () => {
+  const it = setUp();
+  const handles = [1, 2, 3].map((n) => foot(n));
+  it.send(...handles);
+  await it.pass(250);
+  it.threads[0]!.isFull = true;
+  for (let i = 0; i < 5; i++) {
+    it.send(...handles);
+    await it.pass(1_000);
+  }
+  expect(it.notices()).toEqual([
+    [id(3), 'refused'],
+    [id(2), 'refused'],
+  ]);
+  it.threads[0]!.isFull = false;
+  for (let i = 0; i < 29; i++) {
+    it.send(...handles);
+    await it.pass(1_000);
+  }
+  expect(it.motion.sessions('running')).toBe(1);
+  for (let i = 0; i < 3; i++) {
+    it.send(...handles);
+    await it.pass(1_000);
+  }
+  expect(it.motion.sessions('running')).toBe(3);
+});
+
 test('a frame that finds its ring full is counted by its readings', async () => {
   const it = setUp();
   const handle = foot(1);

@@ -24,6 +24,7 @@ import {
 } from '#pipeline/tracked-session.ts';
 import { limits } from '#protocol/limits.ts';
 import type { FromMotionWorker } from '#pipeline/worker-messages.ts';
+import { createWorkerLoads } from '#pipeline/worker-loads.ts';
 import type { WorkerCounters } from '#pipeline/worker-signals.ts';
 
 export interface LiveMotionLimits {
@@ -56,6 +57,7 @@ export const defaultLiveMotionLimits: LiveMotionLimits = {
 const streamsPerSession = limits.streamsPerConnection;
 /** How often it is looked who is watched, idle, or may come in. */
 const LOOK_MS = 250;
+const LOOKS_PER_SECOND = 1_000 / LOOK_MS;
 /** Sessions that are over and whose last results may still come. */
 const ENDING_SESSIONS = 256;
 /** A body model that could not be asked for is asked for again. */
@@ -135,7 +137,10 @@ export function createLiveMotion(options: LiveMotionOptions): LiveMotion {
   const known = new Map<string, TrackedSession>();
   const running = new Map<number, TrackedSession>();
   const ending = new Map<number, TrackedSession>();
-  const loads = Array.from({ length: options.workers }, () => 0);
+  const loads = createWorkerLoads(options.workers, bounds.sessionsPerWorker);
+  /** Readings of each worker that found its ring full. */
+  const ringFull = Array.from({ length: options.workers }, () => 0);
+  let looks = 0;
   // Every frame asks for its route: a name would be hashed each time.
   const routes = new WeakMap<StreamHandle, Route>();
   let numbers = 0;
@@ -143,7 +148,7 @@ export function createLiveMotion(options: LiveMotionOptions): LiveMotion {
   /** When there was no room for one more, so that not every frame looks for it again. */
   let fullMs = Number.NEGATIVE_INFINITY;
   let isStopped = false;
-  const threads: MotionThread[] = loads.map((_, worker) =>
+  const threads: MotionThread[] = ringFull.map((_, worker) =>
     startThread({
       ...options.thread,
       clock,
@@ -225,14 +230,10 @@ export function createLiveMotion(options: LiveMotionOptions): LiveMotion {
   function begin(tracked: TrackedSession): void {
     const worker = tracked.worker ?? placeFor();
     if (worker === null) {
-      if (tracked.phase !== 'refused') {
-        counters.refused++;
-        notice(tracked, 'refused', 'There are too many sessions for a live analysis of this one.');
-      }
-      tracked.phase = 'refused';
+      if (tracked.phase !== 'refused') refuse(tracked);
       return;
     }
-    if (tracked.worker === null) loads[worker]!++;
+    if (tracked.worker === null) loads.take(worker);
     tracked.worker = worker;
     tracked.number = ++numbers;
     tracked.phase = 'running';
@@ -244,9 +245,28 @@ export function createLiveMotion(options: LiveMotionOptions): LiveMotion {
 
   /** The least loaded worker, or the one where somebody quiet made room. */
   function placeFor(): number | null {
-    const least = Math.min(...loads);
-    if (least < bounds.sessionsPerWorker) return loads.indexOf(least);
+    const place = loads.place(nowMs);
+    if (place !== null || running.size < bounds.sessionsPerWorker * options.workers) return place;
     return forgetQuietest(running.values())?.worker ?? null;
+  }
+
+  function refuse(tracked: TrackedSession): void {
+    counters.refused++;
+    tracked.phase = 'refused';
+    notice(tracked, 'refused', 'There are more sessions than this server can analyse live now.');
+  }
+
+  /** Takes the newest off a worker that cannot keep up, first those at which nobody looks. */
+  function shed(worker: number, count: number): void {
+    const own = [...running.values()].filter((tracked) => tracked.worker === worker);
+    const newestFirst = own.toSorted(
+      (a, b) => Number(a.watched.details) - Number(b.watched.details) || b.number - a.number,
+    );
+    for (const tracked of newestFirst.slice(0, count)) {
+      leave(tracked, false);
+      giveUpPlace(tracked, 'gathering');
+      refuse(tracked);
+    }
   }
 
   /** Takes the session's chain away; the session stays known, and on its worker. */
@@ -262,7 +282,7 @@ export function createLiveMotion(options: LiveMotionOptions): LiveMotion {
   }
 
   function giveUpPlace(tracked: TrackedSession, phase: Phase): void {
-    if (tracked.worker !== null) loads[tracked.worker]!--;
+    if (tracked.worker !== null) loads.leave(tracked.worker);
     tracked.worker = null;
     tracked.phase = phase;
   }
@@ -293,12 +313,21 @@ export function createLiveMotion(options: LiveMotionOptions): LiveMotion {
 
   function look(): void {
     nowMs = clock.monotonicMs();
+    let mayBegin = true;
     for (const tracked of known.values()) {
       if (nowMs - tracked.heardMs > bounds.idleMs) {
         counters.idled++;
         forget(tracked);
       } else if (tracked.phase === 'running') watch(tracked);
-      else if (tracked.phase === 'refused' && nowMs - tracked.heardMs < LOOK_MS * 4) begin(tracked);
+      else if (tracked.phase === 'refused' && mayBegin && nowMs - tracked.heardMs < 1_000) {
+        begin(tracked);
+        // One at a time, so that it shows whether there is room for it.
+        mayBegin = false;
+      }
+    }
+    if (++looks % LOOKS_PER_SECOND === 0) {
+      const left = threads.map((thread, worker) => ringFull[worker]! + thread.counters.stale);
+      for (const [worker, count] of loads.look(left, nowMs).entries()) if (count > 0) shed(worker, count);
     }
     cancelLook = clock.after(LOOK_MS, look);
   }
@@ -361,7 +390,9 @@ export function createLiveMotion(options: LiveMotionOptions): LiveMotion {
       tracked.deviceUs = frame.firstUs;
       if (tracked.phase !== 'running' || stream.index < 0) return;
       const to = { session: tracked.number, stream: stream.index };
-      if (!threads[tracked.worker!]!.write(to, frame)) counters.dropped += frame.count;
+      if (threads[tracked.worker!]!.write(to, frame)) return;
+      counters.dropped += frame.count;
+      ringFull[tracked.worker!]! += frame.count;
     },
     bodyModelChanged(orgId, session) {
       const tracked = known.get(`${orgId}/${session}`);

@@ -32,6 +32,7 @@ function setUp() {
     post: (message) => posted.push(message),
     create: createStandInMotion,
     clock,
+    cpuMs: () => 0,
   });
   const ring = createRingWriter(memory);
   return {

@@ -36,6 +36,8 @@ export interface MotionLoopOptions {
   readonly post: (message: FromMotionWorker) => void;
   readonly create: CreateSessionMotion;
   readonly clock: Pick<Clock, 'nowUs' | 'monotonicMs'>;
+  /** Time that this thread has computed, in milliseconds. */
+  readonly cpuMs: () => number;
 }
 
 export interface MotionLoop {
@@ -159,15 +161,15 @@ export function createMotionLoop(options: MotionLoopOptions): MotionLoop {
   return {
     step() {
       const startedMs = clock.monotonicMs();
+      const cpuBeforeMs = options.cpuMs();
       signals.beat();
       hear();
       const mayBeMore = empty();
       advance(isStopping && !mayBeMore);
-      const tookMs = clock.monotonicMs() - startedMs;
-      signals.count('computeSeconds', tookMs / 1_000);
+      signals.count('computeSeconds', (options.cpuMs() - cpuBeforeMs) / 1_000);
       if (mayBeMore) return 0;
       if (isStopping) return null;
-      return sessions.size === 0 ? IDLE_MS : Math.max(0, STEP_MS - tookMs);
+      return sessions.size === 0 ? IDLE_MS : Math.max(0, STEP_MS - (clock.monotonicMs() - startedMs));
     },
   };
 }
