@@ -87,8 +87,6 @@ function main(): void {
     publishedCpuUsPerUpdate: Object.fromEntries(
       Object.entries(published).map(([name, { cpuUs, by }]) => [name, { cpuUs, by }]),
     ),
-    sensorsPerSession: chain.sensors,
-    readingsPerFrame: chain.readingsPerFrame,
     sessionsMeasured: values.sessions,
     ...chain,
   });

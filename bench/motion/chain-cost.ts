@@ -1,7 +1,8 @@
 /**
  * Owns what the whole chain costs: sessions of a synthetic walker with seven sensors, frame by frame in turn as they come
- * live, on one thread. How late the results are is computed from the measured time of each frame: frames of as many
- * sessions as a given share of a core carries come evenly spread, and wait for each other on the one core.
+ * live, on one thread. How late the results are is computed from the CPU time of each frame: frames of as many sessions as a
+ * given share of a core carries come evenly spread, and wait for each other on the one core. Other programs on the machine
+ * are not in it.
  */
 
 import { createLatencyHistogram } from '#bench/support/latency-histogram.ts';
@@ -53,9 +54,10 @@ export function measureChain(options: ChainOptions, say: (text: string) => void)
     if (frame % Math.round(2 / frameS) === 0)
       say(`chain: ${Math.round(frame * frameS)} of ${WARM_UP_S + seconds} s of ${count} sessions`);
     for (const person of people) {
-      const startedMs = performance.now();
+      const before = process.threadCpuUsage();
       takeFrame(person, frame, rateHz);
-      if (frame >= warmUpFrames) serviceMs.push(performance.now() - startedMs);
+      const { user, system } = process.threadCpuUsage(before);
+      if (frame >= warmUpFrames) serviceMs.push((user + system) / 1000);
     }
   }
   const used = process.threadCpuUsage(cpuBefore);
@@ -70,8 +72,8 @@ export function measureChain(options: ChainOptions, say: (text: string) => void)
     cpuUsPerReading:
       Math.round((1e9 * cpuS) / (count * frames * READINGS_PER_FRAME * walkerSegments.length)) / 1000,
     windowSessions,
-    windowMsP50: delays.quantileMs(0.5),
-    windowMsP99: delays.quantileMs(0.99),
+    windowMsP50: Math.round(1000 * delays.quantileMs(0.5)) / 1000,
+    windowMsP99: Math.round(1000 * delays.quantileMs(0.99)) / 1000,
     sessionKiB: Math.round(people[0]!.chain.save().length / 1024),
     strides: people.reduce((sum, person) => sum + person.strides, 0),
   };
