@@ -60,7 +60,9 @@ function filterOneWay(
   const count = delta.length;
   let d = Number.NaN;
   let leastGain = 1;
-  let rejectTimeS = 0;
+  // As live: a field is left out only once another was believed. (The reference begins with 0 here, and then knows no
+  // heading in the first minute of a recording that is disturbed all along.)
+  let rejectTimeS = c.magMaxRejectionTimeS;
   for (let k = 0; k < count; k++) {
     const i = direction === 1 ? k : count - 1 - k;
     if (isMissing[i] === 1) {
