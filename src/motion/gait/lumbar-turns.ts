@@ -16,6 +16,9 @@ const LONGEST_S = 10;
 /** A Gaussian that passes 71 % at 0.5 Hz has this standard deviation: sqrt(ln 2) / (2 pi 0.5). */
 const SIGMA_S = Math.sqrt(Math.LN2) / Math.PI;
 
+/** The smoothed rate is looked at 25 times a second: it passes nothing above 2 Hz. */
+const EVERY = 4;
+
 const at = { direction: 0, start: 1, angle: 2, peak: 3 } as const;
 export const TURN_STATE = 4;
 
@@ -28,6 +31,9 @@ export function createTurnFinder(grid: LumbarGrid, state: Float64Array): TurnFin
   const smooth = gaussian(SIGMA_S * GRID_HZ);
   return {
     step(place, rows, bout) {
+      if (state[at.direction] !== 0)
+        state[at.angle] = state[at.angle]! + grid.yaw[place & (grid.yaw.length - 1)]! / GRID_HZ;
+      if (place % EVERY !== 0) return;
       const rate = ringAnswer(smooth, grid.yaw, place);
       const direction = rate > GOING_RAD_S ? 1 : rate < -GOING_RAD_S ? -1 : 0;
       if (direction !== state[at.direction]) {
@@ -37,8 +43,6 @@ export function createTurnFinder(grid: LumbarGrid, state: Float64Array): TurnFin
         state[at.angle] = 0;
         state[at.peak] = 0;
       }
-      if (direction === 0) return;
-      state[at.angle] = state[at.angle]! + grid.yaw[place & (grid.yaw.length - 1)]! / GRID_HZ;
       state[at.peak] = Math.max(state[at.peak]!, Math.abs(rate));
     },
   };
