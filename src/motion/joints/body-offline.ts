@@ -11,7 +11,7 @@ import { MOVEMENT_STATE, observeMovement } from '#motion/calibration/movement-su
 import { createBodyRows } from '#motion/joints/body-rows.ts';
 import type { FoundAlignment } from '#motion/joints/body-tracker.ts';
 import { trackedBody } from '#motion/joints/tracked-body.ts';
-import { vqf } from '#motion/orientation/vqf.ts';
+import { vqfOffline } from '#motion/orientation/vqf-offline.ts';
 import { conjugate, multiply, rotate, slerp } from '#motion/quaternion.ts';
 
 /** All readings of a placement in the order of time: acc x, y, z (m/s2) and gyr x, y, z (rad/s), six values a reading. */
@@ -95,12 +95,13 @@ function resample({ rateHz }: Placement, { timesUs, values }: PlacementReadings)
 }
 
 function orientationsOf({ rateHz }: Placement, { count, values }: Resampled): Float64Array {
-  const filter = vqf.create(rateHz);
-  const row = new Float64Array(vqf.outputs.length);
-  const out = new Float64Array(4 * count).fill(Number.NaN);
-  for (let i = 0; i < count; i++)
-    if (filter.update(values, 6 * i, row) > 0) out.set(row.subarray(0, 4), 4 * i);
-  return out;
+  const accMS2 = new Float64Array(3 * count);
+  const gyrRadS = new Float64Array(3 * count);
+  for (let i = 0; i < count; i++) {
+    accMS2.set(values.subarray(6 * i, 6 * i + 3), 3 * i);
+    gyrRadS.set(values.subarray(6 * i + 3, 6 * i + 6), 3 * i);
+  }
+  return vqfOffline({ rateHz, accMS2, gyrRadS, mag: null }).quaternions;
 }
 
 function alignmentOf(
