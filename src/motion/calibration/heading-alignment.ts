@@ -23,9 +23,11 @@ const STEEP_COS = 0.5;
 /** The mean counts from this much time on. */
 const LEAST_S = 0.25;
 
+/** Where the sums of one pair of sensors are, and the time from one moment to the next. */
 export interface HeadingSums {
   readonly state: Values;
   readonly at: number;
+  readonly stepS: number;
 }
 
 export function resetHeading({ state, at }: HeadingSums): void {
@@ -33,15 +35,14 @@ export function resetHeading({ state, at }: HeadingSums): void {
 }
 
 /**
- * Another moment, `stepS` after the last one: the same line of the body as seen in the earth frame of either sensor (unit vectors,
+ * Another moment: the same line of the body as seen in the earth frame of either sensor (unit vectors,
  * x, y, z). Left out where one of them is steep, or not finite.
  */
 export function addHeading(
   sums: HeadingSums,
-  lines: { proximal: Values; distal: Values },
-  stepS: number,
+  lines: { readonly proximal: Values; readonly distal: Values },
 ): void {
-  const { state, at } = sums;
+  const { state, at, stepS } = sums;
   const px = lines.proximal[0]!;
   const py = lines.proximal[1]!;
   const dx = lines.distal[0]!;
@@ -58,13 +59,16 @@ export function addHeading(
   state[at + 1] = (1 - share) * state[at + 1]! + scale * (py * dx - px * dy);
 }
 
-/** By how much the distal sensor's earth frame has to turn to the left to be the proximal one's, rad; NaN while unknown. */
-export function headingOf({ state, at }: HeadingSums): number {
-  return state[at + 2]! < LEAST_S ? Number.NaN : Math.atan2(state[at + 1]!, state[at]!);
+/**
+ * Into `out[index]`: by how much the distal sensor's earth frame has to turn to the left to be the proximal one's, rad; NaN while
+ * unknown. (A number that is returned would be allocated.)
+ */
+export function writeHeading({ state, at }: HeadingSums, out: Values, index: number): void {
+  out[index] = state[at + 2]! < LEAST_S ? Number.NaN : Math.atan2(state[at + 1]!, state[at]!);
 }
 
 /**
- * `headingOf` for a whole recording, from what came before and after each moment with the same forgetting both ways. `lines` are
+ * `writeHeading` for a whole recording, from what came before and after each moment with the same forgetting both ways. `lines` are
  * three values a moment, moments `stepS` apart; a heading a moment, rad, NaN where no line was ever known.
  */
 export function smoothHeadings(

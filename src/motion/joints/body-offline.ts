@@ -68,14 +68,14 @@ export function trackBodyOffline(
   );
   const width = body.angleNames.length;
   const rows = new Float32Array(count * width);
-  const maker = createBodyRows(body);
+  const maker = createBodyRows(body, stepUs * 1e-6);
   const now = model.placements.map(() => new Float64Array(4));
   const headingsNow = new Float64Array(headings.length);
   const row = new Float32Array(width);
   for (let i = 0; i < count; i++) {
     for (const [p, quaternion] of now.entries()) quaternion.set(segments[p]!.subarray(4 * i, 4 * i + 4));
     for (let j = 0; j < headings.length; j++) headingsNow[j] = headings[j]![i]!;
-    maker.write(now, stepUs * 1e-6, row, headingsNow);
+    maker.write(now, row, headingsNow);
     rows.set(row, i * width);
   }
   return { angleNames: body.angleNames, firstUs: count > 0 ? firstUs : 0, stepUs, count, rows, alignments };

@@ -109,7 +109,7 @@ const NOTHING: Values = new Float64Array(6).fill(Number.NaN);
 export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracker {
   assert(stepUs > 0 && Number.isInteger(stepUs), 'stepUs is a whole number of microseconds');
   const body = trackedBody(model);
-  const rows = createBodyRows(body);
+  const rows = createBodyRows(body, stepUs * 1e-6);
   const width = body.angleNames.length;
   const state = new Float64Array(model.placements.length * PLACEMENT_STATE);
   const tracked = model.placements.map((placement, index) => createTracked(placement, index, state));
@@ -127,9 +127,12 @@ export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracke
   // Next row (us) and readings left out; NaN: before the first reading.
   const grid = Float64Array.of(Number.NaN, 0);
 
-  const writeSegment = (sensor: Tracked, timeUs: number): void => {
+  // Times go through arrays: a number that is passed on between functions would be allocated.
+  const now = new Float64Array(1);
+
+  const writeSegment = (sensor: Tracked): void => {
     const { state: own, segment } = sensor;
-    const ageUs = timeUs - own[TIME]!;
+    const ageUs = grid[0]! - own[TIME]!;
     if (own[KNOWN] === 0 || own[HAS_READING] === 0 || ageUs > sensor.staleUs) {
       segment.fill(Number.NaN);
       return;
@@ -141,35 +144,34 @@ export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracke
     multiply(delta, segment, segment);
   };
 
-  const makeRowsBefore = (timeUs: number): void => {
+  const makeRowsBeforeNow = (): void => {
+    const timeUs = now[0]!;
     if (Number.isNaN(grid[0])) grid[0] = Math.ceil(timeUs / stepUs) * stepUs;
     if (timeUs - grid[0]! > ROWS_WAITING * stepUs) {
       // What is silent for so long is stale after the first rows; then the grid jumps.
-      const fromUs = Math.floor(timeUs / stepUs - 1) * stepUs;
-      makeRows(grid[0]! + Math.min(fromUs - grid[0]!, (ROWS_WAITING / 2) * stepUs));
-      grid[0] = fromUs;
+      const untilUs = grid[0]! + (ROWS_WAITING / 2) * stepUs;
+      while (grid[0]! < untilUs) makeRow();
+      grid[0] = Math.floor(timeUs / stepUs - 1) * stepUs;
     }
-    makeRows(timeUs);
+    while (grid[0]! < timeUs) makeRow();
   };
-  const makeRows = (beforeUs: number): void => {
-    for (; grid[0]! < beforeUs; grid[0] = grid[0]! + stepUs) {
-      for (let i = 0; i < tracked.length; i++) writeSegment(tracked[i]!, grid[0]!);
-      rows.write(segments, stepUs * 1e-6, row);
-      waiting.put(grid[0]!, row);
-    }
+  const makeRow = (): void => {
+    for (let i = 0; i < tracked.length; i++) writeSegment(tracked[i]!);
+    rows.write(segments, row);
+    waiting.put(grid, row);
+    grid[0] = grid[0]! + stepUs;
   };
 
-  const isLate = (sensor: Tracked, timeUs: number): boolean => {
-    const { state: own } = sensor;
-    const isIt = own[HAS_READING] === 1 && timeUs <= own[TIME]!;
+  const isLate = ({ state: own }: Tracked): boolean => {
+    const isIt = own[HAS_READING] === 1 && now[0]! <= own[TIME]!;
     if (isIt) grid[1] = grid[1]! + 1;
     return isIt;
   };
 
-  const bridgeGap = (sensor: Tracked, timeUs: number): void => {
+  const bridgeGap = (sensor: Tracked): void => {
     const { state: own, filter, periodUs } = sensor;
     if (own[HAS_READING] === 0) return;
-    const missing = Math.round((timeUs - own[TIME]!) / periodUs) - 1;
+    const missing = Math.round((now[0]! - own[TIME]!) / periodUs) - 1;
     if (missing * periodUs > GAP_MOST_S * 1e6) {
       filter.reset();
       rows.forget(sensor.index);
@@ -207,11 +209,12 @@ export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracke
     angleNames: body.angleNames,
     stepUs,
     update(placement, timeUs, values, at) {
-      makeRowsBefore(timeUs);
+      now[0] = timeUs;
+      makeRowsBeforeNow();
       const sensor = tracked[placement]!;
-      if (isLate(sensor, timeUs)) return;
+      if (isLate(sensor)) return;
       const { state: own, filter, quaternion } = sensor;
-      bridgeGap(sensor, timeUs);
+      bridgeGap(sensor);
       if (filter.update(values, at, filterOut) > 0) for (let i = 0; i < 4; i++) quaternion[i] = filterOut[i]!;
       for (let i = 0; i < 3; i++) {
         const rate = values[at + 3 + i]!;
@@ -228,9 +231,10 @@ export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracke
         lookAtMovement(sensor, timeUs);
     },
     updateOrientation(placement, timeUs, quaternions, at) {
-      makeRowsBefore(timeUs);
+      now[0] = timeUs;
+      makeRowsBeforeNow();
       const sensor = tracked[placement]!;
-      if (isLate(sensor, timeUs)) return;
+      if (isLate(sensor)) return;
       for (let i = 0; i < 4; i++) sensor.quaternion[i] = quaternions[at + i]!;
       sensor.state[TIME] = timeUs;
       sensor.state[HAS_READING] = Number.isFinite(quaternions[at]!) ? 1 : 0;
@@ -336,7 +340,8 @@ function foundAlignment(sensor: Tracked): FoundAlignment {
 }
 
 interface WaitingRows {
-  put(timeUs: number, row: Float32Array): void;
+  /** A row of the time `clock[0]`. */
+  put(clock: Values, row: Float32Array): void;
   take(out: Float32Array): number;
   clear(): void;
   dropped(): number;
@@ -350,14 +355,14 @@ function createWaitingRows(width: number, most: number): WaitingRows {
   let count = 0;
   let dropped = 0;
   return {
-    put(timeUs, row) {
+    put(clock, row) {
       if (count === most) {
         first = (first + 1) % most;
         count--;
         dropped++;
       }
       const at = (first + count) % most;
-      times[at] = timeUs;
+      times[at] = clock[0]!;
       values.set(row, at * width);
       count++;
     },
