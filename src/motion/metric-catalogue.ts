@@ -137,7 +137,7 @@ export const metricCatalogue: readonly Metric[] = [
   ...trends.map(([name, label, unit, digits]) =>
     metric([`${name}-trend`, `${label}, trend`, unit, digits], 'trend', 'confidence'),
   ),
-  ...regularityRows.map((row) => metric(row, 'regularity', 'none')),
+  ...regularityRows.map((row) => metric(row, 'regularity', 'standard deviation')),
   ...amountRows.map((row) =>
     metric(row, 'amount', row[0].startsWith('turn-') ? 'standard deviation' : 'none'),
   ),
@@ -161,7 +161,6 @@ export function metricOf(name: string, sensors?: GaitSensors): Metric | null {
 }
 
 function metric([name, label, unit, digits]: Row, group: MetricGroup, spread: Metric['spread']): Metric {
-  // The autocorrelation needs whole walks and the trend whole sessions, but both are given live over what there is.
   return {
     name,
     label,

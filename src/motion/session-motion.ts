@@ -8,13 +8,14 @@
 import type { BodyModel } from '#motion/body-model.ts';
 import { createPlacementCheck } from '#motion/calibration/placement-check.ts';
 import { createSideCheck, type SideCheckRecord } from '#motion/calibration/side-check.ts';
+import { isSteady } from '#motion/gait/summary-state.ts';
 import { createStrideSummary } from '#motion/gait/summary.ts';
 import { createBodyTracker } from '#motion/joints/body-tracker.ts';
 import type { Contact, Cycle, MetricValue, MotionNotice, Stride, Turn } from '#motion/results.ts';
 import { checkBodyModel } from '#motion/session/check-body-model.ts';
 import { createCycleRecorder } from '#motion/session/cycle-recorder.ts';
 import { RESET_GAP_US } from '#motion/session/gait-source.ts';
-import { createGaitSources } from '#motion/session/gait-sources.ts';
+import { createGaitSources, trunkPlacementOf } from '#motion/session/gait-sources.ts';
 import { createReadingQueue } from '#motion/session/reading-queue.ts';
 import { createResultsQueue } from '#motion/session/results-queue.ts';
 import { packState, partOf, unpackState, type StatePart } from '#motion/session/state.ts';
@@ -23,6 +24,7 @@ import {
   LONGEST_STRIDE_S,
   type AssemblyRecord,
 } from '#motion/session/stride-assembly.ts';
+import { createTrunkWindow } from '#motion/symmetry/trunk-window.ts';
 
 /** Angles on the chain's own grid of time, for every joint that the worn segments allow. */
 export interface AngleBlock {
@@ -130,6 +132,8 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
     // A stride is told after the latency, and its curves are taken then, once more as late as its contacts.
     keptS: 2 * gait.latencyS + LONGEST_STRIDE_S,
   });
+  const trunkPlacement = trunkPlacementOf(model);
+  const trunk = trunkPlacement === -1 ? null : createTrunkWindow(model.placements[trunkPlacement]!.rateHz);
   const places = createPlacementCheck(model);
   const sides = createSideCheck(model);
   const assembly = createStrideAssembly(Math.ceil(1e6 * gait.latencyS));
@@ -142,6 +146,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
   /** Times of the oldest readings that wait, by placement. */
   const heads = new Float64Array(placed.length).fill(Number.POSITIVE_INFINITY);
   let summary = createStrideSummary();
+  if (trunk !== null) summary.addRegularity(null);
   const wearing = gait.sensors === null ? {} : { sensors: gait.sensors };
   let passedUs = Number.NEGATIVE_INFINITY;
 
@@ -150,6 +155,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
     partOf(tracker),
     recorder,
     ...gait.parts,
+    ...(trunk === null ? [] : [trunk]),
     partOf(places),
     ...(sides.algorithm === null ? [] : [partOf(sides.algorithm)]),
     { save: () => Float64Array.of(passedUs), load: (from) => void (passedUs = from[0]!) },
@@ -162,6 +168,8 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
   };
   const settle = (nowUs: number): void => {
     for (const stride of assembly.settle(nowUs)) {
+      const stretch = trunk?.stride(stride, isSteady(stride)) ?? null;
+      if (stretch !== null) summary.addRegularity(stretch);
       results.strides.push(stride);
       const cycle = recorder.cycle(stride);
       if (cycle !== null) results.cycles.push(cycle);
@@ -208,6 +216,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
       tracker.update(p, timeUs, queue.values, queue.at);
       takeRows();
       gait.of(p)?.take(timeUs, queue.values, queue.at);
+      if (p === trunkPlacement) trunk?.take(timeUs, queue.values, queue.at);
       places.update(p, timeUs, queue.values, queue.at);
       if (p === sides.placement) sides.take(timeUs, queue.values, queue.at);
       queue.shift();

@@ -7,6 +7,7 @@ import type { Side } from '#motion/body-model.ts';
 import { addToTally, createTally, type Tally } from '#motion/gait/tally.ts';
 import type { Contact, Cycle, Stride, Turn } from '#motion/results.ts';
 import { robinsonIndex } from '#motion/symmetry/indices.ts';
+import type { TrunkRegularity } from '#motion/symmetry/trunk-regularity.ts';
 import { addToTrend, createTrend, type TrendState } from '#motion/symmetry/trend.ts';
 
 /** A stride that turns by more is one of a turn: Mariani 2010, doi:10.1016/j.jbiomech.2010.07.003. */
@@ -79,6 +80,8 @@ export interface SummaryState {
   trends: Record<(typeof trendQuantities)[number], TrendState>;
   swingIndexTrend: TrendState;
   ranges: Record<string, { left: Tally; right: Tally }>;
+  /** Null: no sensor on the trunk. */
+  regularity: { step: Tally; stride: Tally; symmetry: Tally } | null;
 }
 
 export function createSummaryState(): SummaryState {
@@ -98,6 +101,7 @@ export function createSummaryState(): SummaryState {
     },
     swingIndexTrend: createTrend(),
     ranges: {},
+    regularity: null,
   };
 }
 
@@ -187,6 +191,15 @@ function addSwingIndex(
   const left = side === 'left' ? swingTimeS : other.swingTimeS;
   const right = side === 'left' ? other.swingTimeS : swingTimeS;
   addToTrend(state.swingIndexTrend, minutes, robinsonIndex(left, right) ?? NaN);
+}
+
+/** Of a stretch of steady strides; null says that there is a sensor on the trunk, but no stretch yet. */
+export function addRegularity(state: SummaryState, stretch: TrunkRegularity | null): void {
+  state.regularity ??= { step: createTally(), stride: createTally(), symmetry: createTally() };
+  if (stretch === null) return;
+  addToTally(state.regularity.step, stretch.step);
+  addToTally(state.regularity.stride, stretch.stride);
+  addToTally(state.regularity.symmetry, stretch.symmetry);
 }
 
 /** The range of every angle of the cycle of a steady stride, which must have been added. */

@@ -21,6 +21,7 @@ import {
   symmetryAngle,
   symmetryRatio,
 } from '#motion/symmetry/indices.ts';
+import { MIN_REGULARITY_STRIDES } from '#motion/symmetry/trunk-regularity.ts';
 import { MIN_TREND_BLOCKS, TREND_BLOCK_STRIDES, type TrendState } from '#motion/symmetry/trend.ts';
 
 /** Strides of each side below which a difference of the means is mostly chance. */
@@ -54,6 +55,7 @@ export function summaryValues(state: SummaryState): readonly MetricValue[] {
     ...symmetryValues(state),
     ...variationValues(state),
     ...trendValues(state),
+    ...regularityValues(state),
     ...rangeValues(state),
     ...amountValues(state),
   ];
@@ -163,6 +165,17 @@ function trendValue(metric: string, { trend }: TrendState, count: number): Metri
   }
   const spread = (trend.high - trend.low) / 2;
   return { metric, side: null, value: trend.slope, spread, count, reason: null };
+}
+
+/** Counted by stretches, not strides. Nothing without a sensor on the trunk. */
+function regularityValues({ regularity }: SummaryState): MetricValue[] {
+  if (regularity === null) return [];
+  const why = `needs ${MIN_REGULARITY_STRIDES} steady strides one after the other`;
+  return [
+    meanValue('step-regularity', null, regularity.step, why),
+    meanValue('stride-regularity', null, regularity.stride, why),
+    meanValue('trunk-symmetry', null, regularity.symmetry, why),
+  ];
 }
 
 function rangeValues(state: SummaryState): MetricValue[] {

@@ -223,11 +223,30 @@ test('gives the same bits in pieces, continued from what was saved, and at once'
   expect(summary.save().length).toBeLessThan(20_000);
 });
 
+test('gives the regularity of the trunk over stretches, and why not', () => {
+  const summary = createStrideSummary();
+  const metric = 'step-regularity';
+  expect(summary.values().some((value) => value.metric === metric)).toBe(false);
+  summary.addRegularity(null);
+  expect(summary.values().find((value) => value.metric === metric)).toMatchObject({
+    value: null,
+    reason: 'needs 5 steady strides one after the other',
+  });
+  summary.addRegularity({ step: 0.5, stride: 0.8, symmetry: 0.625 });
+  summary.addRegularity({ step: 0.7, stride: 0, symmetry: null });
+  const again = createStrideSummary(summary.save()).values();
+  expect(again.find((value) => value.metric === metric)).toMatchObject({ value: 0.6, count: 2 });
+  expect(again.find((value) => value.metric === 'trunk-symmetry')).toMatchObject({ value: 0.625, count: 1 });
+});
+
 test('has every metric that it gives in the catalogue', () => {
   const cycles = [
     { side: 'left', startUs: 0, endUs: 1, curves: { 'hip-flexion': new Float32Array(101) } } as const,
   ];
-  const values = summariseStrides({ strides: walk(40), cycles, turns: [] });
+  const summary = createStrideSummary();
+  summary.addRegularity(null);
+  summary.add({ strides: walk(40), cycles, turns: [] });
+  const values = summary.values();
   for (const { metric } of values) expect(metricOf(metric), metric).not.toBeNull();
   expect(metricOf('hip-flexion-range')).toMatchObject({ label: 'Hip flexion, range of motion', unit: 'deg' });
   expect(metricOf('nothing')).toBeNull();

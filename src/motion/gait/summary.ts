@@ -7,6 +7,7 @@
 import {
   addContact,
   addCycle,
+  addRegularity,
   addStride,
   addTurn,
   createSummaryState,
@@ -14,6 +15,7 @@ import {
 } from '#motion/gait/summary-state.ts';
 import { summaryValues } from '#motion/gait/summary-values.ts';
 import type { Contact, Cycle, MetricValue, Stride, Turn } from '#motion/results.ts';
+import type { TrunkRegularity } from '#motion/symmetry/trunk-regularity.ts';
 
 /** Each list in order of time, strides and cycles by their end. */
 export interface StrideRecords {
@@ -26,6 +28,8 @@ export interface StrideRecords {
 export interface StrideSummary {
   /** What came since the last time. A contact comes before or with the stride that it lies in, a cycle with or after its own. */
   add(records: StrideRecords): void;
+  /** Of a stretch of steady strides; null says that there is a sensor on the trunk, but no stretch yet. */
+  addRegularity(stretch: TrunkRegularity | null): void;
   /**
    * Figures over everything so far, in the units of the metric catalogue. Side null is both sides together. Every metric that
    * applies is there, without a value and with a reason where it cannot be told.
@@ -39,6 +43,7 @@ export function createStrideSummary(saved?: string): StrideSummary {
   const state = saved === undefined ? createSummaryState() : (JSON.parse(saved) as SummaryState);
   return {
     add: (records) => addRecords(state, records),
+    addRegularity: (stretch) => addRegularity(state, stretch),
     values: () => summaryValues(state),
     save: () => JSON.stringify(state),
   };

@@ -27,16 +27,19 @@ export interface GaitSources {
   of(placement: number): GaitSource | undefined;
 }
 
+/** The placement at the lower back or the pelvis; -1 without one. */
+export function trunkPlacementOf({ placements }: BodyModel): number {
+  return Math.max(
+    placements.findIndex(({ segment }) => segment === 'lower-back'),
+    placements.findIndex(({ segment }) => segment === 'pelvis'),
+  );
+}
+
 export function createGaitSources(model: BodyModel, sink: GaitSink): GaitSources {
   const { placements, heightM } = model;
   const hasFoot = placements.some(({ segment }) => segment.endsWith('-foot'));
   const turning = placements.findIndex(({ segment }) => segment.endsWith('-foot'));
-  const trunk = hasFoot
-    ? -1
-    : Math.max(
-        placements.findIndex(({ segment }) => segment === 'lower-back'),
-        placements.findIndex(({ segment }) => segment === 'pelvis'),
-      );
+  const trunk = hasFoot ? -1 : trunkPlacementOf(model);
   const sources = placements.map((placement, p): GaitSource | undefined => {
     const { rateHz, segment } = placement;
     if (segment === 'left-foot' || segment === 'right-foot') {

@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { normal, seededRandom } from '#base/random.ts';
-import { metricOf } from '#motion/metric-catalogue.ts';
-import { regularityValues, trunkRegularity } from '#motion/symmetry/trunk-regularity.ts';
+import { trunkRegularity } from '#motion/symmetry/trunk-regularity.ts';
 
 const RATE_HZ = 100;
 const STRIDE_S = 1.1;
@@ -51,18 +50,4 @@ test('gives nothing for a short, broken or constant signal', () => {
   broken[700] = Number.NaN;
   expect(trunkRegularity(broken, RATE_HZ, STRIDE_S)).toBeNull();
   expect(trunkRegularity(new Float64Array(2000).fill(9.81), RATE_HZ, STRIDE_S)).toBeNull();
-});
-
-test('is given as metrics of the catalogue, with a reason when there is none', () => {
-  const values = regularityValues({ step: 0.5, stride: 0.8, symmetry: 0.625 }, 12);
-  expect(values.map(({ value }) => value)).toEqual([0.5, 0.8, 0.625]);
-  for (const { metric } of values) expect(metricOf(metric), metric).not.toBeNull();
-  expect(regularityValues(null, 0)[0]).toMatchObject({
-    value: null,
-    count: 0,
-    reason: 'needs 5 strides straight ahead with a sensor on the trunk',
-  });
-  expect(regularityValues({ step: 0.1, stride: -0.1, symmetry: null }, 9)[2]!.reason).toBe(
-    'strides are not alike',
-  );
 });

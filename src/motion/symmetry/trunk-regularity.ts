@@ -4,7 +4,6 @@
  */
 
 import { assert } from '#base/assert.ts';
-import type { MetricValue } from '#motion/results.ts';
 
 /** Fewer strides are no estimate of how alike they are. */
 export const MIN_REGULARITY_STRIDES = 5;
@@ -71,22 +70,4 @@ function peakNear(values: Float64Array, mean: number, lag: number): number {
   const top = found[best]!;
   const right = found[best + 1]!;
   return top + (left - right) ** 2 / (8 * (2 * top - left - right));
-}
-
-/** The three metrics of a session's last or longest stretch, `strides` long; without a value when there is none. */
-export function regularityValues(regularity: TrunkRegularity | null, strides: number): MetricValue[] {
-  const reason = `needs ${MIN_REGULARITY_STRIDES} strides straight ahead with a sensor on the trunk`;
-  const value = (metric: string, of: number | null): MetricValue => ({
-    metric,
-    side: null,
-    value: of,
-    spread: null,
-    count: regularity === null ? 0 : strides,
-    reason: of === null ? (regularity === null ? reason : 'strides are not alike') : null,
-  });
-  return [
-    value('step-regularity', regularity?.step ?? null),
-    value('stride-regularity', regularity?.stride ?? null),
-    value('trunk-symmetry', regularity?.symmetry ?? null),
-  ];
 }
