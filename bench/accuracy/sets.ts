@@ -2,6 +2,7 @@
 
 import type { AccuracySet } from '#bench/accuracy/accuracy-set.ts';
 import { broad } from '#bench/accuracy/broad.ts';
+import { gaitmapSet } from '#bench/accuracy/gaitmap.ts';
 import { ipolGait } from '#bench/accuracy/ipol-gait.ts';
 import { mobgapSet } from '#bench/accuracy/mobgap.ts';
 import { neuraWalk } from '#bench/accuracy/neura-walk.ts';
@@ -13,6 +14,7 @@ export const accuracySets: readonly AccuracySet[] = [
   broad,
   neuraWalk,
   ur10Robot,
+  gaitmapSet,
   mobgapSet,
   ipolGait,
 ];
