@@ -14,7 +14,6 @@ export interface Found {
     readonly endS: number;
     readonly lengthM: number;
     readonly speedMS: number;
-    readonly cadence: number;
   }[];
   readonly bouts: readonly { readonly startS: number; readonly endS: number }[];
 }
@@ -78,7 +77,6 @@ export function foundOf(rows: Float64Array): Found {
         endS: timeS,
         lengthM: value('lengthM'),
         speedMS: value('speedMS'),
-        cadence: value('cadence'),
       });
   }
   return found;
@@ -108,6 +106,10 @@ export function addBout(
 
 function addMeans(tally: Tally, bout: ReferenceBout, found: Found): void {
   tally.bouts++;
+  const times = within(found.contacts, bout).map(({ timeS }) => timeS);
+  const cadence = (60 * (times.length - 1)) / (times.at(-1)! - times[0]!);
+  if (times.length > 2 && Number.isFinite(bout.cadenceStepsPerMin))
+    tally.cadenceErrors.push(cadence - bout.cadenceStepsPerMin);
   const strides = found.strides.filter(
     ({ startS, endS }) => startS >= bout.startS - TOLERANCE_S && endS <= bout.endS + TOLERANCE_S,
   );
@@ -118,7 +120,6 @@ function addMeans(tally: Tally, bout: ReferenceBout, found: Found): void {
   };
   add(tally.lengthErrorsM, mean(strides.map(({ lengthM }) => lengthM)), bout.strideLengthM);
   add(tally.speedErrorsMS, mean(strides.map(({ speedMS }) => speedMS)), bout.speedMS);
-  add(tally.cadenceErrors, mean(strides.map(({ cadence }) => cadence)), bout.cadenceStepsPerMin);
 }
 
 function addTime(

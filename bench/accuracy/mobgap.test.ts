@@ -15,6 +15,8 @@ test('gait from the lower back is found as well as the document says, in a recor
     expect(Math.abs(ours(`initial contact bias, ${system}`))).toBeLessThan(10);
     expect(ours(`initial contact F1, ${system}`)).toBeGreaterThan(0.9);
     expect(ours(`side right, ${system}`)).toBeGreaterThan(0.97);
+    expect(ours(`stride length error, ${system}`)).toBeLessThan(0.1);
+    expect(ours(`walking speed error, ${system}`)).toBeLessThan(0.084);
     expect(ours(`initial contact F1, live, ${system}`)).toBeGreaterThan(0.9);
   }
 });

@@ -150,7 +150,8 @@ function readHorizontal(
 }
 
 /**
- * Length of the stride, m: the geometric mean of what the two inverted pendulums say. Up and down, a step that lifts the
+ * Length of the stride, m: the lesser of what two inverted pendulums say, for whatever else the body does (turning on the spot,
+ * bending a knee, leaning) adds to one of the movements and takes from none. Up and down, a step that lifts the
  * body by h is 2 sqrt((2 l h - h2) / (1 - 0.3)) long (Zijlstra and Hof 2003, doi:10.1016/S0966-6362(02)00190-X, with the
  * arc of the foot). Ahead, the body accelerates by g (1 - 0.3) / l for every metre that it is ahead of its foot.
  */
@@ -158,7 +159,7 @@ export function strideLengthM(features: StrideFeatures, legM: number): number {
   const { riseFirstM, riseSecondM, aheadMS2 } = features;
   const rising = pendulumM(riseFirstM, legM) + pendulumM(riseSecondM, legM);
   const swung = (2 * aheadMS2 * legM) / (GRAVITY_M_S2 * (1 - ROLL_OVER) * TRIANGLE * SWING_SHARE);
-  return Math.sqrt(rising * swung);
+  return Math.min(rising, swung);
 }
 
 /** Half the step, of which single support is the part: how far ahead of its foot the body is at its end, of the step. */
