@@ -23,7 +23,10 @@ import { createIdentity } from '#identity/identity.ts';
 import { createChannels } from '#live/create-channels.ts';
 import type { RolePool } from '#store/pools.ts';
 import { createEnvelopeQueries } from '#store/envelope-queries.ts';
+import { createMotionAnswers } from '#app/motion-answers.ts';
 import { createExportQueries } from '#store/export-queries.ts';
+import { createMotionQueries } from '#store/motion-queries.ts';
+import { createWindowQueries } from '#store/window-queries.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
@@ -69,6 +72,8 @@ async function describeApi(version: string): Promise<Record<string, unknown>> {
     readings: createReadingQueries(unreachable),
     envelopes: createEnvelopeQueries(unreachable),
     exports: createExportQueries(unreachable),
+    windows: createWindowQueries(unreachable),
+    motion: createMotionAnswers(createMotionQueries(unreachable)),
     submitReadings: () => Promise.reject(new Error('a description stores no data')),
     onDeviceRevoked: () => undefined,
     live: describeChannels(),

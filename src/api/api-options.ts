@@ -25,8 +25,10 @@ import type { ExportQueries } from '#store/export-queries.ts';
 import type { ReadingQueries } from '#store/reading-queries.ts';
 import type { RetentionControls } from '#store/retention-controls.ts';
 import type { SessionQueries } from '#store/session-queries.ts';
+import type { WindowQueries } from '#store/window-queries.ts';
 import type { LiveOptions } from '#api/live-options.ts';
 import type { ExtensionParts } from '#api/extension-routes.ts';
+import type { MotionAnswers } from '#api/motion-routes.ts';
 import type { OriginRule } from '#api/origin.ts';
 
 export const apiLimits = {
@@ -55,6 +57,8 @@ export interface ApiOptions {
   readonly readings: ReadingQueries;
   readonly envelopes: EnvelopeQueries;
   readonly exports: ExportQueries;
+  readonly windows: WindowQueries;
+  readonly motion: MotionAnswers;
   /** Stores readings that come by HTTP; resolves after COMMIT. */
   readonly submitReadings: (identity: DeviceIdentity, request: ReadingsRequest) => Promise<ReadingsAccepted>;
   /** Closes what a device that was just revoked has open. */

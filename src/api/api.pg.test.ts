@@ -45,6 +45,7 @@ import { openPools, type Pools } from '#store/pools.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
+import { motionApi } from '#test/support/motion-api.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { storeChunk } from '#test/support/stored-chunks.ts';
 import { ownPrincipals } from '#test/support/principals.ts';
@@ -128,6 +129,7 @@ async function makeApi(changes: Partial<ApiOptions>): Promise<Api> {
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(pools.app),
+    ...motionApi(pools.app),
     submitReadings: async (device, request) => {
       submitted.push({ identity: device, request });
       const [session, stream] = [uuidv7(systemClock), uuidv7(systemClock)];

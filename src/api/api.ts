@@ -23,6 +23,7 @@ import { addExtensionRoutes } from '#api/extension-routes.ts';
 import { addExportRoutes } from '#api/export-routes.ts';
 import { describeRoutes } from '#api/openapi.ts';
 import { answerFrameworkError, answerWithProblems } from '#api/problems.ts';
+import { addMotionRoutes } from '#api/motion-routes.ts';
 import { addReadingRoutes } from '#api/reading-routes.ts';
 import { measureRequests } from '#api/request-metrics.ts';
 import { setSecurityHeaders } from '#api/security-headers.ts';
@@ -33,6 +34,7 @@ import { addSocketRoutes } from '#api/socket-routes.ts';
 import { addSystemRoutes } from '#api/system-routes.ts';
 import { compileValidator } from '#api/validation.ts';
 import { addWebPage } from '#api/web-page.ts';
+import { addWindowRoutes } from '#api/window-routes.ts';
 
 const timeLimits = {
   requestTimeout: apiLimits.requestMs,
@@ -75,6 +77,8 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   addReadingRoutes(api, options);
   addEnvelopeRoutes(api, options);
   addExportRoutes(api, options);
+  addMotionRoutes(api, options);
+  addWindowRoutes(api, options);
   addDeviceRoutes(api, options);
   addSocketRoutes(api);
   if (options.live !== null) addChannelRoutes(api, { ...options, live: options.live });

@@ -34,6 +34,7 @@ import { createReadingQueries } from '#store/reading-queries.ts';
 import { createSealTask } from '#store/seal-task.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
+import { motionApi } from '#test/support/motion-api.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { askDuckDb } from '#test/support/duckdb.ts';
 import { createManualClock } from '#test/support/manual-clock.ts';
@@ -106,6 +107,7 @@ async function makeApi(registry: Registry, clock: Clock = systemClock): Promise<
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(counted),
+    ...motionApi(pools.app),
     submitReadings: () => Promise.reject(new Error('nothing is sent here')),
     onDeviceRevoked: nothing,
     live: null,

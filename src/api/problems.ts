@@ -18,6 +18,7 @@ const statusOfCode: Partial<Record<ErrorCode, number>> = {
   'not-found': 404,
   erased: 410,
   conflict: 409,
+  outdated: 409,
   'stream-mismatch': 409,
   'stream-refused': 409,
   'stream-closed': 409,

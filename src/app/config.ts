@@ -113,6 +113,12 @@ export const settings = {
     env: 'KYMO_INSECURE',
     doc: 'listen outside loopback without TLS; health data then travels in clear',
   }),
+  analysis: setting({
+    kind: 'boolean',
+    default: true,
+    env: 'KYMO_ANALYSIS',
+    doc: 'analyse committed readings here; --no-analysis leaves it to other servers on the same database',
+  }),
   'allowed-origins': setting({
     kind: 'string',
     default: '',

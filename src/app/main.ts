@@ -11,6 +11,7 @@ import { eraseCommand } from '#app/erase-command.ts';
 import { holdCommand } from '#app/hold-command.ts';
 import { migrateCommand } from '#app/migrate-command.ts';
 import { readerCommand } from '#app/reader-command.ts';
+import { reanalyseCommand } from '#app/reanalyse-command.ts';
 import { replayCommand } from '#app/replay-command.ts';
 import { restoreCommand } from '#app/restore-command.ts';
 import { retentionCommand } from '#app/retention-command.ts';
@@ -77,6 +78,11 @@ const commands: Record<string, Command> = {
     run: holdCommand.run,
   },
   erase: { doc: 'remove a session for good', help: () => eraseCommand.help, run: eraseCommand.run },
+  reanalyse: {
+    doc: 'analyse the motion of a session from the beginning',
+    help: () => reanalyseCommand.help,
+    run: reanalyseCommand.run,
+  },
   replay: {
     doc: 'send a recording to a server as a device would',
     help: () => replayCommand.help,

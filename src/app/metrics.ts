@@ -12,12 +12,15 @@ import type { HubCounters } from '#live/counters.ts';
 import type { IdentityCounters } from '#identity/keyring.ts';
 import type { Pools } from '#store/pools.ts';
 import type { Writer } from '#store/writer.ts';
+import { addAnalysisMetrics } from '#app/analysis-metrics.ts';
+import type { AnalysisThread } from '#app/analysis-thread.ts';
 import { addCarrierMetrics } from '#app/carrier-metrics.ts';
 import type { OpenedCarriers } from '#app/carriers.ts';
 import type { DeliveryCounters } from '#app/command-delivery.ts';
 import type { ConnectionLimit } from '#app/connection-limit.ts';
 import type { RunningMotion } from '#app/live-motion.ts';
 import { addMotionMetrics } from '#app/motion-metrics.ts';
+import type { ProcessorCounters } from '#app/extensions/processors.ts';
 import type { WatcherCounters } from '#app/extensions/watcher-counters.ts';
 import type { UpkeepThread } from '#app/upkeep-thread.ts';
 
@@ -25,11 +28,14 @@ export interface Measured {
   readonly gateway: GatewayStatistics;
   readonly writer: Writer;
   readonly upkeep: UpkeepThread;
+  /** Null: this server does not analyse. */
+  readonly analysis: AnalysisThread | null;
   readonly hub: Readonly<HubCounters>;
   readonly channels: Readonly<ChannelCounters>;
   readonly durable: DurableCounters;
   readonly commands: DeliveryCounters;
   readonly watchers: Readonly<WatcherCounters>;
+  readonly processors: ProcessorCounters;
   readonly pools: Pools;
   readonly identity: IdentityCounters;
   readonly connections: ConnectionLimit['counters'];
@@ -157,6 +163,7 @@ export function createMetrics(measured: Measured): Registry {
   counter('kymo_upkeep_deaths_total', 'times that its thread died', () => upkeep.deaths);
   counter('kymo_upkeep_work_total', 'what background work did', () => upkeep.counters.tasks, 'work');
 
+  addAnalysisMetrics({ counter, gauge }, () => measured.analysis?.counts ?? null);
   addHubMetrics({ counter, gauge }, hub);
   addChannelMetrics({ counter, gauge }, measured);
   addCarrierMetrics({ counter, gauge }, measured.carriers);
@@ -225,10 +232,22 @@ function addHubMetrics({ counter, gauge }: Namers, hub: Readonly<HubCounters>): 
 
 function addChannelMetrics(
   { counter, gauge }: Namers,
-  { channels, durable, commands, watchers }: Measured,
+  { channels, durable, commands, watchers, processors }: Measured,
 ): void {
   gauge('kymo_watchers', 'watchers of extensions that run', () => watchers.running);
   counter('kymo_watcher_starts_total', 'starts of watchers', () => watchers.starts, 'watcher');
+  counter(
+    'kymo_processor_windows_total',
+    'windows that processors of extensions worked on',
+    () => processors.windows,
+    'processor',
+  );
+  counter(
+    'kymo_processor_failures_total',
+    'windows at which they broke',
+    () => processors.failures,
+    'processor',
+  );
   counter('kymo_watcher_failures_total', 'watchers that broke', () => watchers.failures, 'watcher');
   counter(
     'kymo_watcher_notifications_total',

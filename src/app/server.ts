@@ -28,12 +28,15 @@ import { createDeviceQueries } from '#store/device-queries.ts';
 import { createExportQueries } from '#store/export-queries.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createEnvelopeQueries } from '#store/envelope-queries.ts';
+import { createMotionQueries } from '#store/motion-queries.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
+import { createWindowQueries } from '#store/window-queries.ts';
 import { connectWriterDatabase } from '#store/postgres-writer.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
+import { startAnalysisThread } from '#app/analysis-thread.ts';
 import { createBackend } from '#app/backend.ts';
 import { openCarriers } from '#app/carriers.ts';
 import { widenByToken } from '#app/channel-tokens.ts';
@@ -44,12 +47,14 @@ import { createAddressOf } from '#app/client-address.ts';
 import { isLoopbackHost, type Config } from '#app/config.ts';
 import { createConnectionLimit, openFilesLimit } from '#app/connection-limit.ts';
 import type { LoadedExtension } from '#app/extensions/extension-loader.ts';
+import { startProcessors } from '#app/extensions/processors.ts';
 import { startWatchers } from '#app/extensions/watchers.ts';
 import type { Lifecycle } from '#app/lifecycle.ts';
 import { startLiveMotion } from '#app/live-motion.ts';
 import { sessionMotion } from '#app/channels/motion-channels.ts';
 import { listen } from '#app/listening.ts';
 import { createMetrics } from '#app/metrics.ts';
+import { createMotionAnswers, findBodyModel } from '#app/motion-answers.ts';
 import { spreadRevocations } from '#app/revocation-spread.ts';
 import { readTrustedIssuer } from '#app/trusted-issuer.ts';
 import { answerUpgrades } from '#app/upgrades.ts';
@@ -117,9 +122,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     log,
   });
   lifecycle.add('commands', () => uses.close());
+  const motionQueries = createMotionQueries(pools.app);
   const motion = startLiveMotion({
     workers: config['motion-workers'],
-    bodyModels: { find: () => Promise.resolve(null) },
+    bodyModels: { find: (orgId, session) => findBodyModel(motionQueries, orgId, session) },
     publish: (...message) => engine.channels.publishAs(...message),
     bus,
     clock,
@@ -163,8 +169,24 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     random: systemRandom,
     log,
   });
+  const analysis = config.analysis
+    ? startAnalysisThread(
+        { writerUrl: pools.writerUrl, logLevel: config['log-level'] },
+        { clock, log, publish: engine.services.publish },
+      )
+    : null;
   lifecycle.add('durable channels', () => engine.durable.close());
+  if (analysis !== null) lifecycle.add('analysis', () => analysis.stop(), UPKEEP_STOP_MS);
   lifecycle.add('watchers', () => watchers.stop());
+  const processors = startProcessors({
+    extensions,
+    services: engine.services,
+    pools,
+    clock,
+    random: systemRandom,
+    log,
+  });
+  lifecycle.add('processors', () => processors.stop());
   const hub = createHub({
     channels: engine.channels,
     clock,
@@ -202,6 +224,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(pools.app),
+    windows: createWindowQueries(pools.app),
+    motion: createMotionAnswers(motionQueries, motion.bodyModelChanged),
     submitReadings: createHttpReadings({ gateway, store: writer, clock }),
     onRevoked: (revocation) => revoking.revoke(revocation),
     onDeviceRevoked: (deviceId) => gateway.disconnect(deviceId),
@@ -222,11 +246,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       gateway: gateway.statistics,
       writer,
       upkeep,
+      analysis,
       hub: hub.counters,
       channels: engine.counters,
       durable: engine.durable.counters,
       commands: uses.commandCounters,
       watchers: watchers.counters,
+      processors: processors.counters,
       pools,
       identity: identity.counters,
       connections: connectionLimit.counters,

@@ -18,12 +18,12 @@ test('the thread does its work, tells of it, and ends when told', async () => {
   );
   await expect
     .poll(() => Object.keys(upkeep.counters.steps).toSorted(), { timeout: 20_000 })
-    .toEqual(['partitions', 'retention', 'rollup', 'seal']);
+    .toEqual(['partitions', 'retention', 'rollup', 'seal', 'windows']);
   await expect.poll(() => upkeep.counters.steps['partitions'], { timeout: 20_000 }).toBeGreaterThan(0);
   // The tests run on Linux, where it gives way to the thread that serves devices.
   expect(nicenessOfThreads()).toContain(5);
   await upkeep.stop();
-  expect(upkeep.counters.failures).toEqual({ partitions: 0, retention: 0, rollup: 0, seal: 0 });
+  expect(upkeep.counters.failures).toEqual({ partitions: 0, retention: 0, rollup: 0, seal: 0, windows: 0 });
   expect(upkeep.deaths).toBe(0);
   await pools.close();
   await database.drop();

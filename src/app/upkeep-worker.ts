@@ -24,7 +24,7 @@ export interface UpkeepWorkerData {
 }
 
 export type FromUpkeepWorker = { readonly counters: UpkeepCounters };
-export type ToUpkeepWorker = 'stop';
+type ToUpkeepWorker = 'stop';
 
 const TELL_MS = 1_000;
 /** Gets a third of the time that a busy thread of usual priority gets. Only so little: while it holds a guard's row, a flush waits for it. */

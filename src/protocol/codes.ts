@@ -67,6 +67,7 @@ export const errorCodes = {
   'too-many-fragments': { temporary: true, text: 'the oldest gaps must be filled or declared first' },
   superseded: { temporary: false, text: 'a newer connection of this device took over' },
   conflict: { temporary: false, text: 'the request contradicts what is stored' },
+  outdated: { temporary: false, text: 'what this was made from has changed since: read it again' },
   'damaged-readings': { temporary: false, text: 'stored readings fail their checksum' },
   'store-unavailable': { temporary: true, text: 'the database cannot be reached; nothing was acknowledged' },
   'rate-limited': { temporary: true, text: 'too many messages or requests in a short time; the rest waits' },

@@ -53,6 +53,10 @@ export interface UpkeepOptions {
   /** Of the role kymo_writer. */
   readonly writerUrl: string;
   readonly tasks: readonly UpkeepTask[];
+  /** Of its connections, as the database shows it. Default `kymo upkeep`. */
+  readonly name?: string;
+  /** Most of the time that steps with more to do take. Default a quarter. */
+  readonly busyShare?: number;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -67,7 +71,7 @@ interface Turn {
 }
 
 export function createUpkeep(options: UpkeepOptions): Upkeep {
-  const { clock, log } = options;
+  const { clock, log, busyShare = BUSY_SHARE } = options;
   const turns: Turn[] = options.tasks.map((task) => ({
     task,
     dueMs: clock.monotonicMs(),
@@ -94,7 +98,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     const found = await runStep(turn);
     const endedMs = clock.monotonicMs();
     turn.dueMs = endedMs + pauseOf(turn, found);
-    wakeForNext(Math.min(MAX_REST_MS, (endedMs - startedMs) * (1 / BUSY_SHARE - 1)));
+    wakeForNext(Math.min(MAX_REST_MS, (endedMs - startedMs) * (1 / busyShare - 1)));
   }
 
   async function runStep(turn: Turn): Promise<'idle' | 'more' | 'failed'> {
@@ -141,11 +145,11 @@ function pauseOf(turn: Turn, found: 'idle' | 'more' | 'failed'): number {
   return found === 'idle' ? turn.task.everyMs : 0;
 }
 
-function openPool({ writerUrl, log }: UpkeepOptions): pg.Pool {
+function openPool({ writerUrl, log, name = 'kymo upkeep' }: UpkeepOptions): pg.Pool {
   const pool = new pg.Pool({
     connectionString: writerUrl,
     max: CONNECTIONS,
-    application_name: 'kymo upkeep',
+    application_name: name,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_MS,
     keepAlive: true,
