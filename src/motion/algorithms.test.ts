@@ -13,7 +13,7 @@ test('no two algorithms have the same name', () => {
   expect(new Set(algorithms.map(({ name }) => name)).size).toBe(algorithms.length);
 });
 
-/** A number on the heap takes 16 bytes; what a stride or a step may take is far less when shared among its readings. */
+/** A number on the heap takes 16 bytes: less than one a reading is none in the update itself. */
 const BYTES_PER_READING = 8;
 
 test('nothing is allocated per reading', async () => {

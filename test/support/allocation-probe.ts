@@ -1,19 +1,33 @@
 /**
  * Owns the measurement of what algorithms of motion allocate: run with --expose-gc and a young generation so large that
- * nothing is collected meanwhile, it prints the bytes of heap a reading takes, by algorithm, as one line of JSON.
+ * nothing is collected meanwhile, it prints the bytes of heap that a reading takes, by algorithm, as one line of JSON. A step
+ * or a stride may allocate, so it is the median over short runs of readings, most of which see neither.
  */
+
+import { getHeapStatistics } from 'node:v8';
 
 import { algorithms } from '#motion/algorithms.ts';
 import { conformanceReadings } from '#motion/conformance-signal.ts';
 
 const RATE_HZ = 100;
-const WARM_UPDATES = 100_000;
-const UPDATES = 50_000;
-/** The least of these counts: the engine's own work, such as compiling, takes memory in the others. */
-const ROUNDS = 3;
+const WARM_UPDATES = 150_000;
+const BLOCKS = 4_000;
+const READINGS_PER_BLOCK = 10;
 
 const collect = globalThis.gc;
 if (collect === undefined) throw new Error('run with --expose-gc');
+
+const bytes = new Float64Array(BLOCKS);
+
+/** Median of what a block takes, that of looking included. */
+function bytesOfBlock(block: () => void): number {
+  for (let i = 0; i < BLOCKS; i++) {
+    const before = getHeapStatistics().used_heap_size;
+    block();
+    bytes[i] = getHeapStatistics().used_heap_size - before;
+  }
+  return bytes.toSorted()[BLOCKS >> 1]!;
+}
 
 const bytesPerReading: Record<string, number> = {};
 for (const definition of algorithms) {
@@ -29,13 +43,9 @@ for (const definition of algorithms) {
     }
   };
   run(WARM_UPDATES);
-  let least = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < ROUNDS; round++) {
-    collect();
-    const before = process.memoryUsage().heapUsed;
-    run(UPDATES);
-    least = Math.min(least, (process.memoryUsage().heapUsed - before) / UPDATES);
-  }
-  bytesPerReading[definition.name] = least;
+  collect();
+  const ofLooking = bytesOfBlock(() => undefined);
+  bytesPerReading[definition.name] =
+    (bytesOfBlock(() => run(READINGS_PER_BLOCK)) - ofLooking) / READINGS_PER_BLOCK;
 }
 process.stdout.write(`${JSON.stringify(bytesPerReading)}\n`);
