@@ -253,6 +253,29 @@ test('the synthetic walker walks as its truth says: contacts, stride length and 
   expect(lengthError / strides.length).toBeLessThan(0.08);
 });
 
+test('the trunk of the synthetic walker is regular, and continued from a checkpoint as regular', () => {
+  const walk = syntheticWalk(25);
+  const once = createSessionMotion(walk.model);
+  wholeRun(walk, once);
+  const figures = Object.fromEntries(once.summary().map(({ metric, value }) => [metric, value]));
+  expect(figures['stride-regularity']).toBeGreaterThan(0.7);
+  expect(figures['step-regularity']).toBeGreaterThan(0.7);
+  const [first, rest] = [0, 1].map((half) => ({
+    ...walk,
+    streams: walk.streams.map(({ axes, timesUs, values }) => ({
+      axes,
+      timesUs: timesUs.subarray(half * 2_500, half === 0 ? 2_500 : timesUs.length),
+      values: values.subarray(half * 2_500 * axes, half === 0 ? 2_500 * axes : values.length),
+    })),
+  }));
+  const before = createSessionMotion(walk.model);
+  for (const [p, { timesUs }] of first!.streams.entries()) pushRange(before, first!, p, 0, timesUs.length);
+  before.advance(first!.streams[0]!.timesUs.at(-1)! + 1);
+  const after = createSessionMotion(walk.model, before.save());
+  wholeRun(rest!, after);
+  expect(after.summary()).toEqual(once.summary());
+});
+
 test.each([
   [{ segment: 'nose' }, '/placements/1/segment'],
   [{ segment: 'left-foot' }, '/placements/1/segment'],
