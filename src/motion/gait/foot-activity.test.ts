@@ -1,8 +1,12 @@
+import { readFileSync } from 'node:fs';
+
 import { expect, test } from 'vitest';
 
 import { normal, seededRandom } from '#base/random.ts';
 import { runBatch } from '#motion/algorithm.ts';
 import { footActivity, footActivityOffline } from '#motion/gait/foot-activity.ts';
+
+const GAITMAP_RATE_HZ = 204.8;
 
 interface Walk {
   readonly rateHz: number;
@@ -111,4 +115,27 @@ test('ends a movement that readings are missing of, and goes on after the hole',
   const found = intervals(runBatch(footActivity.create(100), readings, count));
   expect(found.length).toBeGreaterThanOrEqual(10);
   expect(found.every(([start, end]) => end - start < 1.2)).toBe(true);
+});
+
+test('finds the swings that motion capture saw, in a recording of another kind of sensor', () => {
+  const folder = new URL('../../../data/gaitmap/', import.meta.url);
+  const bytes = readFileSync(new URL('healthy_2x20m_left.f32', folder));
+  const values = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  // Columns acc (m/s2) and gyr (deg/s).
+  const readings = Float64Array.from(values, (value, i) => (i % 6 < 3 ? value : (value * Math.PI) / 180));
+  const found = intervals(footActivityOffline(readings, readings.length / 6, GAITMAP_RATE_HZ));
+  const swings = JSON.parse(readFileSync(new URL('events_2x20m_left.json', folder), 'utf8')) as readonly {
+    readonly tc: number;
+    readonly ic: number;
+  }[];
+  // In the turn the reference lacks a step and has one long swing over two.
+  const whole = swings.filter(({ tc, ic }) => ic - tc < GAITMAP_RATE_HZ);
+  expect(whole).toHaveLength(swings.length - 1);
+  for (const { tc, ic } of whole) {
+    const from = tc / GAITMAP_RATE_HZ;
+    const to = ic / GAITMAP_RATE_HZ;
+    expect(found.filter(([start, end]) => start < from && to < end)).toHaveLength(1);
+  }
+  // With the first and last steps and those of the turn.
+  expect(found).toHaveLength(32);
 });
