@@ -12,7 +12,7 @@ import type { FootSegment, Span } from '#motion/gait/foot-strapdown.ts';
  */
 const BEND_HALF_S = 0.015;
 
-/** The bend lies by at most this around the last peak of the pitch rate: the whole collapse. */
+/** The bend lies at most this before the last peak of the pitch rate: as long as the whole collapse takes. */
 const BEND_REACH_S = 0.025;
 
 /** A later peak of the pitch rate of at least this share of the highest is the push-off; it comes last before the swing. */
@@ -107,7 +107,8 @@ function writePitchRate(
 
 /**
  * Final contact. While the toes carry load, the calf turns the foot about them ever faster; when they leave the ground its
- * moment is gone, and the pitch rate bends from rising to falling. The bend is the extremum of the second difference.
+ * moment is gone, and the pitch rate collapses. The bend before the collapse is the extremum of the second difference
+ * between the last peak and the highest pitch. (Some feet slow down for 80 ms before the toes leave: the peak is no sign.)
  */
 function pushOffEnd({ pitchRate }: FootSegment, { first, rateHz }: Span, fastest: number): number {
   let highest = Number.NEGATIVE_INFINITY;
@@ -124,7 +125,8 @@ function pushOffEnd({ pitchRate }: FootSegment, { first, rateHz }: Span, fastest
   if (peak < first || highest <= 0) return Number.NaN;
   const half = Math.max(1, Math.round(BEND_HALF_S * rateHz));
   const reach = Math.max(1, Math.round(BEND_REACH_S * rateHz));
-  const to = Math.min(peak + reach, fastest);
+  let to = peak;
+  while (to < fastest && pitchRate[to]! > 0) to++;
   let best = -1;
   let sharpest = Number.POSITIVE_INFINITY;
   for (let i = Math.max(peak - reach, first + half); i <= to; i++) {
