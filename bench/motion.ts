@@ -32,7 +32,7 @@ const options = {
     max: 100,
     doc: 'rounds, of which the median counts',
   },
-  sessions: { kind: 'integer', default: 200, quick: 40, min: 1, max: 2_000, doc: 'sessions side by side' },
+  sessions: { kind: 'integer', default: 100, quick: 20, min: 1, max: 2_000, doc: 'sessions side by side' },
   seconds: {
     kind: 'number',
     default: 20,

@@ -35,8 +35,11 @@ export interface ChainCost {
 
 /** As devices send by default. */
 const READINGS_PER_FRAME = 10;
-/** Sensors are aligned by how they move in the first seconds: the chain is past that when it is measured. */
-const WARM_UP_S = 15;
+/** Sensors are aligned by how they move in the first minute: the chain is past that when it is measured. */
+const WARM_UP_S = 60;
+/** Sessions begin at different moments, so that what comes once in a while does not come to all at once. */
+const APART_FRAMES = 13;
+const APART_S = 10;
 /** Different people; their tables are shared by the sessions. */
 const WALKERS = 4;
 const AXES = 6;
@@ -48,6 +51,11 @@ export function measureChain(options: ChainOptions, say: (text: string) => void)
   const warmUpFrames = Math.round(WARM_UP_S / frameS);
   const frames = Math.round(seconds / frameS);
   const serviceMs: number[] = [];
+  const apart = Math.round(APART_S / frameS);
+  for (const [i, person] of people.entries()) {
+    person.ahead = (i * APART_FRAMES) % apart;
+    for (let frame = 0; frame < person.ahead; frame++) takeFrame(person, frame, rateHz);
+  }
   let cpuBefore = process.threadCpuUsage();
   for (let frame = 0; frame < warmUpFrames + frames; frame++) {
     if (frame === warmUpFrames) cpuBefore = process.threadCpuUsage();
@@ -55,7 +63,7 @@ export function measureChain(options: ChainOptions, say: (text: string) => void)
       say(`chain: ${Math.round(frame * frameS)} of ${WARM_UP_S + seconds} s of ${count} sessions`);
     for (const person of people) {
       const before = process.threadCpuUsage();
-      takeFrame(person, frame, rateHz);
+      takeFrame(person, person.ahead + frame, rateHz);
       const { user, system } = process.threadCpuUsage(before);
       if (frame >= warmUpFrames) serviceMs.push((user + system) / 1000);
     }
@@ -84,6 +92,8 @@ interface Person {
   readonly sources: readonly ReadingSource[];
   readonly values: Float32Array;
   readonly timesUs: Float64Array;
+  /** Frames before those of the others. */
+  ahead: number;
   strides: number;
 }
 
@@ -104,6 +114,7 @@ function createSessions({ sessions, rateHz }: ChainOptions): Person[] {
       sources: model.placements.map(({ stream }) => sources[Number(stream)]!),
       values: new Float32Array(READINGS_PER_FRAME * AXES),
       timesUs: new Float64Array(READINGS_PER_FRAME),
+      ahead: 0,
       strides: 0,
     };
   });
