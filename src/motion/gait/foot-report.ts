@@ -114,7 +114,7 @@ export function createFootReport(
     const turns = Math.abs(turnedDeg) >= TURNING_DEG;
     if (sum !== 0 && !(turns && Math.sign(sum) === Math.sign(turnedDeg))) endTurn(out);
     if (!turns) return;
-    if (get(at.turnSum) === 0) set(at.turnStart, times.finalS);
+    if (get(at.turnSum) === 0) set(at.turnStart, Number.isNaN(times.finalS) ? times.endS : times.finalS);
     set(at.turnSum, get(at.turnSum) + turnedDeg);
     set(at.turnEnd, times.endS);
   };
@@ -128,7 +128,7 @@ export function createFootReport(
     out[row + footColumn.clearance] = step.clearanceM;
     out[row + footColumn.turn] = step.turnDeg;
     out[row + footColumn.pitch] = step.pitchInitial;
-    out[row + footColumn.pitchFinal] = step.pitchFinal;
+    out[row + footColumn.pitchFinal] = Number.isNaN(times.finalS) ? Number.NaN : step.pitchFinal;
     out[row + footColumn.terrain] = Math.abs(step.heightChangeM) < stairM ? 0 : Math.sign(step.heightChangeM);
   };
 
@@ -143,19 +143,22 @@ export function createFootReport(
     step(step, times, { out, from }) {
       rows = from;
       const isStep = step.lengthM >= leastStepM || Math.abs(step.turnDeg) >= STEP_TURN_DEG;
-      const { finalS, endS } = times;
-      if (!isStep || !(endS - finalS >= LEAST_SWING_S)) return rows;
+      if (!isStep || Number.isNaN(times.endS)) return rows;
+      const { endS } = times;
       const startS = get(at.lastInitial);
-      const continues = endS - startS <= longestStrideS && finalS > startS;
+      const continues = endS - startS <= longestStrideS;
+      // A foot that slides ahead has no push-off; what looks like one without a swing, or before its contact, is none.
+      if (!(endS - times.finalS >= LEAST_SWING_S) || (continues && times.finalS <= startS))
+        times.finalS = Number.NaN;
+      const { finalS } = times;
       if (!continues) {
         endTurn(out);
         set(at.bout, get(at.bout) + 1);
       }
       followTurn(out, step.turnDeg, times);
-      let row = writeRow(out, footRowKind.finalContact, finalS);
-      out[row + footColumn.pitch] = step.pitchFinal;
-      row = writeRow(out, footRowKind.initialContact, endS);
-      out[row + footColumn.pitch] = step.pitchInitial;
+      if (!Number.isNaN(finalS))
+        out[writeRow(out, footRowKind.finalContact, finalS) + footColumn.pitch] = step.pitchFinal;
+      out[writeRow(out, footRowKind.initialContact, endS) + footColumn.pitch] = step.pitchInitial;
       if (continues) writeStride(out, step, times);
       set(at.lastInitial, endS);
       return rows;
