@@ -33,6 +33,10 @@ export interface Metric {
   readonly unit: string;
   readonly digits: number;
   readonly group: MetricGroup;
+  /** What `count` of its values counts. */
+  readonly counted: 'strides' | 'stretches' | 'turns';
+  /** How to read a value of a measure that does not explain itself. */
+  readonly hint: string | null;
   /** What `spread` of its values is: a trend has half the width of its 95 % confidence interval there. */
   readonly spread: 'standard deviation' | 'confidence' | 'none';
   /** Seconds after the end of what it is about; null where it is not given live. */
@@ -58,13 +62,17 @@ const knownErrors: Readonly<Record<GaitSensors, Readonly<Record<string, KnownErr
 
 /** Mean absolute error of single strides, which a mean over strides has less of. */
 function footError(value: number): KnownError {
-  return { value, kind: 'mean absolute', source: 'single strides of one healthy walker, motion capture (gaitmap)' };
+  return {
+    value,
+    kind: 'mean absolute',
+    source: 'single strides of one healthy walker, motion capture (gaitmap)',
+  };
 }
 
 /** Contacts are told 0.3 s late at the feet and 1.8 s at the lower back, as a rule; summaries are a second apart. */
 const STRIDE_LATENCY_S = 3;
 
-type Row = readonly [name: string, label: string, unit: string, digits: number];
+type Row = readonly [name: string, label: string, unit: string, digits: number, hint?: string | undefined];
 
 /** Means over strides: their spread is the standard deviation. */
 const strideRows: Readonly<Record<'pace' | 'time' | 'distance', readonly Row[]>> = {
@@ -89,13 +97,19 @@ const strideRows: Readonly<Record<'pace' | 'time' | 'distance', readonly Row[]>>
 /** Quantities of both sides that are compared, and how the words about them begin. */
 export const comparedQuantities = ['step-time', 'stance-time', 'swing-time', 'stride-length'] as const;
 
+function readSigned(oneSideOnly: number): string {
+  return `0 is symmetric, ${oneSideOnly} one side only; positive means that the right is larger`;
+}
+
 const symmetryMeasures: readonly Row[] = [
-  ['ratio', 'right to left', '1', 2],
-  ['robinson-index', 'Robinson index', '%', 0],
-  ['symmetry-angle', 'symmetry angle', '%', 1],
-  ['asymmetry', 'gait asymmetry', '%', 0],
-  ['normalised-index', 'normalised symmetry index', '%', 0],
+  ['ratio', 'right to left', '1', 2, '1 is symmetric; above 1 the right is larger'],
+  ['robinson-index', 'Robinson index', '%', 0, readSigned(200)],
+  ['symmetry-angle', 'symmetry angle', '%', 1, readSigned(50)],
+  ['asymmetry', 'gait asymmetry', '%', 0, '0 is symmetric; it does not say which side is larger'],
+  ['normalised-index', 'normalised symmetry index', '%', 0, readSigned(100)],
 ];
+
+const variationHint = 'standard deviation as a share of the mean';
 
 /** Quantities whose coefficient of variation is given. */
 export const variableQuantities = [
@@ -105,6 +119,8 @@ export const variableQuantities = [
   'stride-length',
   'speed',
 ] as const;
+
+const trendHint = 'no change is seen while the interval holds 0';
 
 /** Quantities whose trend over the session is given, with the digits of a change per minute. */
 const trends: readonly Row[] = [
@@ -116,9 +132,15 @@ const trends: readonly Row[] = [
 ];
 
 const regularityRows: readonly Row[] = [
-  ['step-regularity', 'Step regularity of the trunk', '1', 2],
-  ['stride-regularity', 'Stride regularity of the trunk', '1', 2],
-  ['trunk-symmetry', 'Step to stride regularity of the trunk', '1', 2],
+  ['step-regularity', 'Step regularity of the trunk', '1', 2, '1 when each step is like the next'],
+  ['stride-regularity', 'Stride regularity of the trunk', '1', 2, '1 when each stride is like the next'],
+  [
+    'trunk-symmetry',
+    'Step to stride regularity of the trunk',
+    '1',
+    2,
+    '1 when left and right steps are alike',
+  ],
 ];
 
 const amountRows: readonly Row[] = [
@@ -138,15 +160,23 @@ export const metricCatalogue: readonly Metric[] = [
     strideRows[group].map((row) => metric(row, group, 'standard deviation')),
   ),
   ...comparedQuantities.flatMap((quantity) =>
-    symmetryMeasures.map(([name, label, unit, digits]) =>
-      metric([`${quantity}-${name}`, `${labelOf(quantity)}, ${label}`, unit, digits], 'symmetry', 'none'),
+    symmetryMeasures.map(([name, label, unit, digits, hint]) =>
+      metric(
+        [`${quantity}-${name}`, `${labelOf(quantity)}, ${label}`, unit, digits, hint],
+        'symmetry',
+        'none',
+      ),
     ),
   ),
   ...variableQuantities.map((quantity) =>
-    metric([`${quantity}-cv`, `${labelOf(quantity)}, variation`, '%', 1], 'variability', 'none'),
+    metric(
+      [`${quantity}-cv`, `${labelOf(quantity)}, variation`, '%', 1, variationHint],
+      'variability',
+      'none',
+    ),
   ),
   ...trends.map(([name, label, unit, digits]) =>
-    metric([`${name}-trend`, `${label}, trend`, unit, digits], 'trend', 'confidence'),
+    metric([`${name}-trend`, `${label}, trend`, unit, digits, trendHint], 'trend', 'confidence'),
   ),
   ...regularityRows.map((row) => metric(row, 'regularity', 'standard deviation')),
   ...amountRows.map((row) =>
@@ -171,13 +201,19 @@ export function metricOf(name: string, sensors?: GaitSensors): Metric | null {
   return metric([name, label, 'deg', 0], 'angles', 'standard deviation');
 }
 
-function metric([name, label, unit, digits]: Row, group: MetricGroup, spread: Metric['spread']): Metric {
+function metric(
+  [name, label, unit, digits, hint]: Row,
+  group: MetricGroup,
+  spread: Metric['spread'],
+): Metric {
   return {
     name,
     label,
     unit,
     digits,
     group,
+    counted: group === 'regularity' ? 'stretches' : name.startsWith('turn') ? 'turns' : 'strides',
+    hint: hint ?? null,
     spread,
     latencyS: STRIDE_LATENCY_S,
     error: null,
