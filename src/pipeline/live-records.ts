@@ -5,7 +5,7 @@
 
 import type { Static } from 'typebox';
 
-import type { gaitEvents, LiveAngles } from '#contract/motion.ts';
+import type { gaitEvents, LiveAngles, Metric } from '#contract/motion.ts';
 import { describeMetric } from '#motion/described-metric.ts';
 import type { Cycle, Stride, Turn } from '#motion/results.ts';
 import type { SessionResults, SessionSummary } from '#pipeline/live-session.ts';
@@ -18,9 +18,11 @@ export type GaitEvent = {
 /** An angle takes at most eight characters (-123.45,), and a message of 16 KiB has its head, too. */
 const ANGLES_PER_MESSAGE = 1_800;
 const CURVES_PER_MESSAGE = 16;
-/** A figure with its words and its error's source takes up to 500 bytes. */
-const METRICS_PER_MESSAGE = 28;
+/** Of UTF-8, with room for the head of the message. A figure with its words takes some 250. */
+const SUMMARY_BYTES = 15 * 1024;
 const TEXT_CHARACTERS = 500;
+
+const encoder = new TextEncoder();
 
 /** Hundredths of a degree: a tenth of what any sensor knows. */
 const shownAngle = (degrees: number): number | null =>
@@ -88,11 +90,24 @@ function cycleEvents({ side, startUs, endUs, curves }: Cycle): GaitEvent[] {
   }));
 }
 
+/** In as few messages as possible: each stands in the channel's history. */
 function summaryEvents({ metrics, strides, untilUs }: SessionSummary): GaitEvent[] {
-  const described = metrics.flatMap((value) => describeMetric(value) ?? []);
-  return pieces(described, METRICS_PER_MESSAGE).map((some) => ({
+  const messages: Metric[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const value of metrics) {
+    const described = describeMetric(value);
+    if (described === null) continue;
+    const size = encoder.encode(JSON.stringify(described)).length + 1;
+    if (bytes + size > SUMMARY_BYTES) {
+      messages.push([]);
+      bytes = 0;
+    }
+    bytes += size;
+    messages.at(-1)!.push(described);
+  }
+  return messages.map((some) => ({
     event: 'summary',
-    data: { metrics: [...some], strides, untilUs: Math.round(untilUs) },
+    data: { metrics: some, strides, untilUs: Math.round(untilUs) },
   }));
 }
 

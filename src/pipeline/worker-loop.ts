@@ -50,6 +50,7 @@ export function createMotionLoop(options: MotionLoopOptions): MotionLoop {
   const sessions = new Map<number, LiveSession>();
   /** Sessions with frames that their chain has not gone through. */
   const touched = new Set<number>();
+  const lag = { sinceUs: 0, longestUs: 0, shownUs: 0 };
   let isStopping = false;
 
   /** Runs it as the work of this session. False: its chain threw, and is gone. */
@@ -110,14 +111,11 @@ export function createMotionLoop(options: MotionLoopOptions): MotionLoop {
   /** True: there may be more. */
   function empty(): boolean {
     const nowUs = clock.nowUs();
-    let lagUs = 0;
+    noteLag(nowUs, 0);
     for (let i = 0; i < FRAMES_PER_STEP; i++) {
       const frame = reader.peek();
-      if (frame === null) {
-        signals.set('lagSeconds', lagUs / 1e6);
-        return false;
-      }
-      lagUs = Math.max(lagUs, nowUs - frame.arrivalUs);
+      if (frame === null) return false;
+      noteLag(nowUs, nowUs - frame.arrivalUs);
       if (!sessions.has(frame.session)) hear();
       const session = sessions.get(frame.session);
       // Of a session that has ended, or whose chain is gone.
@@ -131,8 +129,24 @@ export function createMotionLoop(options: MotionLoopOptions): MotionLoop {
       }
       reader.release();
     }
-    signals.set('lagSeconds', lagUs / 1e6);
     return true;
+  }
+
+  function show(lagUs: number): void {
+    lag.shownUs = lagUs;
+    signals.set('lagSeconds', lagUs / 1e6);
+  }
+
+  /** Shows the longest wait of the last second that is over, or a longer one at once. */
+  function noteLag(nowUs: number, lagUs: number): void {
+    if (nowUs - lag.sinceUs >= 1e6) {
+      show(lag.longestUs);
+      lag.sinceUs = nowUs;
+      lag.longestUs = 0;
+    }
+    if (lagUs <= lag.longestUs) return;
+    lag.longestUs = lagUs;
+    if (lagUs > lag.shownUs) show(lagUs);
   }
 
   function advance(isLast: boolean): void {

@@ -26,7 +26,7 @@ export const workerCounts = [
   /** Times that a chain threw. */
   'failures',
   'computeSeconds',
-  /** How long the readings of the newest step had waited, seconds: a state, no count. */
+  /** How long readings had waited at most within the last second: a state, no count. */
   'lagSeconds',
 ] as const;
 export type WorkerCount = (typeof workerCounts)[number];
