@@ -23,12 +23,14 @@ function setUp() {
   const memory = { ...createRingMemory(2 ** 18), counts: createCounts() };
   const clock = createManualClock();
   const said: ToMotionWorker[] = [];
+  /** How often nothing is heard of it yet. */
+  let deaf = 0;
   const posted: FromMotionWorker[] = [];
   const signals = createMainSignals(memory);
   const loop = createMotionLoop({
     reader: createRingReader(memory),
     signals: createWorkerSignals(memory),
-    receive: () => said.shift() ?? null,
+    receive: () => (deaf > 0 ? void deaf-- : said.shift()) ?? null,
     post: (message) => posted.push(message),
     create: createStandInMotion,
     clock,
@@ -41,6 +43,7 @@ function setUp() {
     posted,
     signals,
     say: (...messages: ToMotionWorker[]) => said.push(...messages),
+    makeDeaf: (times: number) => void (deaf = times),
     /** A frame that arrives now. */
     send: (session: number, seq: number, count: number, first?: number) => {
       const frame = imuFrame(handle, seq, count, { arrivalUs: clock.nowUs() });
@@ -73,9 +76,10 @@ test('frames become results, told at most ten times a second', () => {
 
 test('a frame that comes before its session was heard of is not lost', () => {
   const it = setUp();
-  it.loop.step();
   it.send(1, 0, 400);
   it.say({ type: 'begin', plan: planOf(1) });
+  // It is said after the step has listened.
+  it.makeDeaf(1);
   it.loop.step();
   expect(it.signals.counters.readings).toBe(400);
 });
@@ -88,6 +92,7 @@ test('a chain that throws goes alone and is told; others go on', () => {
   it.send(2, 300, 10);
   it.loop.step();
   expect(it.posted).toContainEqual({ type: 'failed', session: 2, message: 'the chain broke' });
+  expect(it.signals.counters.readings).toBe(600);
   it.send(1, 300, 10);
   it.clock.advance(200);
   it.loop.step();
