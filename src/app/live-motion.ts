@@ -11,14 +11,9 @@ import type { Bus } from '#bus/bus.ts';
 import { addressOf, channelName, type PublishTo } from '#contract/channel-definition.ts';
 import { readingsTopic } from '#ingest/live-publisher.ts';
 import { followBodyModelNotices, publishBodyModelNotice } from '#pipeline/body-model-notices.ts';
-import {
-  createLiveMotion,
-  type BodyModels,
-  type LiveMotion,
-  type LiveMotionLimits,
-  type MotionSink,
-  type SessionAddress,
-} from '#pipeline/live-motion.ts';
+import { createLiveMotion, type LiveMotion } from '#pipeline/live-motion.ts';
+import type { LiveMotionLimits } from '#pipeline/live-motion-limits.ts';
+import type { BodyModels, MotionSink, SessionAddress } from '#pipeline/motion-sink.ts';
 import { sessionGait, sessionMotion } from '#app/channels/motion-channels.ts';
 
 /** Over a network they take a millisecond or two; in memory none waits. */

@@ -6,12 +6,9 @@ import type { LiveAngles } from '#contract/motion.ts';
 import type { StreamHandle } from '#contract/readings.ts';
 import type { BodyModel } from '#motion/body-model.ts';
 import { defaultBodyModel } from '#motion/default-body-model.ts';
-import {
-  createLiveMotion,
-  type LiveMotionLimits,
-  type MotionSink,
-  type SessionAddress,
-} from '#pipeline/live-motion.ts';
+import { createLiveMotion } from '#pipeline/live-motion.ts';
+import type { LiveMotionLimits } from '#pipeline/live-motion-limits.ts';
+import type { MotionSink, SessionAddress } from '#pipeline/motion-sink.ts';
 import type { GaitEvent } from '#pipeline/live-records.ts';
 import type { Watched } from '#pipeline/live-session.ts';
 import type { MotionThread, MotionThreadOptions } from '#pipeline/motion-thread.ts';

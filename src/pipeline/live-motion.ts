@@ -7,11 +7,12 @@
 import type { Clock } from '#base/clock.ts';
 import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
-import type { LiveAngles } from '#contract/motion.ts';
 import type { Frame, FrameTap, StreamHandle } from '#contract/readings.ts';
 import type { BodyModel } from '#motion/body-model.ts';
-import { gaitEventsOf, liveAngles, type GaitEvent } from '#pipeline/live-records.ts';
-import type { SessionResults, Watched } from '#pipeline/live-session.ts';
+import { gaitEventsOf, liveAngles } from '#pipeline/live-records.ts';
+import { defaultLiveMotionLimits, type LiveMotionLimits } from '#pipeline/live-motion-limits.ts';
+import type { SessionResults } from '#pipeline/live-session.ts';
+import type { BodyModels, MotionSink } from '#pipeline/motion-sink.ts';
 import { startMotionThread, type MotionThread, type MotionThreadOptions } from '#pipeline/motion-thread.ts';
 import {
   defaultModelOf,
@@ -27,32 +28,6 @@ import type { FromMotionWorker } from '#pipeline/worker-messages.ts';
 import { createWorkerLoads } from '#pipeline/worker-loads.ts';
 import type { WorkerCounters } from '#pipeline/worker-signals.ts';
 
-export interface LiveMotionLimits {
-  /** M7: 500 sessions of seven sensors at 200 Hz are what one core is to carry. */
-  readonly sessionsPerWorker: number;
-  /** Sessions that motion does nothing with are known too, so that they are asked about once: 1 kB each. */
-  readonly knownSessions: number;
-  /** The streams of a device are opened at once; their first frames come within one sending of it. */
-  readonly settleMs: number;
-  /** Without a frame for so long a session is over. */
-  readonly idleMs: number;
-  /** Who has been quiet for so long makes room for another. */
-  readonly quietMs: number;
-  /** Chains that fail `failures` times within `failureMs` are given up. */
-  readonly failures: number;
-  readonly failureMs: number;
-}
-
-export const defaultLiveMotionLimits: LiveMotionLimits = {
-  sessionsPerWorker: 512,
-  knownSessions: 4_096,
-  settleMs: 250,
-  idleMs: 300_000,
-  quietMs: 10_000,
-  failures: 3,
-  failureMs: 60_000,
-};
-
 /** As many as a device may open. */
 const streamsPerSession = limits.streamsPerConnection;
 /** How often it is looked who is watched, idle, or may come in. */
@@ -62,23 +37,6 @@ const LOOKS_PER_SECOND = 1_000 / LOOK_MS;
 const ENDING_SESSIONS = 256;
 /** A body model that could not be asked for is asked for again. */
 const ASK_AGAIN_MS = 10_000;
-
-export interface SessionAddress {
-  readonly orgId: string;
-  readonly session: string;
-}
-
-/** Where results go. Must not wait or throw. */
-export interface MotionSink {
-  watched(address: SessionAddress): Watched;
-  angles(address: SessionAddress, angles: LiveAngles): void;
-  gait(address: SessionAddress, event: GaitEvent): void;
-}
-
-export interface BodyModels {
-  /** The one that somebody made, or null: the streams' own counts. */
-  find(orgId: string, session: string): Promise<BodyModel | null>;
-}
 
 export interface LiveMotionOptions {
   readonly workers: number;
