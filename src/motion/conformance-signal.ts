@@ -3,7 +3,7 @@
  * smooth motion so that no data file is needed. It is plausible, not faithful: nothing is to be tuned or judged by it.
  */
 
-import { normal, seededRandom } from '#base/random.ts';
+import { seededRandom } from '#base/random.ts';
 
 const GRAVITY = 9.81;
 /** Horizontal and vertical part of a mid-latitude magnetic field in uT. */
@@ -66,8 +66,17 @@ function activityAt(timeS: number): number {
   return smooth(inRound - REST_S) * (1 - smooth(inRound - REST_S - WALK_S + 1));
 }
 
+/** Everything that a column may be made of, at one moment. */
+interface Moment {
+  timeS: number;
+  /** Specific force in the sensor, m/s2: x forward, y left, z up, turned nose down by the pitch. */
+  readonly acc: Float64Array;
+  readonly gyr: Float64Array;
+  readonly mag: Float64Array;
+}
+
 /** One value of a column, by the beginning of its name. */
-type Column = (timeS: number) => number;
+type Column = (moment: Moment) => number;
 
 /** Readings, row by row, with the columns that are named `acc_x (m/s2)`, `gyr_y (rad/s)`, `mag_z (uT)` and the like. */
 export function conformanceReadings(columns: readonly string[], rateHz: number, seed = 1): Float64Array {
@@ -75,23 +84,30 @@ export function conformanceReadings(columns: readonly string[], rateHz: number, 
   const count = Math.round(SIGNAL_S * rateHz);
   const makers = columns.map((column, i) => columnMaker(column, i));
   const noise = columns.map((column) =>
-    column.startsWith('acc') ? 0.05 : column.startsWith('gyr') ? 0.005 : 0.01,
+    column.startsWith('acc') ? 0.2 : column.startsWith('gyr') ? 0.02 : 0.04,
   );
-  return Float64Array.from({ length: count * columns.length }, (_, k) => {
-    const i = k % columns.length;
-    return makers[i]!((k - i) / columns.length / rateHz) + noise[i]! * normal(random);
-  });
+  const moment = {
+    timeS: 0,
+    acc: new Float64Array(3),
+    gyr: new Float64Array(3),
+    mag: new Float64Array(3),
+  };
+  const readings = new Float64Array(count * columns.length);
+  for (let i = 0; i < count; i++) {
+    sense(i / rateHz, moment);
+    for (let k = 0; k < columns.length; k++)
+      readings[i * columns.length + k] = makers[k]!(moment) + noise[k]! * (random.next() - 0.5);
+  }
+  return readings;
 }
 
 function columnMaker(column: string, index: number): Column {
   const axis = 'xyz'.indexOf(column.charAt(4));
-  if (column.startsWith('acc_')) return (timeS) => accelerationAt(timeS, axis);
-  if (column.startsWith('gyr_'))
-    return (timeS) =>
-      axis === 1 ? pitchRateAt(timeS) : 0.4 * activityAt(timeS) * Math.sin(3 * timeS + axis);
-  if (column.startsWith('mag_')) return (timeS) => fieldAt(timeS, axis);
+  if (column.startsWith('acc_')) return ({ acc }) => acc[axis]!;
+  if (column.startsWith('gyr_')) return ({ gyr }) => gyr[axis]!;
+  if (column.startsWith('mag_')) return ({ mag }) => mag[axis]!;
   // Whatever else an algorithm reads, something that moves.
-  return (timeS) => Math.sin(2 * Math.PI * timeS * (0.7 + 0.1 * index));
+  return ({ timeS }) => Math.sin(2 * Math.PI * timeS * (0.7 + 0.1 * index));
 }
 
 const before: Pose = { forwardM: 0, upM: 0, pitchRad: 0 };
@@ -100,34 +116,22 @@ const after: Pose = { forwardM: 0, upM: 0, pitchRad: 0 };
 /** Of the differences that velocity and acceleration are taken from. */
 const STEP_S = 0.002;
 
-function differences(timeS: number): void {
+function sense(timeS: number, moment: Moment): void {
+  const { acc, gyr, mag } = moment;
   poseAt(timeS - STEP_S, before);
   poseAt(timeS, now);
   poseAt(timeS + STEP_S, after);
-}
-
-/** Specific force in the sensor: x forward, y left, z up, turned nose down by the pitch. */
-function accelerationAt(timeS: number, axis: number): number {
-  differences(timeS);
+  const sine = Math.sin(now.pitchRad);
+  const cosine = Math.cos(now.pitchRad);
   const forward = (after.forwardM - 2 * now.forwardM + before.forwardM) / STEP_S ** 2;
   const up = (after.upM - 2 * now.upM + before.upM) / STEP_S ** 2 + GRAVITY;
-  const sine = Math.sin(now.pitchRad);
-  const cosine = Math.cos(now.pitchRad);
-  return axis === 0 ? cosine * forward - sine * up : axis === 1 ? 0 : sine * forward + cosine * up;
-}
-
-function pitchRateAt(timeS: number): number {
-  differences(timeS);
-  return (after.pitchRad - before.pitchRad) / (2 * STEP_S);
-}
-
-function fieldAt(timeS: number, axis: number): number {
-  poseAt(timeS, now);
-  const sine = Math.sin(now.pitchRad);
-  const cosine = Math.cos(now.pitchRad);
-  return axis === 0
-    ? cosine * FIELD_NORTH + sine * FIELD_DOWN
-    : axis === 1
-      ? 0
-      : sine * FIELD_NORTH - cosine * FIELD_DOWN;
+  const sway = 0.4 * activityAt(timeS);
+  moment.timeS = timeS;
+  acc[0] = cosine * forward - sine * up;
+  acc[2] = sine * forward + cosine * up;
+  gyr[0] = sway * Math.sin(3 * timeS);
+  gyr[1] = (after.pitchRad - before.pitchRad) / (2 * STEP_S);
+  gyr[2] = sway * Math.sin(3 * timeS + 2);
+  mag[0] = cosine * FIELD_NORTH + sine * FIELD_DOWN;
+  mag[2] = sine * FIELD_NORTH - cosine * FIELD_DOWN;
 }

@@ -16,9 +16,10 @@ const GYR_LIMIT = (2000 * Math.PI) / 180;
 /** Registers the tests. */
 export function testAlgorithmConformance(definition: AlgorithmDefinition): void {
   describe(`algorithm ${definition.name}`, () => {
+    const readings = conformanceReadings(definition.inputs, RATE_HZ);
     testDocumentation(definition);
-    testBits(definition);
-    testBadReadings(definition);
+    testBits(definition, readings);
+    testBadReadings(definition, readings);
   });
 }
 
@@ -70,10 +71,9 @@ function testDocumentation(definition: AlgorithmDefinition): void {
   });
 }
 
-function testBits(definition: AlgorithmDefinition): void {
+function testBits(definition: AlgorithmDefinition, readings: Float64Array): void {
   const width = definition.outputs.length;
   const columns = definition.inputs.length;
-  const readings = conformanceReadings(definition.inputs, RATE_HZ);
   const count = readings.length / columns;
   const whole = (): Float64Array => runBatch(definition.create(RATE_HZ), readings, count);
 
@@ -159,10 +159,9 @@ function runInPieces(algorithm: Algorithm, readings: Float64Array, longest: numb
   return Float64Array.from(given);
 }
 
-function testBadReadings(definition: AlgorithmDefinition): void {
+function testBadReadings(definition: AlgorithmDefinition, readings: Float64Array): void {
   const columns = definition.inputs.length;
   const width = definition.outputs.length;
-  const readings = conformanceReadings(definition.inputs, RATE_HZ);
   const count = readings.length / columns;
   const clean = (): Float64Array => runBatch(definition.create(RATE_HZ), readings, count);
 
@@ -198,6 +197,13 @@ function testBadReadings(definition: AlgorithmDefinition): void {
     bad.fill(Number.NaN, 0, 50 * columns);
     bad.fill(Number.NaN, Math.floor(count * 0.3) * columns, Math.floor(count * 0.45) * columns);
     expect(problemsOf(bad)).toEqual([]);
+  });
+
+  test.each([50, 400])('takes %d readings a second as well', (rateHz) => {
+    const others = conformanceReadings(definition.inputs, rateHz);
+    const rows = runBatch(definition.create(rateHz), others, others.length / columns);
+    expect(rows.length).toBeGreaterThan(0);
+    expect(rows.some((value) => Math.abs(value) === Number.POSITIVE_INFINITY)).toBe(false);
   });
 
   test('nothing but missing readings is no reason to fail', () => {
