@@ -57,8 +57,21 @@ const knownErrors: Readonly<Record<GaitSensors, Readonly<Record<string, KnownErr
     'stance-time': footError(0.0087),
     'swing-time': footError(0.0088),
   },
-  'lower-back': {},
+  'lower-back': {
+    'stride-length': backError(0.11),
+    speed: backError(0.085),
+    cadence: backError(5.3),
+  },
 };
+
+/** Mean absolute error of bouts of everyday walking, recognised live. */
+function backError(value: number): KnownError {
+  return {
+    value,
+    kind: 'mean absolute',
+    source: 'bouts of one healthy older walker, INDIP (mobgap HA001)',
+  };
+}
 
 /** Mean absolute error of single strides, which a mean over strides has less of. */
 function footError(value: number): KnownError {
