@@ -13,10 +13,11 @@ import { environmentWithNode } from './node-runtime.mjs';
 import { SetupError } from './progress.mjs';
 import { withSetUpLock } from './set-up-lock.mjs';
 
-/** The modules that the page may be made of (the import table's row for web). */
-const sources = ['base', 'protocol', 'contract', 'motion', 'sdk', 'web'].map((name) =>
-  path.join('src', name),
-);
+/** The modules that the page may be made of (the import table's row for web), and the data that it shows beside them. */
+const sources = [
+  ...['base', 'protocol', 'contract', 'motion', 'sdk', 'web'].map((name) => path.join('src', name)),
+  path.join('data', 'norms'),
+];
 const configuration = ['package.json', 'package-lock.json'];
 
 const page = inCheckout('dist', 'web');

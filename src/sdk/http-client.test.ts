@@ -104,3 +104,26 @@ test('a download says how many readings come, and takes as long as it takes', as
   leave.abort();
   expect(requests[0]?.init.signal?.aborted).toBe(true);
 });
+
+test('a body model is put as JSON, and a refusal names the field', async () => {
+  const http = answerWith(
+    problem(400, {
+      code: 'invalid-field',
+      detail: 'no such segment',
+      field: '/bodyModel/placements/0/segment',
+    }),
+  );
+  const request = { bodyModel: { heightM: 1.8, placements: [] }, revision: 2 };
+  await expect(http.setBodyModel('s', request)).rejects.toMatchObject({
+    code: 'invalid-field',
+    field: '/bodyModel/placements/0/segment',
+  });
+  expect(requests[0]?.url).toBe('http://server/v1/sessions/s/body-model');
+  expect(requests[0]?.init).toMatchObject({ method: 'PUT', body: JSON.stringify(request) });
+});
+
+test('the analysis of motion is asked for with as many cycles as are wanted', async () => {
+  const http = answerWith(() => Response.json({ cycles: [] }));
+  await http.motion({ sessionId: 's', cycles: 40 });
+  expect(requests[0]?.url).toBe('http://server/v1/sessions/s/motion?cycles=40');
+});

@@ -8,6 +8,7 @@ import { decodeEnvelope } from '#contract/envelope-codec.ts';
 import type { EnvelopeData } from '#contract/envelope.ts';
 import { readingsHeader, type ExportFormat } from '#contract/export-format.ts';
 import type { SessionRecord } from '#contract/export.ts';
+import type { AnalysisAsked, MotionAnalysis, SessionBodyModel } from '#contract/motion.ts';
 import type {
   About,
   DeviceCreated,
@@ -38,6 +39,12 @@ export interface EnvelopeQuery {
   readonly width: number;
 }
 
+export interface MotionQuery {
+  readonly sessionId: string;
+  /** At most so many gait cycles, the newest. */
+  readonly cycles: number;
+}
+
 export interface ExportQuery {
   readonly streamId: string;
   readonly format: ExportFormat;
@@ -60,6 +67,17 @@ export interface HttpClient {
   readings(query: ReadingQuery, signal?: AbortSignal): Promise<ReadingPage>;
   /** A stream's least, largest and mean values in a range, at a width. */
   envelope(query: EnvelopeQuery, signal?: AbortSignal): Promise<EnvelopeData>;
+  /** What the committed readings of a session tell of motion. */
+  motion(query: MotionQuery, signal?: AbortSignal): Promise<MotionAnalysis>;
+  /** Which stream is worn where. */
+  bodyModel(sessionId: string, signal?: AbortSignal): Promise<SessionBodyModel>;
+  /** Needs a key of scope admin. Rejects with `conflict` when the revision it was made from is not the newest. */
+  setBodyModel(
+    sessionId: string,
+    request: Pick<SessionBodyModel, 'bodyModel' | 'revision'>,
+  ): Promise<SessionBodyModel>;
+  /** Needs a key of scope admin. Has the session analysed again from its beginning. */
+  reanalyse(sessionId: string): Promise<AnalysisAsked>;
   /** What is to be known of a session beside its readings. */
   record(sessionId: string, signal?: AbortSignal): Promise<SessionRecord>;
   /** A stream's readings as a file. Its body fails when the server could not send all of it. */
@@ -92,7 +110,7 @@ interface CallOptions {
 
 export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient {
   const ask = async (
-    method: 'GET' | 'POST' | 'DELETE',
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     path: string,
     { signal, body, accept = 'application/json', isDownload = false }: CallOptions,
   ): Promise<Response> => {
@@ -123,7 +141,7 @@ export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient
     return response;
   };
   const call = async <T>(
-    method: 'GET' | 'POST' | 'DELETE',
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     path: string,
     options: CallOptions = {},
   ): Promise<T> => {
@@ -142,6 +160,12 @@ export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient
       const response = await ask('GET', path, { signal, accept: 'application/octet-stream' });
       return decodeEnvelope(await response.arrayBuffer());
     },
+    motion: ({ sessionId, cycles }, signal) =>
+      call('GET', `/v1/sessions/${segment(sessionId)}/motion?${query({ cycles })}`, { signal }),
+    bodyModel: (sessionId, signal) =>
+      call('GET', `/v1/sessions/${segment(sessionId)}/body-model`, { signal }),
+    setBodyModel: (sessionId, body) => call('PUT', `/v1/sessions/${segment(sessionId)}/body-model`, { body }),
+    reanalyse: (sessionId) => call('POST', `/v1/sessions/${segment(sessionId)}/analyses`),
     record: (sessionId, signal) => call('GET', `/v1/sessions/${segment(sessionId)}/record`, { signal }),
     async exportStream({ streamId, ...options }, signal) {
       const path = `/v1/streams/${segment(streamId)}/export?${query({ ...options })}`;
@@ -171,7 +195,8 @@ export async function problemOf(response: Response): Promise<AppError> {
   const code = typeof problem.code === 'string' ? problem.code : codeOfStatus(response.status);
   const detail =
     typeof problem.detail === 'string' ? problem.detail : `the server answered ${response.status}`;
-  return new AppError(code, detail, { temporary });
+  const field = typeof problem.field === 'string' ? { field: problem.field } : {};
+  return new AppError(code, detail, { temporary, ...field });
 }
 
 /** For answers that are not problem details: a proxy's page, an empty body. */

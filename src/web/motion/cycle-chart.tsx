@@ -3,6 +3,7 @@
  * band of a reference population. What the stored analysis has is drawn full, the rest thin.
  */
 
+import type { NormBand } from '#motion/norms.ts';
 import {
   bandPath,
   curvePath,
@@ -14,29 +15,23 @@ import {
 import { degreeText } from '#web/motion/angle-painter.ts';
 import { degrees } from '#web/motion/angle-sweep.tsx';
 
-export interface NormBand {
-  /** Who was measured: `22 adults, 20 to 40 years`. */
-  readonly population: string;
-  readonly low: ArrayLike<number>;
-  readonly high: ArrayLike<number>;
-}
-
 export interface CycleChartProps {
   readonly label: string;
   readonly curves: CycleCurves;
-  readonly band: NormBand | null;
+  /** Of people without a complaint; two where the sides differ. */
+  readonly bands: readonly NormBand[];
 }
 
 const sideLetters = { left: 'L', right: 'R' } as const;
 
-export function CycleChart({ label, curves, band }: CycleChartProps) {
+export function CycleChart({ label, curves, bands }: CycleChartProps) {
   const { sides } = curves;
   const range = degreeRange(curves.key, [
     ...sides.flatMap(({ single, mean }) => [
       ...single.map(({ curve }) => curve),
       ...(mean === null ? [] : [mean]),
     ]),
-    ...(band === null ? [] : [Array.from(band.low), Array.from(band.high)]),
+    ...bands.flatMap(({ low, high }) => [low, high]),
   ]);
   const hasAny = sides.some(({ mean }) => mean !== null);
   return (
@@ -60,9 +55,11 @@ export function CycleChart({ label, curves, band }: CycleChartProps) {
           viewBox="0 0 100 100"
           preserveAspectRatio="none"
           role="img"
-          aria-label={spoken(label, curves, band)}
+          aria-label={spoken(label, curves, bands)}
         >
-          {band !== null && <path className="cycle-band" d={bandPath(band.low, band.high, range)} />}
+          {bands.map(({ low, high, mean }) => (
+            <path key={mean[0]} className="cycle-band" d={bandPath(low, high, range)} />
+          ))}
           <path className="cycle-zero" d={`M0 ${placeOf(range, 0)}H100`} />
           {[25, 50, 75].map((percent) => (
             <path key={percent} className="cycle-grid" d={`M${percent} 0V100`} />
@@ -73,18 +70,19 @@ export function CycleChart({ label, curves, band }: CycleChartProps) {
         </svg>
         {!hasAny && <p className="motion-nothing muted">No cycle yet</p>}
       </div>
-      <CycleTable label={label} curves={curves} band={band} />
+      <CycleTable label={label} curves={curves} bands={bands} />
     </figure>
   );
 }
 
-/** Below the last of several charts. */
-export function CycleAxis() {
+/** Below the last of several charts: the share of the stride, and who the grey bands are of. */
+export function CycleAxis({ bands }: { bands: readonly NormBand[] }) {
+  const [band] = bands;
   return (
-    <p className="cycle-axis muted" aria-hidden="true">
-      <span>0</span>
-      <span>50</span>
-      <span>100{'\u202f'}% of the stride</span>
+    <p className="cycle-axis muted">
+      <span aria-hidden="true">0</span>
+      {band !== undefined && <span title={band.about}>grey: {band.population}, mean ± 1 SD</span>}
+      <span aria-hidden="true">100{'\u202f'}% of the stride</span>
     </p>
   );
 }
@@ -110,18 +108,18 @@ function SideLines({ side, range }: { side: SideCurves; range: { low: number; hi
   );
 }
 
-function spoken(label: string, { sides }: CycleCurves, band: NormBand | null): string {
+function spoken(label: string, { sides }: CycleCurves, bands: readonly NormBand[]): string {
   const parts = sides.map(({ side, count }) =>
     count === 0 ? `${side}: none yet` : `${side}: mean of ${count} cycles`,
   );
-  if (band !== null) parts.push(`grey: ${band.population}`);
+  for (const { population } of bands.slice(0, 1)) parts.push(`grey: ${population}`);
   return `${label}, 0 to 100 % of the stride; ${parts.join('; ')}. The means follow as a table.`;
 }
 
 const TABLE_PERCENTS = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100] as const;
 
 /** The picture as text, for who does not see it. */
-function CycleTable({ label, curves, band }: CycleChartProps) {
+function CycleTable({ label, curves, bands }: CycleChartProps) {
   return (
     <table className="unseen">
       <caption>{label}: mean over the stride, in degrees</caption>
@@ -133,7 +131,11 @@ function CycleTable({ label, curves, band }: CycleChartProps) {
               {side}
             </th>
           ))}
-          {band !== null && <th scope="col">{band.population}</th>}
+          {bands.map(({ population, mean }) => (
+            <th key={mean[0]} scope="col">
+              {population}
+            </th>
+          ))}
         </tr>
       </thead>
       <tbody>
@@ -143,11 +145,11 @@ function CycleTable({ label, curves, band }: CycleChartProps) {
             {curves.sides.map(({ side, mean }) => (
               <td key={side}>{degrees(mean?.[percent])}</td>
             ))}
-            {band !== null && (
-              <td>
-                {degrees(band.low[percent])} to {degrees(band.high[percent])}
+            {bands.map(({ low, high, mean }) => (
+              <td key={mean[0]}>
+                {degrees(low[percent])} to {degrees(high[percent])}
               </td>
-            )}
+            ))}
           </tr>
         ))}
       </tbody>

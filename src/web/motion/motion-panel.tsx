@@ -10,14 +10,17 @@ import type { SessionDetail } from '#contract/rest.ts';
 import { useChannel } from '#sdk/react-hooks.ts';
 import { AngleSweep } from '#web/motion/angle-sweep.tsx';
 import { angleGroups, chooseGroup, type AngleGroup } from '#web/motion/angle-groups.ts';
+import { BodyModelDialog } from '#web/motion/body-model-dialog.tsx';
 import { CycleAxis, CycleChart } from '#web/motion/cycle-chart.tsx';
 import { cycleCurves } from '#web/motion/cycle-curves.ts';
 import { gaitFeedOf, KEPT_EVENTS, type GaitFeed, type GaitMessage } from '#web/motion/gait-feed.ts';
+import { GroupChoice } from '#web/motion/group-choice.tsx';
 import { useLiveAngles } from '#web/motion/live-angles-hook.ts';
 import { liveFigures } from '#web/motion/live-figures.ts';
 import { MetricTable } from '#web/motion/metric-table.tsx';
 import { motionWords } from '#web/motion/motion-words.ts';
 import { tellsMotion } from '#web/motion/sensor-check.ts';
+import { bandsOf, useNorms } from '#web/motion/norms-query.ts';
 import { StrideStrip } from '#web/motion/stride-strip.tsx';
 import { DEFAULT_WINDOW, type ViewSearch } from '#web/session/view-search.ts';
 
@@ -33,6 +36,7 @@ export function MotionPanel({ detail, isFrozen, search, setSearch }: MotionPanel
   const scheme = useComputedColorScheme('dark', { getInitialValueInEffect: false });
   const { feed, status, refusal } = useGaitFeed(id, isFrozen);
   const { source, state } = useLiveAngles(id);
+  const [modelOpen, setModelOpen] = useState(false);
   const groups = useMemo(() => angleGroups(state.columns), [state.columns]);
   const group = chooseGroup(groups, search.angles);
   const words = motionWords({
@@ -64,6 +68,9 @@ export function MotionPanel({ detail, isFrozen, search, setSearch }: MotionPanel
         {!isHidden && (
           <GroupChoice groups={groups} chosen={group} choose={(angles) => setSearch({ angles })} />
         )}
+        <Button variant="default" size="xs" onClick={() => setModelOpen(true)}>
+          Sensors and body
+        </Button>
         {isPossible && (
           <Button
             variant="default"
@@ -93,6 +100,7 @@ export function MotionPanel({ detail, isFrozen, search, setSearch }: MotionPanel
           <StrideStrip feed={feed} />
         </>
       )}
+      <BodyModelDialog detail={detail} open={modelOpen} close={() => setModelOpen(false)} />
     </section>
   );
 }
@@ -126,40 +134,15 @@ function Cycles({ feed, group }: { feed: GaitFeed; group: AngleGroup | null }) {
     () => group?.curves.map(({ key }) => cycleCurves(key, { cycles, strides, committed })),
     [group, cycles, strides, committed],
   );
+  const norms = useNorms();
+  const bands = group?.curves.map(({ key }) => bandsOf(norms, key)) ?? [];
   return (
     <div className="motion-cycles">
       {group?.curves.map(({ key, label }, i) => (
-        <CycleChart key={key} label={label} curves={curves![i]!} band={null} />
+        <CycleChart key={key} label={label} curves={curves![i]!} bands={bands[i]!} />
       ))}
       {group === null && <p className="motion-nothing muted">No gait cycle yet</p>}
-      {group !== null && <CycleAxis />}
+      {group !== null && <CycleAxis bands={bands.flat()} />}
     </div>
-  );
-}
-
-function GroupChoice({
-  groups,
-  chosen,
-  choose,
-}: {
-  groups: readonly AngleGroup[];
-  chosen: AngleGroup | null;
-  choose: (id: string) => void;
-}) {
-  return (
-    <select
-      className="choice"
-      aria-label="Angles that are shown"
-      value={chosen?.id ?? ''}
-      disabled={groups.length === 0}
-      onChange={(event) => choose(event.currentTarget.value)}
-    >
-      {groups.length === 0 && <option value="">Angles</option>}
-      {groups.map(({ id, label }) => (
-        <option key={id} value={id}>
-          {label}
-        </option>
-      ))}
-    </select>
   );
 }

@@ -8,6 +8,9 @@ import { useEffect, useMemo, useRef, useState, type CSSProperties } from 'react'
 
 import { systemClock } from '#base/clock.ts';
 import type { SessionDetail } from '#contract/rest.ts';
+import { MotionReview, useMotionAnalysis } from '#web/motion/motion-review.tsx';
+import { tellsMotion } from '#web/motion/sensor-check.ts';
+import { StepLane } from '#web/motion/step-lane.tsx';
 import { useCanvasSize } from '#web/review/canvas-size.ts';
 import { CrosshairLine, CrosshairTime } from '#web/review/crosshair.tsx';
 import { ExportDialog } from '#web/review/export-dialog.tsx';
@@ -81,7 +84,7 @@ function rangeOf({ from, to }: ViewSearch): TimeRange | null {
 }
 
 function Review(props: ReviewSessionProps & { readonly model: ReviewModel }) {
-  const { model, detail, nowMs, isStale, setSearch } = props;
+  const { model, detail, nowMs, isStale, search, setSearch } = props;
   const scheme = useComputedColorScheme('dark', { getInitialValueInEffect: false });
   const [helpOpen, setHelpOpen] = useState(false);
   const [exportOpen, setExportOpen] = useState(false);
@@ -101,6 +104,8 @@ function Review(props: ReviewSessionProps & { readonly model: ReviewModel }) {
     help: () => setHelpOpen((was) => !was),
   });
   const isLoading = useReviewState(model, (state) => state.isLoading);
+  const motion = useMotionAnalysis(detail.session.id);
+  const hasMotion = tellsMotion(detail.streams) || (motion.data?.strides.length ?? 0) > 0;
   const lanes = bodyRows(detail.streams)
     .flat()
     .flatMap(({ stream }) => {
@@ -134,6 +139,7 @@ function Review(props: ReviewSessionProps & { readonly model: ReviewModel }) {
           </div>
         </div>
         <div ref={host} className="review-lanes" aria-busy={isLoading}>
+          {hasMotion && <StepLane model={model} analysis={motion.data ?? null} scheme={scheme} />}
           {lanes.map(({ stream, lane }) => (
             <ReviewCard key={lane.id} model={model} lane={lane} stream={stream} scheme={scheme} />
           ))}
@@ -143,6 +149,9 @@ function Review(props: ReviewSessionProps & { readonly model: ReviewModel }) {
           )}
         </div>
       </div>
+      {hasMotion && (
+        <MotionReview model={model} detail={detail} query={motion} search={search} setSearch={setSearch} />
+      )}
       <Address {...props} />
       <ExportDialog
         model={model}

@@ -36,5 +36,6 @@ test('an address restores which angles are shown, and that motion is hidden', ()
     motion: 'hidden',
   });
   expect(parseViewSearch({ angles: 'Legs?', motion: 'shown' })).toEqual({});
-  expect(parseViewSearch({ angles: 3 })).toEqual({});
+  expect(parseViewSearch({ angles: 3, strides: '--length' })).toEqual({});
+  expect(parseViewSearch({ strides: '-length' })).toEqual({ strides: '-length' });
 });

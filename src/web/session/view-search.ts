@@ -22,6 +22,8 @@ export interface ViewSearch {
   /** Group of angles (motion/angle-groups.ts); left out for the first. */
   readonly angles?: string | undefined;
   readonly motion?: 'hidden' | undefined;
+  /** Order of the table of strides (motion/stride-rows.ts). */
+  readonly strides?: string | undefined;
 }
 
 /** What is not understood is left out rather than refused: an old link still opens. */
@@ -41,10 +43,12 @@ export function parseViewSearch(search: Readonly<Record<string, unknown>>): View
 function parseMotion({
   angles,
   motion,
-}: Readonly<Record<string, unknown>>): Pick<ViewSearch, 'angles' | 'motion'> {
+  strides,
+}: Readonly<Record<string, unknown>>): Pick<ViewSearch, 'angles' | 'motion' | 'strides'> {
   return {
     ...(typeof angles === 'string' && /^[a-z0-9-]{1,40}$/.test(angles) ? { angles } : {}),
     ...(motion === 'hidden' ? { motion } : {}),
+    ...(typeof strides === 'string' && /^-?[a-z]{1,20}$/.test(strides) ? { strides } : {}),
   };
 }
 
