@@ -5,7 +5,7 @@ import { DASH, formatSegment } from '#web/format.ts';
 import type { Metric } from '#web/motion/gait-feed.ts';
 import { metricSections } from '#web/motion/metric-groups.ts';
 import { formatFixed, withUnit, type MetricRow } from '#web/motion/metric-rows.ts';
-import { SideCells } from '#web/motion/metric-table.tsx';
+import { ValueCell } from '#web/motion/metric-table.tsx';
 import type { Norms } from '#web/motion/norms-query.ts';
 
 export interface FigureTableProps {
@@ -22,7 +22,7 @@ export function FigureTable({ metrics, norms }: FigureTableProps) {
       <table className="metrics figures">
         <colgroup>
           <col className="figure-name-column" />
-          <col span={2} className="figure-side-column" />
+          <col span={3} className="figure-side-column" />
           <col className="figure-norm-column" />
           <col />
         </colgroup>
@@ -34,6 +34,7 @@ export function FigureTable({ metrics, norms }: FigureTableProps) {
                 {formatSegment(side)}
               </th>
             ))}
+            <th scope="col">Both</th>
             <th scope="col">Usual</th>
             <th scope="col">Behind it</th>
           </tr>
@@ -41,14 +42,14 @@ export function FigureTable({ metrics, norms }: FigureTableProps) {
         {metricSections(metrics).map(({ title, rows }) => (
           <tbody key={title}>
             <tr className="figure-section">
-              <th scope="rowgroup" colSpan={5}>
+              <th scope="rowgroup" colSpan={6}>
                 {title}
               </th>
             </tr>
             {rows.map((row) => (
               <tr key={row.metric} data-metric={row.metric}>
                 <th scope="row">{row.label}</th>
-                <SideCells row={row} />
+                <ValueCells row={row} />
                 <NormCell row={row} norms={norms} digits={digits.get(row.metric) ?? 0} />
                 <td className="muted small">{behind(row)}</td>
               </tr>
@@ -57,6 +58,22 @@ export function FigureTable({ metrics, norms }: FigureTableProps) {
         ))}
       </table>
     </div>
+  );
+}
+
+/** One cell over all columns for a reason that they share. */
+function ValueCells({ row: { both, left, right, unit } }: { row: MetricRow }) {
+  const cells = [left, right, both];
+  const known = cells.filter((cell) => cell !== null);
+  const [first] = known;
+  if (first !== undefined && known.every(({ hasValue, meaning }) => !hasValue && meaning === first.meaning))
+    return <ValueCell cell={first} unit={unit} span={3} />;
+  return (
+    <>
+      <ValueCell cell={left} unit={unit} span={1} />
+      <ValueCell cell={right} unit={unit} span={1} />
+      <ValueCell cell={both} unit={unit} span={1} />
+    </>
   );
 }
 
@@ -71,8 +88,7 @@ function NormCell({ row, norms, digits }: { row: MetricRow; norms: Norms | null;
   );
 }
 
-/** What the cells say on hovering, once for both sides where it is the same. */
+/** Of the body as a whole where there is that; each cell says all of it on hovering. */
 function behind({ both, left, right }: MetricRow): string {
-  const cells = [both, left, right].filter((cell) => cell?.hasValue === true);
-  return [...new Set(cells.map((cell) => cell!.meaning))].join(' ');
+  return [both, left, right].find((cell) => cell?.hasValue === true)?.behind ?? '';
 }

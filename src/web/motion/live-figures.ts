@@ -19,14 +19,20 @@ const shown = [
   'stride-length-robinson-index',
 ] as const;
 
+/** Of these the sides say no more than the body as a whole. */
+const ofBody: ReadonlySet<string> = new Set(['speed', 'cadence', 'double-support']);
+
 export function liveFigures(metrics: readonly Metric[]): MetricRow[] {
   const known = new Map(metricRows(metrics).map((row) => [row.metric, row]));
-  return shown.map((metric) => known.get(metric) ?? emptyRow(metric));
+  return shown.map((metric) => {
+    const row = known.get(metric) ?? emptyRow(metric);
+    return row.both !== null && ofBody.has(metric) ? { ...row, left: null, right: null } : row;
+  });
 }
 
 function emptyRow(metric: string): MetricRow {
   const entry = metricOf(metric);
-  const none = { text: DASH, error: null, meaning: '', hasValue: false };
+  const none = { text: DASH, error: null, meaning: '', behind: '', hasValue: false };
   const label = entry?.label ?? metric;
   return { metric, label, unit: unitWords(entry?.unit ?? ''), both: none, left: null, right: null };
 }

@@ -24,6 +24,7 @@ test('sides share a row, with the digits a figure is worth and its error beside 
   expect(row).toMatchObject({ label: 'Stride length', unit: 'm', both: null });
   expect([row!.left!.text, row!.left!.error]).toEqual(['1.31', '±\u202f0.02']);
   expect(row!.right!.text).toBe('1.29');
+  expect(row!.left!.behind).toBe('12 strides, SD 0.04\u202fm');
   expect(row!.left!.meaning).toBe(
     'From 12 strides; standard deviation 0.04\u202fm; known error 0.02\u202fm (mean absolute, gaitmap, 4x10 m); 0.5\u202fs after the fact.',
   );
@@ -31,7 +32,13 @@ test('sides share a row, with the digits a figure is worth and its error beside 
 
 test('without a value there is a dash and the reason, and no error', () => {
   const [row] = metricRows([metric({ value: null, reason: 'Needs both feet' })]);
-  expect(row!.left).toEqual({ text: '–', error: null, meaning: 'Needs both feet', hasValue: false });
+  expect(row!.left).toEqual({
+    text: '–',
+    error: null,
+    meaning: 'Needs both feet',
+    behind: '',
+    hasValue: false,
+  });
   expect(metricRows([metric({ value: null, reason: null })])[0]!.left!.meaning).toBe(
     'Not enough to tell yet',
   );

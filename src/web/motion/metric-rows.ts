@@ -14,6 +14,8 @@ export interface MetricCell {
   readonly error: string | null;
   /** What stands behind it, or why there is nothing. */
   readonly meaning: string;
+  /** `53 strides, SD 0.07 m/s`; empty where there is no value. */
+  readonly behind: string;
   readonly hasValue: boolean;
 }
 
@@ -45,18 +47,36 @@ export function metricRows(metrics: readonly Metric[]): MetricRow[] {
 function cellOf(metric: Metric): MetricCell {
   const { value, digits, reason } = metric;
   if (value === null || !Number.isFinite(value))
-    return { text: DASH, error: null, meaning: reason ?? 'Not enough to tell yet', hasValue: false };
+    return {
+      text: DASH,
+      error: null,
+      meaning: reason ?? 'Not enough to tell yet',
+      behind: '',
+      hasValue: false,
+    };
   return {
     text: formatFixed(value, digits),
     error: metric.error === null ? null : `±\u202f${formatError(metric.error.value, digits)}`,
     meaning: meaningOf(metric),
+    behind: behind(metric),
     hasValue: true,
   };
 }
 
+/** `3 strides`; how much a figure is of. */
+function strideCount(count: number): string {
+  return `${count} ${count === 1 ? 'stride' : 'strides'}`;
+}
+
+function behind({ metric, count, spread, digits, unit }: Metric): string {
+  if (spread === null || !Number.isFinite(spread)) return strideCount(count);
+  const kind = metricOf(metric)?.spread === 'confidence' ? '95 % within ±' : 'SD';
+  return `${strideCount(count)}, ${kind} ${withUnit(formatFixed(spread, digits), unitWords(unit))}`;
+}
+
 function meaningOf({ metric, count, spread, digits, unit, error, latencyS }: Metric): string {
   const words = unitWords(unit);
-  const parts = [`From ${count} ${count === 1 ? 'stride' : 'strides'}`];
+  const parts = [`From ${strideCount(count)}`];
   if (spread !== null && Number.isFinite(spread)) {
     const kind = metricOf(metric)?.spread === 'confidence' ? '95 % confidence ±' : 'standard deviation';
     parts.push(`${kind} ${withUnit(formatFixed(spread, digits), words)}`);

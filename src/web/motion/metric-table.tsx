@@ -41,7 +41,7 @@ export function MetricTable({ caption, rows }: MetricTableProps) {
 }
 
 /** One cell over both columns for what is of the body as a whole, and for one reason that both sides share. */
-export function SideCells({ row }: { row: MetricRow }) {
+function SideCells({ row }: { row: MetricRow }) {
   const { both, left, right, unit } = row;
   if (left === null && right === null) return <ValueCell cell={both} unit={unit} span={2} />;
   const isSameReason = left !== null && right !== null && !left.hasValue && !right.hasValue;
@@ -54,7 +54,7 @@ export function SideCells({ row }: { row: MetricRow }) {
   );
 }
 
-function ValueCell({ cell, unit, span }: { cell: MetricCell | null; unit: string; span: number }) {
+export function ValueCell({ cell, unit, span }: { cell: MetricCell | null; unit: string; span: number }) {
   if (cell === null) return <td colSpan={span}>{DASH}</td>;
   if (!cell.hasValue)
     return (
@@ -65,7 +65,7 @@ function ValueCell({ cell, unit, span }: { cell: MetricCell | null; unit: string
   return (
     <td colSpan={span} title={cell.meaning}>
       <span className="metric-value">{withUnit(cell.text, unit)}</span>
-      <span className="metric-error muted small">{cell.error}</span>
+      {cell.error !== null && <span className="metric-error muted small">{cell.error}</span>}
     </td>
   );
 }
