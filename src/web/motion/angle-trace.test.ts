@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import type { LiveAngles } from '#contract/motion.ts';
-import { createAngleTrace } from '#web/motion/angle-trace.ts';
+import { createAngleTrace, inspectAngles } from '#web/motion/angle-trace.ts';
 
 const START_US = 1_800_000_000_000_000;
 const STEP_US = 10_000;
@@ -47,6 +47,20 @@ test('rows that were left out leave a hole, and late ones do not become the newe
   trace.take(block(2, [[2, 2]]), 60);
   expect(ring!.has(ring!.start + 2)).toBe(true);
   expect(trace.latest).toEqual([5, 5]);
+});
+
+test('what is drawn can be read, holes left out', () => {
+  const trace = createAngleTrace();
+  expect(inspectAngles(trace)).toEqual({ columns: [], rows: [] });
+  trace.take(block(0, [[1, null]]), 0);
+  trace.take(block(3, [[4, 5]]), 10);
+  expect(inspectAngles(trace)).toEqual({
+    columns: ['left-foot-pitch', 'right-foot-pitch'],
+    rows: [
+      { timeUs: START_US, values: [1, null] },
+      { timeUs: START_US + 3 * STEP_US, values: [4, 5] },
+    ],
+  });
 });
 
 test('other columns, or a time long before, begin anew', () => {

@@ -12,6 +12,27 @@ const CAPACITY = 12_288;
 /** A row that comes sooner than any in this time tells the difference of the clocks best. */
 const CLOCK_WINDOW_MS = 30_000;
 
+/** What the sweep draws, for who compares it with what was sent. */
+export interface AngleInspection {
+  readonly columns: readonly string[];
+  /** Oldest first; at most INSPECTED_ROWS, the newest. Null where a value is not known. */
+  readonly rows: readonly { readonly timeUs: number; readonly values: readonly (number | null)[] }[];
+}
+
+const INSPECTED_ROWS = 512;
+
+export function inspectAngles({ ring, columns }: Pick<AngleTrace, 'ring' | 'columns'>): AngleInspection {
+  const rows: { timeUs: number; values: (number | null)[] }[] = [];
+  if (ring === null) return { columns, rows };
+  for (let i = Math.max(ring.start, ring.end - INSPECTED_ROWS); i < ring.end; i++) {
+    if (!ring.has(i)) continue;
+    const slot = ring.slotOf(i);
+    const values = ring.values.map((axis) => (Number.isNaN(axis[slot]) ? null : axis[slot]!));
+    rows.push({ timeUs: Math.round(ring.timeOf(i) * 1000), values });
+  }
+  return { columns, rows };
+}
+
 export interface AngleTrace {
   /** Null before the first rows. The index of a row is its number on the grid. */
   readonly ring: ReadingRing | null;

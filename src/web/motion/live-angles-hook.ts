@@ -7,7 +7,8 @@ import { useEffect, useState } from 'react';
 
 import type { LiveAngles } from '#contract/motion.ts';
 import { useLiveClient } from '#sdk/react-hooks.ts';
-import { createAngleTrace, type AngleTrace } from '#web/motion/angle-trace.ts';
+import { provideMotion } from '#web/inspection.ts';
+import { createAngleTrace, inspectAngles, type AngleTrace } from '#web/motion/angle-trace.ts';
 
 /** Numbers that change faster are not read. */
 const TELL_MS = 200;
@@ -51,7 +52,9 @@ export function useLiveAngles(session: string): { source: AngleSource; state: Li
       },
       onRefused: (_code, message) => setState({ ...nothing, refusal: message }),
     });
+    const withdraw = provideMotion(() => inspectAngles(trace));
     return () => {
+      withdraw();
       if (timer !== null) clearTimeout(timer);
       subscription.unsubscribe();
     };

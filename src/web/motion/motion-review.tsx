@@ -38,7 +38,9 @@ export function useMotionAnalysis(session: string): UseQueryResult<MotionAnalysi
   return useQuery({
     queryKey: ['motion', session],
     queryFn: ({ signal }) => server.motion({ sessionId: session, cycles: CYCLES }, signal),
-    refetchInterval: ({ state }) => (state.data?.isProvisional === false ? false : REFRESH_MS),
+    // What is final stays; a server that does not analyse will not begin to while somebody looks.
+    refetchInterval: ({ state: { data, error } }) =>
+      data?.isProvisional === false || isNotThere(error) ? false : REFRESH_MS,
   });
 }
 
@@ -83,9 +85,13 @@ function stateWords({ data, error, isPending }: UseQueryResult<MotionAnalysis>):
     return data.notices.at(-1)?.text ?? 'No strides were found in the stored readings';
   }
   if (isPending) return 'Asking for the analysis';
-  if (error instanceof AppError && error.code === 'not-found') return 'This server does not analyse motion';
+  if (isNotThere(error)) return 'This server does not analyse motion';
   const { title, next } = describeProblem(error);
   return `${title}. ${next}`;
+}
+
+function isNotThere(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'not-found';
 }
 
 interface FindingsProps extends Pick<MotionReviewProps, 'model' | 'search' | 'setSearch'> {
