@@ -83,10 +83,11 @@ function actionOf({ key, shiftKey }: KeyboardEvent, keys: ReviewKeys): (() => vo
   }
 }
 
-/** A field takes all keys, an open dialog its own; a scrolled region and a slider take arrows. */
+/** A field takes all keys, an open dialog its own; a slider takes arrows, a region that scrolls its ends too. */
 function isTakenBy(target: EventTarget | null, key: string): boolean {
   if (!(target instanceof HTMLElement)) return false;
   if (target.isContentEditable || ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName)) return true;
   if (target.closest('dialog') !== null) return key !== '?';
-  return key.startsWith('Arrow') && target.closest('[role=slider]') !== null;
+  if (key === 'Home' || key === 'End') return target.closest('[role=region][tabindex]') !== null;
+  return key.startsWith('Arrow') && target.closest('[role=slider], [role=region][tabindex]') !== null;
 }
