@@ -59,6 +59,12 @@ test('a draft of a model gives the same model back', () => {
   expect(modelOf(draft)).toEqual(model);
 });
 
+test('placements keep the order of the model, whatever the order of the streams', () => {
+  const second = { ...model.placements[0]!, stream: 'b', segment: 'right-forearm' };
+  const turned = { ...model, placements: [second, ...model.placements] };
+  expect(modelOf(draftOf(turned, streams))).toEqual(turned);
+});
+
 test('a stream that was left out can be worn, with the axes that it names', () => {
   const draft = change(draftOf(model, streams), 'b', { segment: 'right-forearm' });
   expect(modelOf(draft).placements[1]).toEqual({

@@ -20,6 +20,8 @@ export interface PlacementDraft {
   readonly alignment: AlignmentKind;
   /** Axes, rate and, where it was calibrated, how; null for a stream that cannot tell motion. */
   readonly base: Placement | null;
+  /** Among the placements of the model it was made from; new ones come behind. Their order is part of the model. */
+  readonly place: number;
 }
 
 export interface BodyDraft {
@@ -41,18 +43,21 @@ const MAX_CM = 260;
 
 /** All streams of the session in their order, those that the model leaves out too. */
 export function draftOf(model: BodyModel, streams: readonly StreamDetail[]): BodyDraft {
-  const placed = new Map(model.placements.map((placement) => [placement.stream, placement]));
+  const placed = new Map(
+    model.placements.map((placement, place) => [placement.stream, { placement, place }]),
+  );
   return {
     height: model.heightM === null ? '' : String(Math.round(model.heightM * 1000) / 10),
     placements: streams.map((stream) => {
       const { definition } = stream;
-      const placement = placed.get(definition.stream);
+      const { placement, place = model.placements.length } = placed.get(definition.stream) ?? {};
       return {
         stream: definition.stream,
         name: `${formatSegment(definition.segment)}, ${definition.sensor}`,
         segment: segments.find((segment) => segment === placement?.segment) ?? '',
         alignment: placement?.alignment.kind ?? 'from-movement',
         base: placement ?? wornPlacement(stream),
+        place,
       };
     }),
   };
@@ -97,12 +102,14 @@ export function modelOf({ height, placements }: BodyDraft): BodyModel {
   const cm = heightOf(height);
   return {
     heightM: cm === null ? null : Math.round(cm * 10) / 1000,
-    placements: placements.flatMap(({ segment, base, alignment }) => {
-      if (segment === '' || base === null) return [];
-      // Calibrated is what a calibration found: it is kept or given up, never made up here.
-      const kept = alignment === base.alignment.kind || alignment === 'calibrated';
-      return [{ ...base, segment, alignment: kept ? base.alignment : { kind: alignment } }];
-    }),
+    placements: placements
+      .toSorted((a, b) => a.place - b.place)
+      .flatMap(({ segment, base, alignment }) => {
+        if (segment === '' || base === null) return [];
+        // Calibrated is what a calibration found: it is kept or given up, never made up here.
+        const kept = alignment === base.alignment.kind || alignment === 'calibrated';
+        return [{ ...base, segment, alignment: kept ? base.alignment : { kind: alignment } }];
+      }),
   };
 }
 
