@@ -41,6 +41,22 @@ test('the mean is of the newest cycles of a side, and the last few are drawn sin
   expect(stored.sides.every(({ isMeanCommitted }) => isMeanCommitted)).toBe(true);
 });
 
+test('strides that turn or climb are left out of the picture, as they are of the figures', () => {
+  const cycles = [1, 2, 3, 4].map((i) => cycle('left', i, i));
+  const stride = (i: number, turnDeg: number | null, terrain: Stride['terrain']): Stride =>
+    ({
+      side: 'left',
+      startUs: i * 1000,
+      endUs: i * 1000 + 1000,
+      finalContactUs: i * 1000 + 600,
+      turnDeg,
+      terrain,
+    }) as Stride;
+  const strides = [stride(1, -21, 'level'), stride(2, 20, 'level'), stride(3, null, 'up')];
+  const [left] = cycleCurves('knee-flexion', { cycles, strides, committed: 'all' }).sides;
+  expect(left!.single.map(({ startUs }) => startUs)).toEqual([2000, 4000]);
+});
+
 test('a side or curve without cycles has no mean', () => {
   const { sides } = cycleCurves('hip-flexion', {
     cycles: [cycle('left', 0, 1)],
@@ -63,7 +79,7 @@ test('the mean leaves out what is not known, and is not known where most is not'
 
 test('foot-off stands at its mean share of the stride', () => {
   const stride = (finalContactUs: number | null): Stride =>
-    ({ side: 'left', startUs: 1000, endUs: 2000, finalContactUs }) as Stride;
+    ({ side: 'left', startUs: 1000, endUs: 2000, finalContactUs, turnDeg: null, terrain: null }) as Stride;
   const { sides } = cycleCurves('x', {
     cycles: [],
     strides: [stride(1600), stride(null), stride(1640)],

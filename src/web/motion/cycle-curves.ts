@@ -1,6 +1,6 @@
 /**
- * Owns how gait cycles become curves over 0 to 100 %: the newest of each side, their mean, the scale that holds them, and
- * paths in a box of 100 by 100. A value that is not known breaks the line.
+ * Owns how gait cycles become curves over 0 to 100 %: the newest steady ones of each side, their mean, the scale that holds
+ * them, and paths in a box of 100 by 100. A value that is not known breaks the line.
  */
 
 import { isCommitted, type CommittedSpan, type Cycle, type Stride } from '#web/motion/gait-feed.ts';
@@ -48,8 +48,10 @@ export function cycleCurves(
   },
 ): CycleCurves {
   const isStored = ({ endUs }: Cycle): boolean => committed === 'all' || isCommitted(committed, endUs - 1);
+  const unsteady = new Set(strides.filter((stride) => !isSteady(stride)).map(keyOf));
+  const steady = cycles.filter((cycle) => cycle.curves[key] !== undefined && !unsteady.has(keyOf(cycle)));
   const sides = (['left', 'right'] as const).map((side): SideCurves => {
-    const known = cycles.filter((cycle) => cycle.side === side && cycle.curves[key] !== undefined);
+    const known = steady.filter((cycle) => cycle.side === side);
     const averaged = known.slice(-AVERAGED);
     return {
       side,
@@ -61,10 +63,23 @@ export function cycleCurves(
       mean: meanCurve(averaged.map((cycle) => cycle.curves[key] ?? [])),
       count: averaged.length,
       isMeanCommitted: averaged.every(isStored),
-      footOffPercent: footOff(strides.filter((stride) => stride.side === side).slice(-AVERAGED)),
+      footOffPercent: footOff(
+        strides.filter((stride) => stride.side === side && isSteady(stride)).slice(-AVERAGED),
+      ),
     };
   });
   return { key, sides };
+}
+
+/** Straight ahead on the level: the strides that the figures are of too (docs/gait-metrics.md). */
+function isSteady({ turnDeg, terrain }: Stride): boolean {
+  return Math.abs(turnDeg ?? 0) <= STEADY_TURN_DEG && (terrain === null || terrain === 'level');
+}
+
+const STEADY_TURN_DEG = 20;
+
+function keyOf({ side, startUs }: Pick<Cycle, 'side' | 'startUs'>): string {
+  return `${side} ${startUs}`;
 }
 
 /** Point by point over those that are known there, at least half of all; null without any curve. */
