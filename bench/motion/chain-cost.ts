@@ -72,7 +72,7 @@ export function measureChain(options: ChainOptions, say: (text: string) => void)
   const cpuS = (used.user + used.system) / 1e6;
   const sessionsPerCore = (count * frames * frameS) / cpuS;
   const windowSessions = Math.max(1, Math.floor(options.heldShare * sessionsPerCore));
-  const delays = queue(serviceMs, (1000 * frameS) / windowSessions);
+  const delays = delaysOf(serviceMs, (1000 * frameS) / windowSessions);
   return {
     sensors: walkerSegments.length,
     readingsPerFrame: READINGS_PER_FRAME,
@@ -134,7 +134,10 @@ function takeFrame(person: Person, frame: number, rateHz: number): void {
 }
 
 /** From when a frame came to when its results were there, for frames that come evenly and wait for each other. */
-function queue(serviceMs: readonly number[], everyMs: number): ReturnType<typeof createLatencyHistogram> {
+export function delaysOf(
+  serviceMs: readonly number[],
+  everyMs: number,
+): ReturnType<typeof createLatencyHistogram> {
   const delays = createLatencyHistogram();
   let freeMs = 0;
   for (const [i, ms] of serviceMs.entries()) {
