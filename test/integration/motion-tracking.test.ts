@@ -28,6 +28,7 @@ import {
   walkerOfSeed,
   type LegAngles,
   type SyntheticWalker,
+  type WalkerParameters,
 } from '#simulator/synthetic-walker.ts';
 import { POSE_LENGTH, POSE_STRIDE } from '#simulator/walker-pose.ts';
 import { walkerSegments } from '#simulator/walker-body.ts';
@@ -53,10 +54,11 @@ interface Wearing {
   readonly isTurned: boolean;
   readonly errors: SensorErrors | null;
   readonly stands: boolean;
+  readonly walk?: Partial<WalkerParameters>;
 }
 
-function record({ seed, seconds, alignment, isTurned, errors, stands }: Wearing): Recording {
-  const walker = createSyntheticWalker(walkerOfSeed(seed, { rateHz: RATE_HZ }));
+function record({ seed, seconds, alignment, isTurned, errors, stands, walk }: Wearing): Recording {
+  const walker = createSyntheticWalker(walkerOfSeed(seed, { ...walk, rateHz: RATE_HZ }));
   const random = seededRandom(seed * 7 + 1);
   const standS = stands ? STAND_S : 0;
   const walkFromS = stands ? STAND_S + BEGIN_S : 0;
@@ -224,6 +226,24 @@ test.each([11, 12])(
     for (const angle of Object.keys(TRUTH)) expect(causal[angle]).toBeLessThan(2);
   },
 );
+
+test.each([
+  ['slow', { heightM: 1.7, cadenceStepsPerMin: 62, stepLengthM: 0.45 }],
+  ['limping on the right', { heightM: 1.7, cadenceStepsPerMin: 80, stepLengthM: 0.5, asymmetry: 0.2 }],
+  ['limping on the left', { heightM: 1.7, cadenceStepsPerMin: 70, stepLengthM: 0.45, asymmetry: -0.2 }],
+  ['brisk', { heightM: 1.75, cadenceStepsPerMin: 140, stepLengthM: 0.72 }],
+  ['a child', { heightM: 1.15, cadenceStepsPerMin: 130, stepLengthM: 0.4 }],
+] as const)('front and back are found in every gait: %s', (_, walk) => {
+  const recording = record({ ...worn, seconds: 26, walk });
+  const { angleNames, firstUs, rows, alignments } = trackBodyOffline(recording.model, recording.readings);
+  const offline = errorsOf({ names: angleNames, firstUs, rows }, recording, 8);
+  const causal = errorsOf(trackLive(recording), recording, 18);
+  for (const angle of FLEXIONS) {
+    expect(offline[angle]).toBeLessThan(2);
+    expect(causal[angle]).toBeLessThan(2);
+  }
+  for (const { quality } of alignments) expect(quality).toBeGreaterThan(0.4);
+});
 
 test('sensors that sit as their segments need no movement', () => {
   const aligned: Wearing = { ...worn, isTurned: false, alignment: { kind: 'aligned' }, stands: false };

@@ -20,8 +20,10 @@ import {
   SWINGS,
   SWING_DIRECTION,
   TURNING_S,
-  UP_VELOCITY_SQUARES,
+  UP_ACC_SUM,
   WALKING_S,
+  YAW_RATE_SUM,
+  YAW_SUM,
 } from '#motion/calibration/movement-sums.ts';
 import { kindOf, standingLean, walkingLean } from '#motion/calibration/posture.ts';
 import type { Segment } from '#motion/body-model.ts';
@@ -62,8 +64,15 @@ function isTrunk(segment: Segment): boolean {
 const MATRIX = new Float64Array(9);
 const Y_AXIS = new Float64Array(3);
 
-/** What the movement so far says. Bad ones have a low quality and a reason, and are still the best guess. */
-export function alignFromMovement(state: Values, segment: Segment, into: MovementAlignment): void {
+/**
+ * What the movement so far says. Bad ones have a low quality and a reason, and are still the best guess. `sense` is what the lower
+ * neighbour says of the axis to the left (neighbour-sense.ts); zero: nothing.
+ */
+export function alignFromMovement(
+  state: Values,
+  { segment, sense }: { readonly segment: Segment; readonly sense: Values },
+  into: MovementAlignment,
+): void {
   const kind = kindOf(segment);
   const hasStood = state[STANDING_S]! > 0;
   const hasFlat = kind === 'foot' && Math.hypot(...state.subarray(FLAT_ACC, FLAT_ACC + 3)) > 0;
@@ -77,7 +86,7 @@ export function alignFromMovement(state: Values, segment: Segment, into: Movemen
     return;
   }
   for (let i = 0; i < 3; i++) UP[i] = state[upAt + i]! / upLength;
-  const found = isTrunk(segment) ? trunkAxis(state) : limbAxis(state, kind);
+  const found = isTrunk(segment) ? trunkAxis(state) : limbAxis(state, kind, sense);
   into.quality = found.quality * (hasStood || hasFlat ? 1 : 0.6) * Math.min(1, into.movementS / 4);
   into.reason =
     found.reason ??
@@ -117,7 +126,7 @@ const U = new Float64Array(3);
 const V = new Float64Array(3);
 
 /** Into Y_AXIS: the horizontal axis about which a limb turns most, to the left. */
-function limbAxis(state: Values, kind: string): Found {
+function limbAxis(state: Values, kind: string, sense: Values): Found {
   horizontalAxes();
   const square = (a: Values, b: Values): number =>
     state[SQUARES]! * a[0]! * b[0]! +
@@ -138,7 +147,7 @@ function limbAxis(state: Values, kind: string): Found {
   for (let i = 0; i < 3; i++) Y_AXIS[i] = cos * U[i]! + sin * V[i]!;
   // 0 when both axes are alike, 1 when the larger has four times the energy of the other.
   const clearness = larger > 0 ? Math.min(1, (larger / Math.max(smaller, 1e-12) - 1) / 3) : 0;
-  const sign = kind === 'foot' ? footSign(state) : swingSign(state, larger);
+  const sign = kind === 'foot' ? footSign(state) : swingSign(state, larger, sense);
   if (sign.value < 0) for (let i = 0; i < 3; i++) Y_AXIS[i] = -Y_AXIS[i]!;
   const quality = Math.sqrt(clearness * sign.certainty);
   if (clearness < 0.3) return { quality, reason: 'it turned about no clear axis' };
@@ -146,8 +155,11 @@ function limbAxis(state: Values, kind: string): Found {
   return { quality, reason: null };
 }
 
-/** Turning forward is negative about the axis to the left, and swing is faster than stance. */
-function swingSign(state: Values, energy: number): { value: number; certainty: number } {
+/** A neighbour's word is full at this correlation: that of thigh and shank is 0.3 to 0.5, of shank and foot 0.8. */
+const FULL_SENSE = 0.2;
+
+/** Turning forward is negative about the axis to the left, and swing is faster than stance; a neighbour that knows outvotes that. */
+function swingSign(state: Values, energy: number, sense: Values): { value: number; certainty: number } {
   const x = Y_AXIS[0]!;
   const y = Y_AXIS[1]!;
   const z = Y_AXIS[2]!;
@@ -161,7 +173,9 @@ function swingSign(state: Values, energy: number): { value: number; certainty: n
     6 * c(9) * x * y * z;
   const time = state[TURNING_S]!;
   const skewness = cube / time / Math.max((energy / time) ** 1.5, 1e-12);
-  return { value: -skewness, certainty: Math.min(1, Math.abs(skewness) / 0.5) };
+  const told = (x * sense[0]! + y * sense[1]! + z * sense[2]!) / FULL_SENSE;
+  const value = Math.max(-1, Math.min(1, -skewness / 0.5)) + 2 * Math.max(-1, Math.min(1, told));
+  return { value, certainty: Math.min(1, Math.abs(value)) };
 }
 
 /** The axis to the left is up x forward. */
@@ -179,26 +193,52 @@ function footSign(state: Values): { value: number; certainty: number } {
   return { value: left, certainty: swings > 0 ? Math.min(1, Math.abs(left) / swings) : 0 };
 }
 
-/** Into Y_AXIS: up x forward, forward being where the acceleration points while the body sinks. */
+/**
+ * Into Y_AXIS: up x forward. Left and right steps mirror each other, so that acceleration goes with what is the same in both (up and down)
+ * along forward, and with what changes its sign (yaw) across it: forward is the line that both say. Its sense is where the
+ * acceleration points while the body sinks.
+ */
 function trunkAxis(state: Values): Found {
-  let along = 0;
-  for (let i = 0; i < 3; i++) along += state[FORWARD_SUM + i]! * UP[i]!;
-  for (let i = 0; i < 3; i++) V[i] = -(state[FORWARD_SUM + i]! - along * UP[i]!);
-  const length = Math.hypot(V[0]!, V[1]!, V[2]!);
-  if (!(length > 0)) {
-    horizontalAxes();
-    Y_AXIS.set(V);
-    return { quality: 0, reason: 'it did not move up and down' };
-  }
-  for (let i = 0; i < 3; i++) V[i] = V[i]! / length;
-  Y_AXIS[0] = UP[1]! * V[2]! - UP[2]! * V[1]!;
-  Y_AXIS[1] = UP[2]! * V[0]! - UP[0]! * V[2]!;
-  Y_AXIS[2] = UP[0]! * V[1]! - UP[1]! * V[0]!;
+  horizontalAxes();
   let energy = 0;
   for (let i = 0; i < 3; i++) energy += state[ACC_SQUARES + i]! * (1 - UP[i]! ** 2);
-  const correlation = length / Math.sqrt(Math.max(energy * state[UP_VELOCITY_SQUARES]!, 1e-12));
-  const quality = Math.min(1, correlation / 0.3);
+  let cos = 0;
+  let sin = 0;
+  let total = 0;
+  for (const [at, sign] of TRUNK_SIGNALS) {
+    const u = along(state, at, U);
+    const v = along(state, at, V);
+    const scale = Math.max(1e-12, energy * state[at + 3]!);
+    // Of the line's double angle.
+    cos += (sign * (u * u - v * v)) / scale;
+    sin += (sign * 2 * u * v) / scale;
+    total += (u * u + v * v) / scale;
+  }
+  const angle = Math.atan2(sin, cos) / 2;
+  const forward = (i: number): number => Math.cos(angle) * U[i]! + Math.sin(angle) * V[i]!;
+  const sinking = -(
+    along(state, FORWARD_SUM, U) * Math.cos(angle) +
+    along(state, FORWARD_SUM, V) * Math.sin(angle)
+  );
+  const sign = sinking < 0 ? -1 : 1;
+  const f = [sign * forward(0), sign * forward(1), sign * forward(2)] as const;
+  Y_AXIS[0] = UP[1]! * f[2] - UP[2]! * f[1];
+  Y_AXIS[1] = UP[2]! * f[0] - UP[0]! * f[2];
+  Y_AXIS[2] = UP[0]! * f[1] - UP[1]! * f[0];
+  const clearness = total > 0 ? Math.hypot(cos, sin) / total : 0;
+  const correlation = Math.abs(sinking) / Math.sqrt(Math.max(1e-12, energy * state[FORWARD_SUM + 3]!));
+  const quality = Math.sqrt(clearness * Math.min(1, correlation / 0.2)) * Math.min(1, total / 0.05);
   return { quality, reason: quality < 0.4 ? 'front and back could not be told apart' : null };
+}
+const TRUNK_SIGNALS = [
+  [FORWARD_SUM, 1],
+  [UP_ACC_SUM, 1],
+  [YAW_RATE_SUM, -1],
+  [YAW_SUM, -1],
+] as const;
+
+function along(state: Values, at: number, axis: Values): number {
+  return state[at]! * axis[0]! + state[at + 1]! * axis[1]! + state[at + 2]! * axis[2]!;
 }
 
 /** Into U and V: two axes that are square to UP and to each other. */

@@ -31,6 +31,9 @@ const SWING_LEAST_M = 0.25;
 /** Vertical velocity forgets its drift within this. */
 const VELOCITY_TIME_S = 0.5;
 
+/** Beyond this yaw within that time the wearer turns: a pelvis rotates by some 5 to 10 degrees in walking. */
+const STRAIGHT_RAD = 0.35;
+
 /** Where what is in the state. */
 const REST_COUNT = 0;
 const REST_ACC = 1; // 3
@@ -44,8 +47,7 @@ export const GRAVITY_SUM = 14; // 3
 export const SQUARES = 17; // 6: xx yy zz xy xz yz
 export const CUBES = 23; // 10: xxx yyy zzz xxy xxz yyx yyz zzx zzy xyz
 const UP_VELOCITY = 33;
-export const FORWARD_SUM = 34; // 3: acceleration times upward velocity
-export const UP_VELOCITY_SQUARES = 37;
+export const FORWARD_SUM = 34; // 4: acceleration times upward velocity, and squares of that
 export const ACC_SQUARES = 38; // 3
 const FLAT_S = 41;
 export const FLAT_ACC = 42; // 3
@@ -56,7 +58,12 @@ export const SWINGS = 52;
 export const SWING_DIRECTION = 53; // 3
 export const TURNING_S = 56;
 const STANDING_ADDED_S = 57;
-export const MOVEMENT_STATE = 58;
+/** Horizontal acceleration times a signal (3), and the signal's squares: of upward acceleration, yaw rate and yaw. */
+export const UP_ACC_SUM = 58; // 4
+export const YAW_RATE_SUM = 62; // 4
+export const YAW_SUM = 66; // 4
+const YAW = 70;
+export const MOVEMENT_STATE = 71;
 
 const EARTH = new Float64Array(3);
 const LINEAR = new Float64Array(3);
@@ -88,7 +95,7 @@ export function observeMovement(
   if (turning < REST_GYR_RAD_S && push < REST_ACC_M_S2) addRest(state, periodS);
   else endRest(state, periodS);
   const restS = state[REST_COUNT]! * periodS;
-  if (restS < 0.3) addWalking(state, quaternion, periodS);
+  if (restS < 0.3) addWalking(state, values, at + 3, { quaternion, periodS });
   if (restS < 0.3 && turning > MOVING_GYR_RAD_S) addTurning(state, values, at + 3, periodS);
   addFoot(state, quaternion, { periodS, isFlat: turning < FLAT_GYR_RAD_S && push < FLAT_ACC_M_S2 });
 }
@@ -145,20 +152,37 @@ function addStanding(state: Values, restAt: number, restS: number): void {
   state[STANDING_S] = state[STANDING_S]! + weight;
 }
 
-/** Gravity in the sensor's frame, and how acceleration goes with upward velocity. */
-function addWalking(state: Values, quaternion: Values, periodS: number): void {
+/** Gravity in the sensor's frame, and how acceleration goes with what a step does up and down and a stride left and right. */
+function addWalking(state: Values, values: Values, at: number, now: Now): void {
+  const { quaternion, periodS } = now;
   state[WALKING_S] = state[WALKING_S]! + periodS;
   const keep = Math.exp(-periodS / VELOCITY_TIME_S);
-  const up = keep * (state[UP_VELOCITY]! + EARTH[2]! * periodS);
-  state[UP_VELOCITY] = up;
-  state[UP_VELOCITY_SQUARES] = state[UP_VELOCITY_SQUARES]! + up * up * periodS;
+  state[UP_VELOCITY] = keep * (state[UP_VELOCITY]! + EARTH[2]! * periodS);
   rotateInverse(quaternion, EARTH, LINEAR);
   rotateInverse(quaternion, UP_EARTH, UP);
-  for (let i = 0; i < 3; i++) {
-    state[GRAVITY_SUM + i] = state[GRAVITY_SUM + i]! + UP[i]! * periodS;
-    state[FORWARD_SUM + i] = state[FORWARD_SUM + i]! + LINEAR[i]! * up * periodS;
-    state[ACC_SQUARES + i] = state[ACC_SQUARES + i]! + LINEAR[i]! ** 2 * periodS;
+  const yawRate = values[at]! * UP[0]! + values[at + 1]! * UP[1]! + values[at + 2]! * UP[2]!;
+  state[YAW] = keep * (state[YAW]! + yawRate * periodS);
+  for (let i = 0; i < 3; i++) state[GRAVITY_SUM + i] = state[GRAVITY_SUM + i]! + UP[i]! * periodS;
+  // Left and right mirror each other only straight ahead.
+  if (Math.abs(state[YAW]) > STRAIGHT_RAD) return;
+  SIGNALS[0] = state[UP_VELOCITY];
+  SIGNALS[1] = EARTH[2]!;
+  SIGNALS[2] = yawRate;
+  SIGNALS[3] = state[YAW];
+  for (let i = 0; i < 3; i++) state[ACC_SQUARES + i] = state[ACC_SQUARES + i]! + LINEAR[i]! ** 2 * periodS;
+  for (let k = 0; k < 4; k++) {
+    const sum = SIGNAL_SUMS[k]!;
+    const signal = SIGNALS[k]! * periodS;
+    for (let i = 0; i < 3; i++) state[sum + i] = state[sum + i]! + LINEAR[i]! * signal;
+    state[sum + 3] = state[sum + 3]! + SIGNALS[k]! * signal;
   }
+}
+const SIGNALS = new Float64Array(4);
+const SIGNAL_SUMS = Int32Array.of(FORWARD_SUM, UP_ACC_SUM, YAW_RATE_SUM, YAW_SUM);
+
+interface Now {
+  readonly quaternion: Values;
+  readonly periodS: number;
 }
 
 function addTurning(state: Values, values: Values, at: number, periodS: number): void {

@@ -8,8 +8,14 @@ import type { BodyModel, Placement } from '#motion/body-model.ts';
 import { alignFromMovement, createMovementAlignment } from '#motion/calibration/from-movement.ts';
 import { smoothHeadings } from '#motion/calibration/heading-alignment.ts';
 import { MOVEMENT_STATE, observeMovement } from '#motion/calibration/movement-sums.ts';
+import {
+  observeSense,
+  SENSE_STATE,
+  tellingNeighbour,
+  writeSense,
+} from '#motion/calibration/neighbour-sense.ts';
 import { createBodyRows } from '#motion/joints/body-rows.ts';
-import type { FoundAlignment } from '#motion/joints/body-tracker.ts';
+import { TELLING_QUALITY, type FoundAlignment } from '#motion/joints/tracked-sensor.ts';
 import { trackedBody } from '#motion/joints/tracked-body.ts';
 import { vqfOffline } from '#motion/orientation/vqf-offline.ts';
 import { conjugate, multiply, rotate, slerp } from '#motion/quaternion.ts';
@@ -54,15 +60,12 @@ export function trackBodyOffline(
   const lastUs = Math.max(...readings.map(({ timesUs }) => timesUs.at(-1) ?? -Infinity));
   const count = lastUs >= firstUs ? Math.floor((lastUs - firstUs) / stepUs) + 1 : 0;
   const grid = { firstUs, stepUs, count };
-  const alignments: FoundAlignment[] = [];
-  const segments: Float64Array[] = [];
-  for (const [index, placement] of model.placements.entries()) {
+  const sensors = model.placements.map((placement, index) => {
     const resampled = resample(placement, readings[index]!);
-    const orientations = orientationsOf(placement, resampled);
-    const alignment = alignmentOf(placement, resampled, { index, orientations });
-    alignments.push(alignment);
-    segments.push(onGrid(grid, resampled, { orientations, alignment }));
-  }
+    return { placement, index, resampled, orientations: orientationsOf(placement, resampled) };
+  });
+  const alignments = alignAll(sensors);
+  const segments = sensors.map((sensor) => onGrid(grid, sensor, alignments[sensor.index]!));
   const headings = body.joints.map(({ proximal, distal }) =>
     headingsOf(segments[proximal]!, segments[distal]!, grid),
   );
@@ -104,10 +107,54 @@ function orientationsOf({ rateHz }: Placement, { count, values }: Resampled): Fl
   return vqfOffline({ rateHz, accMS2, gyrRadS, mag: null }).quaternions;
 }
 
+/** A placement's readings and the orientations of its sensor with them. */
+interface Sensor {
+  readonly placement: Placement;
+  readonly index: number;
+  readonly resampled: Resampled;
+  readonly orientations: Float64Array;
+}
+
+/** Feet first, thighs last: each tells the next one above its front and back. */
+function alignAll(sensors: readonly Sensor[]): FoundAlignment[] {
+  const found = new Map<number, FoundAlignment>();
+  const align = (sensor: Sensor): FoundAlignment => {
+    const known = found.get(sensor.index);
+    if (known !== undefined) return known;
+    const telling = tellingNeighbour(sensor.placement.segment);
+    const lower = sensors.find(({ placement }) => placement.segment === telling);
+    const sense = new Float64Array(3);
+    if (lower !== undefined && sensor.placement.alignment.kind === 'from-movement') {
+      const { quaternion, quality } = align(lower);
+      if (quality >= TELLING_QUALITY)
+        writeSense(senseSums(sensor, lower), Float64Array.from(quaternion), sense);
+    }
+    const alignment = alignmentOf(sensor, sense);
+    found.set(sensor.index, alignment);
+    return alignment;
+  };
+  return sensors.map(align);
+}
+
+function senseSums(upper: Sensor, lower: Sensor): Float64Array {
+  const sums = new Float64Array(SENSE_STATE);
+  const isLeading = upper.placement.segment.endsWith('-thigh');
+  const pair = { upper: new Float64Array(3), lower: new Float64Array(3), isLeading };
+  const { resampled: own } = upper;
+  for (let i = 0; i < lower.resampled.count; i++) {
+    const timeUs = lower.resampled.firstUs + i * lower.resampled.periodUs;
+    const at = Math.round((timeUs - own.firstUs) / own.periodUs);
+    if (at < 0 || at >= own.count) continue;
+    pair.upper.set(own.values.subarray(6 * at + 3, 6 * at + 6));
+    pair.lower.set(lower.resampled.values.subarray(6 * i + 3, 6 * i + 6));
+    if (pair.upper.every(Number.isFinite) && pair.lower.every(Number.isFinite)) observeSense(sums, pair);
+  }
+  return sums;
+}
+
 function alignmentOf(
-  placement: Placement,
-  { count, values, periodUs }: Resampled,
-  { index, orientations }: { index: number; orientations: Float64Array },
+  { placement, index, resampled: { count, values, periodUs }, orientations }: Sensor,
+  sense: Float64Array,
 ): FoundAlignment {
   const { alignment: given, segment } = placement;
   if (given.kind === 'aligned')
@@ -124,7 +171,7 @@ function alignmentOf(
     observeMovement(state, reading, periodUs * 1e-6);
   }
   const found = createMovementAlignment();
-  alignFromMovement(state, segment, found);
+  alignFromMovement(state, { segment, sense }, found);
   const quaternion = [...found.quaternion] as [number, number, number, number];
   return { placement: index, quaternion, quality: found.quality, reason: found.reason, isFixed: true };
 }
@@ -138,13 +185,13 @@ interface Grid {
 /** Segment to its sensor's earth at every time of the grid, between the two readings around it. */
 function onGrid(
   grid: Grid,
-  { firstUs, periodUs, count, values }: Resampled,
-  found: { orientations: Float64Array; alignment: FoundAlignment },
+  { resampled: { firstUs, periodUs, count, values }, orientations }: Sensor,
+  alignment: FoundAlignment,
 ): Float64Array {
   const out = new Float64Array(4 * grid.count).fill(Number.NaN);
-  if (found.alignment.quality === 0 && found.alignment.reason !== null) return out;
+  if (alignment.quality === 0 && alignment.reason !== null) return out;
   const sensorOfSegment = new Float64Array(4);
-  conjugate(Float64Array.from(found.alignment.quaternion), sensorOfSegment);
+  conjugate(Float64Array.from(alignment.quaternion), sensorOfSegment);
   const before = new Float64Array(4);
   const after = new Float64Array(4);
   for (let i = 0; i < grid.count; i++) {
@@ -152,8 +199,8 @@ function onGrid(
     const at = Math.min(Math.floor(position), count - 2);
     if (at < 0 || position > count - 1) continue;
     if (Number.isNaN(values[6 * at]!) && Number.isNaN(values[6 * at + 6]!)) continue;
-    before.set(found.orientations.subarray(4 * at, 4 * at + 4));
-    after.set(found.orientations.subarray(4 * at + 4, 4 * at + 8));
+    before.set(orientations.subarray(4 * at, 4 * at + 4));
+    after.set(orientations.subarray(4 * at + 4, 4 * at + 8));
     slerp(before, after, position - at, before);
     multiply(before, sensorOfSegment, before);
     out.set(before, 4 * i);

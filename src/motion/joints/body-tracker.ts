@@ -6,17 +6,32 @@
  */
 
 import { assert } from '#base/assert.ts';
-import type { Algorithm } from '#motion/algorithm.ts';
-import type { BodyModel, Placement } from '#motion/body-model.ts';
-import {
-  alignFromMovement,
-  createMovementAlignment,
-  movementSeconds,
-  type MovementAlignment,
-} from '#motion/calibration/from-movement.ts';
-import { MOVEMENT_STATE, observeMovement } from '#motion/calibration/movement-sums.ts';
+import type { BodyModel } from '#motion/body-model.ts';
+import { movementSeconds } from '#motion/calibration/from-movement.ts';
+import { observeMovement } from '#motion/calibration/movement-sums.ts';
 import { createBodyRows } from '#motion/joints/body-rows.ts';
 import { trackedBody } from '#motion/joints/tracked-body.ts';
+import {
+  alignAsGiven,
+  askMovement,
+  createTrackedSensor,
+  FIXED,
+  foundAlignment,
+  GYR,
+  HAS_READING,
+  KNOWN,
+  LOOK_AT_S,
+  NOTHING,
+  placementIsAligned,
+  PLACEMENT_STATE,
+  PROVISIONAL,
+  QUALITY,
+  tellUpper,
+  TIME,
+  type FoundAlignment,
+  type TrackedSensor,
+} from '#motion/joints/tracked-sensor.ts';
+import { createWaitingRows } from '#motion/joints/waiting-rows.ts';
 import { vqf } from '#motion/orientation/vqf.ts';
 import { conjugate, fromRotationVector, multiply, type Values } from '#motion/quaternion.ts';
 import type { MotionNotice } from '#motion/results.ts';
@@ -24,14 +39,11 @@ import type { MotionNotice } from '#motion/results.ts';
 /** 0.64 s at 100 Hz; who takes after every update never has more than one waiting. A longer silence is jumped over. */
 const ROWS_WAITING = 64;
 
-/** A sensor that was silent for longer (or 2.5 of its periods) is not where it was. */
-const STALE_US = 50_000;
 /** After a longer gap the filter begins anew; in a shorter one it goes on without readings. */
 const GAP_MOST_S = 1;
 
-/** An alignment from movement is looked at again after each second of movement, from two on. */
+/** An alignment from movement is looked at again after each second of movement. */
 const LOOK_AGAIN_S = 1;
-const LEAST_MOVEMENT_S = 2;
 /** ... and fixed with enough of it: about six strides; longer when the wearer never stood still, or when it stays doubtful. */
 const FIXED_AFTER_S = 6;
 const FIXED_WITHOUT_STANDING_S = 20;
@@ -39,17 +51,6 @@ const FIXED_ANYWAY_S = 60;
 const GOOD_QUALITY = 0.5;
 /** An alignment that turned by more than 10 degrees voids what the joints learnt of the headings. */
 const OTHER_ALIGNMENT_COS = Math.cos((5 * Math.PI) / 180);
-
-export interface FoundAlignment {
-  readonly placement: number;
-  /** Sensor to segment. */
-  readonly quaternion: readonly [number, number, number, number];
-  /** 0 to 1; 0 while nothing is known. */
-  readonly quality: number;
-  readonly reason: string | null;
-  /** It will not change any more. */
-  readonly isFixed: boolean;
-}
 
 export interface BodyTracker {
   readonly angleNames: readonly string[];
@@ -74,37 +75,6 @@ export interface BodyTracker {
   load(from: Values): void;
 }
 
-/** A placement's part of the state. */
-const Q = 0; // 4
-const GYR = 4; // 3
-const TIME = 7;
-const HAS_READING = 8;
-const ALIGNMENT = 9; // 4
-const KNOWN = 13; // 0 unknown, 1 provisional, 2 fixed
-const LOOK_AT_S = 14;
-const MOVEMENT = 15;
-const PLACEMENT_STATE = MOVEMENT + MOVEMENT_STATE;
-const PROVISIONAL = 1;
-const FIXED = 2;
-
-interface Tracked {
-  readonly placement: Placement;
-  readonly index: number;
-  readonly filter: Algorithm;
-  readonly periodUs: number;
-  readonly staleUs: number;
-  /** Views of the state. */
-  readonly state: Values;
-  readonly quaternion: Values;
-  readonly alignment: Values;
-  readonly movement: Values;
-  readonly found: MovementAlignment;
-  /** Segment to the sensor's own earth, of the row being made. */
-  readonly segment: Float64Array;
-}
-
-const NOTHING: Values = new Float64Array(6).fill(Number.NaN);
-
 /** Rows at whole multiples of `stepUs`. Throws nothing: a model that makes no joint gives rows without columns. */
 export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracker {
   assert(stepUs > 0 && Number.isInteger(stepUs), 'stepUs is a whole number of microseconds');
@@ -112,7 +82,7 @@ export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracke
   const rows = createBodyRows(body, stepUs * 1e-6);
   const width = body.angleNames.length;
   const state = new Float64Array(model.placements.length * PLACEMENT_STATE);
-  const tracked = model.placements.map((placement, index) => createTracked(placement, index, state));
+  const tracked = model.placements.map((_, index) => createTrackedSensor(model, index, state));
   const segments = tracked.map(({ segment }) => segment);
   const waiting = createWaitingRows(width, ROWS_WAITING);
   const row: Float32Array = new Float32Array(width);
@@ -130,7 +100,7 @@ export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracke
   // Times go through arrays: a number that is passed on between functions would be allocated.
   const now = new Float64Array(1);
 
-  const writeSegment = (sensor: Tracked): void => {
+  const writeSegment = (sensor: TrackedSensor): void => {
     const { state: own, segment } = sensor;
     const ageUs = grid[0]! - own[TIME]!;
     if (own[KNOWN] === 0 || own[HAS_READING] === 0 || ageUs > sensor.staleUs) {
@@ -162,13 +132,13 @@ export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracke
     grid[0] = grid[0]! + stepUs;
   };
 
-  const isLate = ({ state: own }: Tracked): boolean => {
+  const isLate = ({ state: own }: TrackedSensor): boolean => {
     const isIt = own[HAS_READING] === 1 && now[0]! <= own[TIME]!;
     if (isIt) grid[1] = grid[1]! + 1;
     return isIt;
   };
 
-  const bridgeGap = (sensor: Tracked): void => {
+  const bridgeGap = (sensor: TrackedSensor): void => {
     const { state: own, filter, periodUs } = sensor;
     if (own[HAS_READING] === 0) return;
     const missing = Math.round((now[0]! - own[TIME]!) / periodUs) - 1;
@@ -178,9 +148,9 @@ export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracke
     } else for (let i = 0; i < missing; i++) filter.update(NOTHING, 0, filterOut);
   };
 
-  const lookAtMovement = (sensor: Tracked, timeUs: number): void => {
-    const { state: own, movement, found, placement, alignment, index } = sensor;
-    alignFromMovement(movement, placement.segment, found);
+  const lookAtMovement = (sensor: TrackedSensor, timeUs: number): void => {
+    const { state: own, found, placement, alignment, index } = sensor;
+    askMovement(sensor, tracked);
     if (found.movementS < own[LOOK_AT_S]!) return;
     own[LOOK_AT_S] = found.movementS + LOOK_AGAIN_S;
     const { quaternion, movementS, quality, hasStood, reason } = found;
@@ -196,6 +166,7 @@ export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracke
     const isFixed =
       (isGood && (hasStood || movementS >= FIXED_WITHOUT_STANDING_S)) || movementS >= FIXED_ANYWAY_S;
     own[KNOWN] = isFixed ? FIXED : PROVISIONAL;
+    own[QUALITY] = quality;
     if (isFixed && reason !== null)
       notices.push({
         timeUs,
@@ -222,6 +193,7 @@ export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracke
       }
       own[TIME] = timeUs;
       own[HAS_READING] = 1;
+      if (sensor.upper >= 0) tellUpper(sensor, tracked);
       if (placementIsAligned(sensor) || own[KNOWN] === FIXED) return;
       reading.values = values;
       reading.at = at;
@@ -240,7 +212,7 @@ export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracke
       sensor.state[HAS_READING] = Number.isFinite(quaternions[at]!) ? 1 : 0;
     },
     takeRow: waiting.take,
-    alignments: () => tracked.map(foundAlignment),
+    alignments: () => tracked.map((sensor) => foundAlignment(sensor, tracked)),
     takeNotices: () => notices.splice(0),
     counters: {
       get late() {
@@ -259,7 +231,7 @@ export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracke
       notices.length = 0;
       for (const sensor of tracked) {
         sensor.filter.reset();
-        align(sensor);
+        alignAsGiven(sensor);
       }
     },
     stateLength:
@@ -291,94 +263,5 @@ export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracke
       waiting.clear();
       notices.length = 0;
     },
-  };
-}
-
-function createTracked(placement: Placement, index: number, state: Values): Tracked {
-  const own = state.subarray(index * PLACEMENT_STATE, (index + 1) * PLACEMENT_STATE);
-  const periodUs = 1e6 / placement.rateHz;
-  const sensor: Tracked = {
-    placement,
-    index,
-    filter: vqf.create(placement.rateHz),
-    periodUs,
-    staleUs: Math.max(STALE_US, 2.5 * periodUs),
-    state: own,
-    quaternion: own.subarray(Q, Q + 4),
-    alignment: own.subarray(ALIGNMENT, ALIGNMENT + 4),
-    movement: own.subarray(MOVEMENT, MOVEMENT + MOVEMENT_STATE),
-    found: createMovementAlignment(),
-    segment: new Float64Array(4),
-  };
-  align(sensor);
-  return sensor;
-}
-
-/** As the body model has it. */
-function align({ placement: { alignment: given }, state, alignment, quaternion }: Tracked): void {
-  quaternion[0] = 1;
-  alignment[0] = 1;
-  if (given.kind === 'calibrated') alignment.set(given.quaternion);
-  state[KNOWN] = given.kind === 'from-movement' ? 0 : FIXED;
-  state[LOOK_AT_S] = LEAST_MOVEMENT_S;
-}
-
-function placementIsAligned({ placement }: Tracked): boolean {
-  return placement.alignment.kind !== 'from-movement';
-}
-
-function foundAlignment(sensor: Tracked): FoundAlignment {
-  const { placement, index, alignment, state, movement, found } = sensor;
-  const given = placement.alignment;
-  const quaternion = [...alignment] as [number, number, number, number];
-  const isFixed = state[KNOWN] === FIXED;
-  if (given.kind === 'aligned') return { placement: index, quaternion, quality: 1, reason: null, isFixed };
-  if (given.kind === 'calibrated')
-    return { placement: index, quaternion, quality: given.quality, reason: given.reason, isFixed };
-  alignFromMovement(movement, placement.segment, found);
-  return { placement: index, quaternion, quality: found.quality, reason: found.reason, isFixed };
-}
-
-interface WaitingRows {
-  /** A row of the time `clock[0]`. */
-  put(clock: Values, row: Float32Array): void;
-  take(out: Float32Array): number;
-  clear(): void;
-  dropped(): number;
-}
-
-/** A ring of rows: the oldest goes when it is full. */
-function createWaitingRows(width: number, most: number): WaitingRows {
-  const times = new Float64Array(most);
-  const values = new Float32Array(most * width);
-  let first = 0;
-  let count = 0;
-  let dropped = 0;
-  return {
-    put(clock, row) {
-      if (count === most) {
-        first = (first + 1) % most;
-        count--;
-        dropped++;
-      }
-      const at = (first + count) % most;
-      times[at] = clock[0]!;
-      values.set(row, at * width);
-      count++;
-    },
-    take(out) {
-      if (count === 0) return Number.NaN;
-      const timeUs = times[first]!;
-      for (let i = 0; i < width; i++) out[i] = values[first * width + i]!;
-      first = (first + 1) % most;
-      count--;
-      return timeUs;
-    },
-    clear() {
-      first = 0;
-      count = 0;
-      dropped = 0;
-    },
-    dropped: () => dropped,
   };
 }
