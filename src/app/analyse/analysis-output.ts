@@ -1,7 +1,6 @@
 /** Owns what an analysis looks like outside: the table on the terminal, and the files, plots among them. */
 
 import type { Side } from '#motion/body-model.ts';
-import { isSteady } from '#motion/gait/summary-state.ts';
 import { metricGroups, metricOf, type Metric } from '#motion/metric-catalogue.ts';
 import { CYCLE_POINTS, type MetricValue } from '#motion/results.ts';
 import { motionVersion } from '#motion/session-motion.ts';
@@ -9,6 +8,7 @@ import type { AnalysisInput } from '#app/analyse/analysis-input.ts';
 import type { AnalysisResult } from '#app/analyse/analysis-run.ts';
 import { curvePlot } from '#app/analyse/curve-plot.ts';
 import { eventPlot, type SignalLane } from '#app/analyse/event-plot.ts';
+import { compareWithNorms, comparisonLines, steadyCycles } from '#app/analyse/norm-comparison.ts';
 import { normCurveOf } from '#app/analyse/norm-files.ts';
 import { fixed, strideCsv, strideTable } from '#app/analyse/stride-table.ts';
 
@@ -64,6 +64,7 @@ export function analysisText(input: AnalysisInput, result: AnalysisResult): stri
           .trimEnd(),
       );
   }
+  lines.push(...comparisonLines(compareWithNorms(result)));
   const reasons = new Set(
     result.metrics.flatMap(({ value, reason }) => (value === null && reason !== null ? [reason] : [])),
   );
@@ -98,9 +99,7 @@ export function analysisFiles(input: AnalysisInput, result: AnalysisResult): Rec
       toUs: Math.min(result.toUs, result.fromUs + PLOTTED_S * 1e6),
       title: `Contacts on the signal, ${input.name}`,
     });
-  // Means over turns and stairs would be of nothing.
-  const steady = new Set(result.strides.filter(isSteady).map(({ side, startUs }) => `${side} ${startUs}`));
-  const cycles = result.cycles.filter(({ side, startUs }) => steady.has(`${side} ${startUs}`));
+  const cycles = steadyCycles(result);
   const curves = new Set(cycles.flatMap(({ curves: own }) => Object.keys(own)));
   for (const curve of curves) {
     const words = curve.replaceAll('-', ' ');
@@ -127,6 +126,7 @@ function analysisJson(input: AnalysisInput, result: AnalysisResult): string {
         const metric = metricOf(value.metric, value.sensors);
         return { ...value, unit: metric?.unit ?? null, error: metric?.error ?? null };
       }),
+      norms: compareWithNorms(result),
       cycles: cycles.map((cycle) => ({
         ...cycle,
         curves: Object.fromEntries(

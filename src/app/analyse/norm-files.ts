@@ -3,13 +3,33 @@
 import { readFileSync } from 'node:fs';
 
 import type { Side } from '#motion/body-model.ts';
-import { normBand, readJointNorms, type JointNorms, type NormBand } from '#motion/norms.ts';
+import {
+  normBand,
+  normOf,
+  readFigureNorms,
+  readJointNorms,
+  type FigureNorms,
+  type JointNorms,
+  type NormBand,
+  type NormRange,
+} from '#motion/norms.ts';
 
-const file = new URL('../../../data/norms/joint-angles.json', import.meta.url);
-let known: JointNorms | undefined;
+const folder = new URL('../../../data/norms/', import.meta.url);
+let joints: JointNorms | undefined;
+let figures: FigureNorms | undefined;
 
 /** Mean and one standard deviation of healthy adults; null for an angle without a norm. */
 export function normCurveOf(curve: string, side: Side): NormBand | null {
-  known ??= readJointNorms(JSON.parse(readFileSync(file, 'utf8')) as unknown);
-  return normBand(known, { name: curve, side });
+  joints ??= readJointNorms(read('joint-angles.json'));
+  return normBand(joints, { name: curve, side });
+}
+
+/** Usual range of healthy adults of unknown age and sex; null for a metric without one. */
+export function normRangeOf(metric: string): NormRange | null {
+  figures ??= readFigureNorms(read('spatio-temporal.json'));
+  return normOf(figures, metric);
+}
+
+function read(file: string): unknown {
+  return JSON.parse(readFileSync(new URL(file, folder), 'utf8'));
 }
