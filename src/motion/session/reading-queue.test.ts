@@ -62,6 +62,21 @@ test('who waits too long loses the oldest, counted', () => {
   expect(drained(queue)).toEqual(all.slice(100));
 });
 
+test('a queue grows by what waits, and gives the same from any place that it had come to', () => {
+  for (const before of [0, 1, 40, 63]) {
+    const queue = createReadingQueue({ ...placement, rateHz: 100 }, { late: 0, dropped: 0 });
+    let timeUs = 0;
+    const push = (count: number): void => {
+      queue.push(readings(Array.from({ length: count }, () => ++timeUs)), 0);
+    };
+    push(before + 2);
+    for (let i = 0; i < before; i++) queue.shift();
+    push(1_000);
+    expect(queue.values[queue.at]).toBe(40);
+    expect(drained(queue)).toEqual(Array.from({ length: 1_002 }, (_, i) => before + 1 + i));
+  }
+});
+
 test('a queue that went around is the same after a checkpoint', () => {
   const queue = createReadingQueue(placement, { late: 0, dropped: 0 });
   queue.push(readings(Array.from({ length: 500 }, (_, i) => i + 1)), 0);

@@ -1,6 +1,7 @@
 /**
  * Owns the readings of one placement that wait for their turn: converted to SI, in order of time. Bounded: QUEUE_S seconds
- * of readings; who waits longer loses the oldest, counted.
+ * of readings; who waits longer loses the oldest, counted. It begins small and grows by what waits: 30 s of seven sensors
+ * are 4 MB, and live streams hardly wait at all.
  */
 
 import type { Placement } from '#motion/body-model.ts';
@@ -11,6 +12,7 @@ export const READING_VALUES = 9;
 
 /** A window of the analysis of committed readings is 10 s; live streams wait for each other for a second. */
 const QUEUE_S = 30;
+const FIRST_READINGS = 64;
 
 export interface QueueCounters {
   /** Not after the reading before it, or of a time that was passed already. */
@@ -44,16 +46,30 @@ export function createReadingQueue(placement: Placement, counters: QueueCounters
   const scales = [acc, acc, acc, gyr, gyr, gyr, ...(mag === null ? [] : [mag, mag, mag])].map(
     ({ scale }) => scale,
   );
-  const capacity = Math.max(64, Math.ceil(QUEUE_S * rateHz));
-  const times = new Float64Array(capacity);
-  const values = new Float64Array(capacity * READING_VALUES).fill(Number.NaN);
+  const most = Math.max(FIRST_READINGS, Math.ceil(QUEUE_S * rateHz));
+  let capacity = FIRST_READINGS;
+  let times = new Float64Array(capacity);
+  let values = new Float64Array(capacity * READING_VALUES).fill(Number.NaN);
   let head = 0;
   let length = 0;
   let newestUs = Number.NEGATIVE_INFINITY;
 
   const drop = (): void => {
-    head = head + 1 === capacity ? 0 : head + 1;
     length--;
+    // An empty queue begins at the front again, so that a short one stays in the cache.
+    head = length === 0 || head + 1 === capacity ? 0 : head + 1;
+  };
+  /** Room for so many, with what waits at the front. */
+  const grow = (atLeast: number): void => {
+    const grown = Math.min(most, Math.max(2 * capacity, atLeast));
+    const newTimes = new Float64Array(grown);
+    const newValues = new Float64Array(grown * READING_VALUES).fill(Number.NaN);
+    for (let i = 0; i < length; i++) {
+      const slot = (head + i) % capacity;
+      newTimes[i] = times[slot]!;
+      newValues.set(values.subarray(slot * READING_VALUES, (slot + 1) * READING_VALUES), i * READING_VALUES);
+    }
+    [times, values, head, capacity] = [newTimes, newValues, 0, grown];
   };
   return {
     get length() {
@@ -62,7 +78,9 @@ export function createReadingQueue(placement: Placement, counters: QueueCounters
     get headUs() {
       return length === 0 ? Number.POSITIVE_INFINITY : times[head]!;
     },
-    values,
+    get values() {
+      return values;
+    },
     get at() {
       return head * READING_VALUES;
     },
@@ -74,10 +92,10 @@ export function createReadingQueue(placement: Placement, counters: QueueCounters
           continue;
         }
         newestUs = timeUs;
-        if (length === capacity) {
+        if (length === most) {
           drop();
           counters.dropped++;
-        }
+        } else if (length === capacity) grow(length + 1);
         let slot = head + length;
         if (slot >= capacity) slot -= capacity;
         times[slot] = timeUs;
@@ -102,7 +120,10 @@ export function createReadingQueue(placement: Placement, counters: QueueCounters
     load(from) {
       newestUs = from[0]!;
       head = 0;
-      length = (from.length - 1) / (1 + READING_VALUES);
+      length = 0;
+      const saved = (from.length - 1) / (1 + READING_VALUES);
+      if (saved > capacity) grow(saved);
+      length = saved;
       for (let i = 0; i < length; i++) {
         const at = 1 + i * (1 + READING_VALUES);
         times[i] = from[at]!;
