@@ -238,6 +238,15 @@ test.each([
   expect(heights[Math.floor(heights.length / 2)]!).toBeLessThan(0.38);
 });
 
+test.each(['healthy_2x20m_left', 'healthy_2x20m_right', 'healthy_4x10m_left', 'healthy_4x10m_right'])(
+  'level ground of %s is not taken for stairs',
+  (name) => {
+    const rows = rowsOf(recording(name), name.includes('4x10m') ? 102.4 : RATE_HZ);
+    const strides = rows.filter((row) => row[footColumn.kind] === footRowKind.stride);
+    expect(strides.filter((row) => row[footColumn.terrain] !== 0)).toEqual([]);
+  },
+);
+
 test('the turns of a walk to and fro are found by both feet', () => {
   for (const foot of ['left', 'right']) {
     const rows = rowsOf(recording(`healthy_4x10m_${foot}`), 102.4);

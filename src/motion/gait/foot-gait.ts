@@ -17,7 +17,7 @@ import {
   reportParameters,
 } from '#motion/gait/foot-report.ts';
 import { footColumns } from '#motion/gait/foot-rows.ts';
-import { frameOfAlignment } from '#motion/gait/foot-step.ts';
+import { frameOfAlignment, stepParameters } from '#motion/gait/foot-step.ts';
 import {
   createFootTracker,
   halfWindow,
@@ -43,6 +43,7 @@ export const footGaitParameters = {
   alignmentY: axisSpec('y'),
   alignmentZ: axisSpec('z'),
   ...trackerParameters,
+  ...stepParameters,
   ...reportParameters,
 } as const;
 

@@ -88,7 +88,7 @@ function measureAll(
   const half = halfWindow(rateHz);
   const capacity = Math.ceil((LONGEST_STEP_S + STANDING_S) * rateHz) + 2 * half + 4;
   const segment = createFootSegment(capacity);
-  const finder = createStepFinder(segment, { given: frame, levelM: parameters.stairM });
+  const finder = createStepFinder(segment, { given: frame, parameters });
   const report = createFootReport(new Float64Array(REPORT_LENGTH), 0, parameters);
   report.reset();
   const pitchDeg = new Float32Array(readings.length / 6).fill(Number.NaN);

@@ -25,15 +25,6 @@ export const reportParameters = {
     summary: 'a shorter movement without a turn is no step',
     source: 'twice the usual error of a length',
   },
-  stairM: {
-    default: 0.1,
-    min: 0.03,
-    max: 0.3,
-    unit: 'm',
-    summary: 'change of height from which a stride is up or down',
-    source:
-      'less than the lowest usual riser (0.14 m) and more than twice the usual error of height (0.04 m)',
-  },
   turnDeg: {
     default: 45,
     min: 20,
@@ -79,7 +70,7 @@ export function createFootReport(
   offset: number,
   parameters: Parameters<typeof reportParameters>,
 ): FootReport {
-  const { longestStrideS, leastStepM, stairM, turnDeg } = parameters;
+  const { longestStrideS, leastStepM, turnDeg } = parameters;
   const get = (what: number): number => state[offset + what]!;
   const set = (what: number, value: number): void => {
     state[offset + what] = value;
@@ -129,7 +120,7 @@ export function createFootReport(
     out[row + footColumn.turn] = step.turnDeg;
     out[row + footColumn.pitch] = step.pitchInitial;
     out[row + footColumn.pitchFinal] = Number.isNaN(times.finalS) ? Number.NaN : step.pitchFinal;
-    out[row + footColumn.terrain] = Math.abs(step.heightChangeM) < stairM ? 0 : Math.sign(step.heightChangeM);
+    out[row + footColumn.terrain] = step.terrain;
   };
 
   return {

@@ -3,6 +3,7 @@
  * is found from the steps themselves: up is where gravity was while it stood, forward is where straight steps went.
  */
 
+import type { Parameters, ParameterSpec } from '#motion/algorithm.ts';
 import { findContacts, type FootFrame, type SwingContacts } from '#motion/gait/foot-contacts.ts';
 import {
   gravityAt,
@@ -11,6 +12,27 @@ import {
   type FootSegment,
   type Span,
 } from '#motion/gait/foot-strapdown.ts';
+
+export const stepParameters = {
+  stairM: {
+    default: 0.1,
+    min: 0.03,
+    max: 0.3,
+    unit: 'm',
+    summary:
+      'change of height from which a stride is up or down if it is steep and straight, or twice that in any case',
+    source:
+      'less than the lowest usual riser (0.14 m) and more than twice the usual error of height (0.04 m)',
+  },
+  stairSlope: {
+    default: 0.18,
+    min: 0,
+    max: 1,
+    unit: '1',
+    summary: 'change of height over length from which a stride is up or down',
+    source: 'half of the flattest stairs (20 degrees, ISO 14122-3), since a stride may be half on them',
+  },
+} as const satisfies Readonly<Record<string, ParameterSpec>>;
 
 const DEG = Math.PI / 180;
 
@@ -39,6 +61,8 @@ export interface FootStep extends SwingContacts {
   heightChangeM: number;
   clearanceM: number;
   turnDeg: number;
+  /** -1 down, 0 level, 1 up. */
+  terrain: number;
 }
 
 export interface StepFinder {
@@ -48,10 +72,10 @@ export interface StepFinder {
   measure(span: Span, sums: Float64Array, offset: number): boolean;
 }
 
-/** `given`: the frame of the foot; null: found from the steps. `levelM`: smaller changes of height are taken for level. */
+/** `given`: the frame of the foot; null: found from the steps. */
 export function createStepFinder(
   segment: FootSegment,
-  { given, levelM }: { given: FootFrame | null; levelM: number },
+  { given, parameters }: { given: FootFrame | null; parameters: Parameters<typeof stepParameters> },
 ): StepFinder {
   const frame = given ?? emptyFrame();
   const step: FootStep = {
@@ -63,6 +87,7 @@ export function createStepFinder(
     heightChangeM: 0,
     clearanceM: 0,
     turnDeg: 0,
+    terrain: 0,
   };
   const into = { frame, out: step };
   return {
@@ -71,7 +96,7 @@ export function createStepFinder(
     measure(span, sums, offset) {
       integrateSpan(segment, span);
       if (segment.drift > Math.max(DRIFT_M_S, DRIFT_SHARE * segment.highestSpeed)) return false;
-      measurePath(segment, span, { step, levelM });
+      measurePath(segment, span, { step, parameters });
       if (given === null) {
         learnFrame(segment, span, { step, sums, offset });
         writeFrame(segment, span, { sums, offset, frame });
@@ -114,16 +139,28 @@ function hasSteps(sums: Float64Array): boolean {
 function measurePath(
   segment: FootSegment,
   span: Span,
-  { step, levelM }: { step: FootStep; levelM: number },
+  { step, parameters }: { step: FootStep; parameters: Parameters<typeof stepParameters> },
 ): void {
   const { position, quat } = segment;
   const end = 3 * span.last;
   step.lengthM = Math.sqrt(position[end]! * position[end]! + position[end + 1]! * position[end + 1]!);
   const height = position[end + 2]!;
   step.heightChangeM = height;
-  // A change within what is level is an error, which came in evenly; a stair is real, and stays.
-  step.clearanceM = clearance(position, span, Math.abs(height) < levelM ? height : 0);
   step.turnDeg = turnDegBetween(quat, 4 * span.first, 4 * span.last);
+  const isLevel = isLevelStep(step, parameters);
+  step.terrain = isLevel ? 0 : Math.sign(height);
+  // A change on what is level is an error, which came in evenly; a stair is real, and stays.
+  step.clearanceM = clearance(position, span, isLevel ? height : 0);
+}
+
+/** A small change of height is one on stairs when it is steep; a step that turns is short for another reason. */
+function isLevelStep(
+  { heightChangeM, lengthM, turnDeg }: FootStep,
+  { stairM, stairSlope }: Parameters<typeof stepParameters>,
+): boolean {
+  const change = Math.abs(heightChangeM);
+  if (change >= 2 * stairM) return false;
+  return change < stairM || change < stairSlope * lengthM || Math.abs(turnDeg) > STRAIGHT_TURN_DEG;
 }
 
 /** Highest position less an error that grows evenly to its end. */

@@ -4,7 +4,12 @@
  */
 
 import type { Parameters, ParameterSpec } from '#motion/algorithm.ts';
-import { createStepFinder, FRAME_LENGTH, type StepFinder } from '#motion/gait/foot-step.ts';
+import {
+  createStepFinder,
+  FRAME_LENGTH,
+  type stepParameters,
+  type StepFinder,
+} from '#motion/gait/foot-step.ts';
 import type { FootFrame } from '#motion/gait/foot-contacts.ts';
 import { createFootSegment, type FootSegment, type Span } from '#motion/gait/foot-strapdown.ts';
 
@@ -97,7 +102,7 @@ export interface FootTracker {
 
 export interface FootTrackerOptions {
   readonly rateHz: number;
-  readonly parameters: Parameters<typeof trackerParameters> & { readonly stairM: number };
+  readonly parameters: Parameters<typeof trackerParameters & typeof stepParameters>;
   /** Null: found from the steps. */
   readonly frame: FootFrame | null;
 }
@@ -118,7 +123,7 @@ export function createFootTracker(state: Float64Array, options: FootTrackerOptio
   const half = halfWindow(rateHz);
   const capacity = ringReadings(rateHz);
   const segment = createFootSegment(capacity);
-  const finder = createStepFinder(segment, { given: frame, levelM: parameters.stairM });
+  const finder = createStepFinder(segment, { given: frame, parameters });
   const span = { first: half, last: half, half, rateHz };
   const longest = LONGEST_STEP_S * rateHz;
   const bridged = Math.max(1, Math.floor(BRIDGED_S * rateHz));
