@@ -198,6 +198,12 @@ test('an analysis from the beginning is asked for over HTTP and on the command l
   const asked = await ask<{ asked: number }>(`/v1/sessions/${sent.session}/analyses`, { method: 'POST' });
   expect(asked).toMatchObject({ status: 202, body: { session: sent.session } });
   expect(await finalMotion()).toEqual(before);
+  // Sealed readings are the same readings.
+  await runKymo(['seal', sent.session, '--json', ...args]);
+  const { rows: hot } = await owner.query(
+    'select from kymo.chunk c join kymo.stream s on s.id = c.stream_id',
+  );
+  expect(hot).toHaveLength(0);
   const told = await runKymo(['reanalyse', sent.session, '--json', ...args]);
   expect(JSON.parse(told.split('\n').at(-1)!)).toMatchObject({ session: sent.session, failure: null });
   expect(await finalMotion()).toEqual(before);
