@@ -24,7 +24,7 @@ test('sides share a row, with the digits a figure is worth and its error beside 
   expect(row).toMatchObject({ label: 'Stride length', unit: 'm', both: null });
   expect([row!.left!.text, row!.left!.error]).toEqual(['1.31', '±\u202f0.02']);
   expect(row!.right!.text).toBe('1.29');
-  expect(row!.left!.behind).toBe('12 strides, SD 0.04\u202fm');
+  expect(row!.left!.behind).toBe('n 12, SD 0.04\u202fm');
   expect(row!.left!.meaning).toBe(
     'From 12 strides; standard deviation 0.04\u202fm; known error 0.02\u202fm (mean absolute, gaitmap, 4x10 m); 0.5\u202fs after the fact.',
   );

@@ -14,7 +14,7 @@ export interface MetricCell {
   readonly error: string | null;
   /** What stands behind it, or why there is nothing. */
   readonly meaning: string;
-  /** `53 strides, SD 0.07 m/s`; empty where there is no value. */
+  /** `n 53, SD 0.07 m/s`; empty where there is no value. */
   readonly behind: string;
   readonly hasValue: boolean;
 }
@@ -63,20 +63,15 @@ function cellOf(metric: Metric): MetricCell {
   };
 }
 
-/** `3 strides`; how much a figure is of. */
-function strideCount(count: number): string {
-  return `${count} ${count === 1 ? 'stride' : 'strides'}`;
-}
-
 function behind({ metric, count, spread, digits, unit }: Metric): string {
-  if (spread === null || !Number.isFinite(spread)) return strideCount(count);
-  const kind = metricOf(metric)?.spread === 'confidence' ? '95 % within ±' : 'SD';
-  return `${strideCount(count)}, ${kind} ${withUnit(formatFixed(spread, digits), unitWords(unit))}`;
+  if (spread === null || !Number.isFinite(spread)) return `n ${count}`;
+  const kind = metricOf(metric)?.spread === 'confidence' ? '95 % ±' : 'SD';
+  return `n ${count}, ${kind} ${withUnit(formatFixed(spread, digits), unitWords(unit))}`;
 }
 
 function meaningOf({ metric, count, spread, digits, unit, error, latencyS }: Metric): string {
   const words = unitWords(unit);
-  const parts = [`From ${strideCount(count)}`];
+  const parts = [`From ${count} ${count === 1 ? 'stride' : 'strides'}`];
   if (spread !== null && Number.isFinite(spread)) {
     const kind = metricOf(metric)?.spread === 'confidence' ? '95 % confidence ±' : 'standard deviation';
     parts.push(`${kind} ${withUnit(formatFixed(spread, digits), words)}`);

@@ -78,7 +78,7 @@ export function MotionReview({ model, detail, query, search, setSearch }: Motion
 
 function stateWords({ data, error, isPending }: UseQueryResult<MotionAnalysis>): string {
   if (data !== undefined) {
-    if (data.reason !== null) return data.reason;
+    if (data.reason !== null) return sentence(data.reason);
     const { length } = data.strides;
     if (length > 0)
       return `${formatCount(length)} ${length === 1 ? 'stride' : 'strides'}, from all stored readings`;
@@ -88,6 +88,11 @@ function stateWords({ data, error, isPending }: UseQueryResult<MotionAnalysis>):
   if (isNotThere(error)) return 'This server does not analyse motion';
   const { title, next } = describeProblem(error);
   return `${title}. ${next}`;
+}
+
+/** The server's reasons are parts of sentences elsewhere. */
+function sentence(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
 }
 
 function isNotThere(error: unknown): boolean {
