@@ -83,6 +83,10 @@ test('what the stored analysis covers is drawn full', () => {
   feed(500);
   painter.paint(ring, 4_990, null);
   forget();
+  painter.setCommitted([{ startUs: 0, endUs: 2_000_000 }]);
+  painter.paint(ring, 4_990, null);
+  expect(new Set(strokes.map(({ width }) => width))).toEqual(new Set([0.9, 1.75]));
+  forget();
   painter.setCommitted([{ startUs: 0, endUs: 10_000_000 }]);
   painter.paint(ring, 4_990, null);
   expect(new Set(strokes.map(({ width }) => width))).toEqual(new Set([1.75]));
