@@ -22,5 +22,9 @@ test('a known error is that of the sensors in question', () => {
 
 test('a range of motion is a metric for any angle', () => {
   expect(metricOf('left-knee-range')).toMatchObject({ group: 'angles', unit: 'deg', counted: 'strides' });
+  expect(metricOf('knee-flexion-range-robinson-index')).toMatchObject({
+    label: 'Knee flexion, range of motion, Robinson index',
+    unit: '%',
+  });
   expect(metricOf('Knee range')).toBeNull();
 });

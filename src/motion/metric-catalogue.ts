@@ -200,18 +200,20 @@ export const metricCatalogue: readonly Metric[] = [
 const byName = new Map(metricCatalogue.map((entry) => [entry.name, entry]));
 
 /**
- * The metric of this name. `knee-flexion-range` and its like, the range of motion over a stride of any angle, are made on the
- * spot. Its error is that with `sensors`, none when they are not given. Null for a name that is no metric.
+ * The metric of this name. `knee-flexion-range` and its like, the range of motion over a stride of any angle, and their
+ * symmetry (`knee-flexion-range-robinson-index`) are made on the spot. Its error is that with `sensors`, none when they are not given. Null for a name that is no metric.
  */
 export function metricOf(name: string, sensors?: GaitSensors): Metric | null {
   const known = byName.get(name);
   if (known !== undefined)
     return sensors === undefined ? known : { ...known, error: knownErrors[sensors][name] ?? null };
-  const match = /^([a-z]+(?:-[a-z]+)*)-range$/.exec(name);
+  const match = /^([a-z]+(?:-[a-z]+)*?)-range(-robinson-index)?$/.exec(name);
   if (match === null) return null;
   const words = match[1]!.replaceAll('-', ' ');
   const label = `${words[0]!.toUpperCase()}${words.slice(1)}, range of motion`;
-  return metric([name, label, 'deg', 0], 'angles', 'standard deviation');
+  return match[2] === undefined
+    ? metric([name, label, 'deg', 0], 'angles', 'standard deviation')
+    : metric([name, `${label}, Robinson index`, '%', 0, readSigned(200)], 'angles', 'none');
 }
 
 function metric(

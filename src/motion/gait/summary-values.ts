@@ -184,7 +184,21 @@ function rangeValues(state: SummaryState): MetricValue[] {
     meanValue(`${name}-range`, null, mergeTallies(left, right), why('')),
     meanValue(`${name}-range`, 'left', left, why(' of the left foot')),
     meanValue(`${name}-range`, 'right', right, why(' of the right foot')),
+    rangeIndex(name, left, right),
   ]);
+}
+
+function rangeIndex(name: string, left: Tally, right: Tally): MetricValue {
+  const metric = `${name}-range-robinson-index`;
+  const count = left.count + right.count;
+  const few =
+    left.count < MIN_SYMMETRY_STRIDES ? 'left' : right.count < MIN_SYMMETRY_STRIDES ? 'right' : null;
+  const value = few === null ? robinsonIndex(left.mean, right.mean) : null;
+  const reason =
+    few === null
+      ? 'the values of the sides cannot be compared'
+      : `needs ${MIN_SYMMETRY_STRIDES} steady strides of the ${few} foot`;
+  return { metric, side: null, value, spread: null, count, reason: value === null ? reason : null };
 }
 
 /** Over all strides, the unsteady ones included. */

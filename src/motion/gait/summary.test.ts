@@ -183,6 +183,21 @@ test('gives ranges of motion of steady strides and leaves out curves with a hole
   );
 });
 
+test('compares the ranges of motion of the sides from five steady strides of each on', () => {
+  const strides = walk(5);
+  const cycles = strides.map(({ side, startUs, endUs }) => ({
+    side,
+    startUs,
+    endUs,
+    curves: { 'knee-flexion': Float32Array.from([0, side === 'left' ? 60 : 40]) },
+  }));
+  const metric = 'knee-flexion-range-robinson-index';
+  expect(find({ strides, cycles }, metric)).toMatchObject({ value: -40, count: 10 });
+  expect(find({ strides, cycles: cycles.slice(0, 9) }, metric).reason).toBe(
+    'needs 5 steady strides of the right foot',
+  );
+});
+
 test('counts bouts, time, turns', () => {
   const strides = [stride({}), stride({ startUs: 1e6 }), stride({ startUs: 9e6, bout: 1 })];
   const turns = [
