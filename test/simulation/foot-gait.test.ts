@@ -213,10 +213,13 @@ test('noise and bias of a poor sensor leave contacts within 10 ms and lengths wi
 
 test('missing readings cost the steps that they are in, and no others', () => {
   const readings = recording('healthy_2x20m_left');
-  // 3 readings are bridged; 60, a third of a second, are not.
-  readings.fill(Number.NaN, 6 * 1000, 6 * 1003);
-  readings.fill(Number.NaN, 6 * 2600, 6 * 2660);
+  // 5 readings, 24 ms, are bridged; 6 are not, even in the middle of a swing where little would be lost.
+  readings.fill(Number.NaN, 6 * 1060, 6 * 1065);
+  expect(contacts(rowsOf(readings, RATE_HZ)).found).toBe(2 * known.length);
+  readings.fill(Number.NaN, 6 * 1500, 6 * 1506);
   expect(contacts(rowsOf(readings, RATE_HZ)).found).toBe(2 * known.length - 2);
+  const { found } = contacts(split(footGaitOffline(readings, RATE_HZ).rows));
+  expect(found).toBe(2 * known.length - 2);
 });
 
 test.each([
