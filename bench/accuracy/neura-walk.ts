@@ -33,6 +33,9 @@ const JOINTS = [
 /** Nobody stands still who turns faster than this, and a curve has a start pose when that lasted a second. */
 const STILL_RAD_S = 0.3;
 const STILL_LEAST_S = 1;
+/** Ranges of motion are taken over this, a stride or a little more, where a joint moves by more than WALKING_DEG. */
+const WINDOW_S = 1.5;
+const WALKING_DEG = 20;
 
 interface Trial {
   readonly name: string;
@@ -138,6 +141,21 @@ async function measureTrial(folder: string, trial: Trial): Promise<AccuracyRow[]
       out.push(row(`${joint.metric} RMSE`, error.rmse, null));
       out.push(row(`${joint.metric} mean error`, error.mean, null));
       out.push(row(`${joint.metric} RMSE without mean, live`, causal.rmseWithoutMean, null));
+      const windowed = Math.round(WINDOW_S * table.rateHz);
+      out.push(
+        row(
+          `${joint.metric} range, mean absolute error`,
+          rangeError(truth, offline, { name, windowed }),
+          null,
+        ),
+      );
+      out.push(
+        row(
+          `${joint.metric} range, mean absolute error, live`,
+          rangeError(truth, live, { name, windowed }),
+          null,
+        ),
+      );
     }
   }
   return out;
@@ -200,6 +218,29 @@ function trackLive(
 
 function columnOf(values: Float64Array, { column, width }: { column: number; width: number }): Float64Array {
   return Float64Array.from({ length: values.length / width }, (_, i) => values[i * width + column]!);
+}
+
+/** Mean over windows of the absolute difference of the ranges of motion; windows in which nobody walks are left out. */
+function rangeError(
+  truth: Float64Array,
+  angles: Angles,
+  { name, windowed }: { name: string; windowed: number },
+): number | null {
+  const width = angles.names.length;
+  const column = angles.names.indexOf(name);
+  const ours = columnOf(Float64Array.from(angles.rows), { column, width });
+  const errors: number[] = [];
+  for (let at = 0; column >= 0 && at + windowed <= Math.min(truth.length, ours.length); at += windowed) {
+    const range = rangeOf(ours.subarray(at, at + windowed));
+    const expected = rangeOf(truth.subarray(at, at + windowed));
+    if (range > WALKING_DEG && !Number.isNaN(expected)) errors.push(Math.abs(range - expected));
+  }
+  return errors.length === 0 ? null : errors.reduce((sum, error) => sum + error, 0) / errors.length;
+}
+
+/** NaN when any value is. */
+function rangeOf(values: Float64Array): number {
+  return Math.max(...values) - Math.min(...values);
 }
 
 interface CurveError {

@@ -199,6 +199,21 @@ export const metricCatalogue: readonly Metric[] = [
 
 const byName = new Map(metricCatalogue.map((entry) => [entry.name, entry]));
 
+/** Of ranges of motion, sensors on both segments of the joint, as live: set neura_walk of the same bench. */
+const rangeErrors: Readonly<Record<string, KnownError>> = {
+  'knee-flexion': rangeError(5.2),
+  'hip-flexion': rangeError(2.2),
+  'ankle-dorsiflexion': rangeError(1.9),
+};
+
+function rangeError(value: number): KnownError {
+  return {
+    value,
+    kind: 'mean absolute',
+    source: 'one walk of one healthy person against optical motion capture',
+  };
+}
+
 /**
  * The metric of this name. `knee-flexion-range` and its like, the range of motion over a stride of any angle, and their
  * symmetry (`knee-flexion-range-robinson-index`) are made on the spot. Its error is that with `sensors`, none when they are not given. Null for a name that is no metric.
@@ -211,9 +226,12 @@ export function metricOf(name: string, sensors?: GaitSensors): Metric | null {
   if (match === null) return null;
   const words = match[1]!.replaceAll('-', ' ');
   const label = `${words[0]!.toUpperCase()}${words.slice(1)}, range of motion`;
-  return match[2] === undefined
-    ? metric([name, label, 'deg', 0], 'angles', 'standard deviation')
-    : metric([name, `${label}, Robinson index`, '%', 0, readSigned(200)], 'angles', 'none');
+  if (match[2] !== undefined)
+    return metric([name, `${label}, Robinson index`, '%', 0, readSigned(200)], 'angles', 'none');
+  return {
+    ...metric([name, label, 'deg', 0], 'angles', 'standard deviation'),
+    error: rangeErrors[match[1]!] ?? null,
+  };
 }
 
 function metric(
