@@ -44,9 +44,10 @@ export const gaitmapSet: AccuracySet = {
   method:
     'Contacts by foot-gait with its defaults, which are from papers and the synthetic walker (docs/gait-foot.md), the ' +
     'alignment found from the walk itself; positive is late. A contact is found when one of ours is within 150 ms; those ' +
-    'of ours between the contacts of a known stride that belong to none lower the precision. Initial contact was chosen ' +
-    'among three definitions (turning point of the pitch, shock, between) with their errors on this set in sight, all ' +
-    'other choices without. Motion capture is at 100 Hz, so that 3 ms of the spread are its own; stride borders are ' +
+    'of ours between the contacts of a known stride that belong to none lower the precision. No value was fitted to this ' +
+    'set, but the features of both contacts and of the drift were chosen with their errors on it in sight ' +
+    '(docs/gait-foot.md lists what was compared), so its figures flatter a little. Motion capture is at 100 Hz, so that ' +
+    '3 ms of the spread are its own; stride borders are ' +
     'whole readings at 102.4 Hz, and where in the landing they lie is not told. Lengths are from least velocity to ' +
     'least velocity of a marker at the heel. In the turn of the 2 x 20 m walk the reference has one stride of 2.3 s where ' +
     'the foot was put down twice: ours has the second half of it, and one contact of each kind more. ' +
