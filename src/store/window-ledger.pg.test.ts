@@ -263,6 +263,26 @@ test('erasing a stream revises the windows that had its readings, and erasing th
   expect(rowCount).toBe(0);
 });
 
+test('a session with damaged readings holds up no other', async () => {
+  const bad = await open();
+  const good = await open();
+  await bad.streams[0]!.write([seconds(0, 5)]);
+  await good.streams[0]!.write([seconds(0, 5)]);
+  const stream = bad.streams[0]!.definition.stream;
+  await owner.query(
+    `with gone as (delete from kymo.chunk where stream_id = $1 returning *)
+     insert into kymo.sealed_chunk (org_id, stream_id, epoch, first_seq, first_us, last_us, n, commit_day, retention_class, block)
+     select org_id, stream_id, epoch, first_seq, first_us, last_us, n, commit_day, retention_class, 'damaged' from gone`,
+    [stream],
+  );
+  const task = createWindowTask({ clock: systemClock, policy: { liveS: 0, quietS: 3_600 } });
+  await task.step(writer, never);
+  expect(task.counters['failures']).toBe(1);
+  expect(shortOf(await windowsOf(bad.session))).toBe('');
+  expect(shortOf(await windowsOf(good.session))).toBe('0:5r0?');
+  await erase(pools, tenant.orgId, { kind: 'session', id: bad.session });
+});
+
 test('windows of another organisation do not exist for the role of the application', async () => {
   const stranger = await createTenant(database.ownerUrl, pools, 'B');
   for (const table of [

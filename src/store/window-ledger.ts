@@ -6,6 +6,7 @@
 
 import type pg from 'pg';
 
+import { AppError } from '#base/errors.ts';
 import type { Clock } from '#base/clock.ts';
 import { rangesOf, sizeOf, subtract, type Range, type RangeSet } from '#base/ranges.ts';
 import { chunkStatement, unpackChunks } from '#store/chunk-reader.ts';
@@ -65,6 +66,8 @@ export interface WindowTaskOptions {
 }
 
 interface LedgerCounters {
+  /** Visits that met damaged readings. */
+  failures: number;
   readings: number;
   visits: number;
   /** Windows that were closed, revised or settled. */
@@ -74,7 +77,7 @@ interface LedgerCounters {
 
 export function createWindowTask(options: WindowTaskOptions): UpkeepTask {
   const { clock, policy = ledgerPolicy, bounds = { readings: READINGS, windows: WINDOWS } } = options;
-  const counters: LedgerCounters = { readings: 0, visits: 0, changes: 0 };
+  const counters: LedgerCounters = { failures: 0, readings: 0, visits: 0, changes: 0 };
   return {
     name: 'windows',
     everyMs: IDLE_MS,
@@ -91,7 +94,7 @@ export function createWindowTask(options: WindowTaskOptions): UpkeepTask {
           for (let left: boolean | null = true; left === true;) {
             if (signal.aborted) return 'idle';
             if (clock.monotonicMs() - startedMs > STEP_MS) return 'more';
-            left = await underSessionLock(client, { kind: 'windows', sessionId }, () => inTransaction(visit));
+            left = await underSessionLock(client, { kind: 'windows', sessionId }, () => visitOrLeave(visit));
           }
         }
         return found.length === CANDIDATES ? 'more' : 'idle';
@@ -111,6 +114,18 @@ interface Visit {
   readonly policy: LedgerPolicy;
   readonly bounds: LedgerBounds;
   readonly counters: LedgerCounters;
+}
+
+/** Readings that are damaged hold up their own session and no other: it waits for its next turn. */
+async function visitOrLeave(visit: Visit): Promise<boolean> {
+  try {
+    return await inTransaction(visit);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    visit.counters.failures++;
+    await query(visit.client, visitStatement(visit.name));
+    return false;
+  }
 }
 
 /** One visit, whole or not at all; true: there is more to take in. */

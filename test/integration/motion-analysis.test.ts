@@ -153,6 +153,14 @@ test('a recording that was committed is what the chain says of it, bit for bit',
   for (const { metric, side, value } of expected.summary)
     expect(figures.get(`${metric}/${side}`)).toBe(value);
   expect(figures.get('cadence/null')).toBeGreaterThan(60);
+  const told = await ask(`/v1/channels/session/${sent.session}/gait/messages?limit=100`);
+  expect(told.status).toBe(200);
+  expect(JSON.stringify(told.body)).toContain('"committed"');
+  const metrics = await (
+    await fetch(`${origin}/metrics`, { headers: { authorization: `Bearer ${tenant.adminKey}` } })
+  ).text();
+  expect(Number(/^kymo_analysis_windows_total (\d+)/m.exec(metrics)?.[1])).toBeGreaterThan(5);
+  expect(metrics).toMatch(/^kymo_analysis_failures_total 0$/m);
 });
 
 test('a body model is edited by revision, what is wrong is named, and the session is analysed anew', async () => {
