@@ -6,6 +6,7 @@
  */
 
 import type { BodyModel } from '#motion/body-model.ts';
+import { mayBridge } from '#motion/bridged-holes.ts';
 import { createPlacementCheck } from '#motion/calibration/placement-check.ts';
 import { createSideCheck, type SideCheckRecord } from '#motion/calibration/side-check.ts';
 import { isSteady } from '#motion/gait/summary-state.ts';
@@ -143,6 +144,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
     segment: placement.segment,
     lastUs: null as number | null,
   }));
+  const debts = new Float64Array(placed.length);
   /** Times of the oldest readings that wait, by placement. */
   const heads = new Float64Array(placed.length).fill(Number.POSITIVE_INFINITY);
   let summary = createStrideSummary();
@@ -159,6 +161,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
     partOf(places),
     ...(sides.algorithm === null ? [] : [partOf(sides.algorithm)]),
     { save: () => Float64Array.of(passedUs), load: (from) => void (passedUs = from[0]!) },
+    { save: () => debts.slice(), load: (from) => debts.set(from) },
   ];
   const takeRows = (): void => {
     for (let timeUs = tracker.takeRow(row); !Number.isNaN(timeUs); timeUs = tracker.takeRow(row)) {
@@ -179,7 +182,9 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
   const noteHole = (p: number, timeUs: number): void => {
     const { lastUs, periodUs, segment } = placed[p]!;
     if (lastUs === null) return;
-    const missing = Math.round((timeUs - lastUs) / periodUs) - 1;
+    const missing = Math.max(0, Math.round((timeUs - lastUs) / periodUs) - 1);
+    if (missing === 0 && debts[p] === 0) return;
+    const isBridged = mayBridge(debts, p, { missing, rateHz: 1e6 / periodUs });
     if (missing < 1) return;
     counters.gaps++;
     const holeUs = timeUs - lastUs;
@@ -192,7 +197,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
       });
     if (p === sides.placement) sides.reset();
     const source = gait.of(p);
-    if (holeUs > RESET_GAP_US) source?.reset();
+    if (holeUs > RESET_GAP_US || !isBridged) source?.reset();
     else source?.skip(missing, lastUs, timeUs);
   };
   /** The placement whose oldest reading is the first of all; -1 when none is before the time. */

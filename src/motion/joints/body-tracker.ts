@@ -7,6 +7,7 @@
 
 import { assert } from '#base/assert.ts';
 import type { BodyModel } from '#motion/body-model.ts';
+import { mayBridge } from '#motion/bridged-holes.ts';
 import { movementSeconds } from '#motion/calibration/from-movement.ts';
 import { observeMovement } from '#motion/calibration/movement-sums.ts';
 import { createBodyRows } from '#motion/joints/body-rows.ts';
@@ -15,6 +16,7 @@ import {
   alignAsGiven,
   askMovement,
   createTrackedSensor,
+  DEBT,
   FIXED,
   foundAlignment,
   GYR,
@@ -141,8 +143,10 @@ export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracke
   const bridgeGap = (sensor: TrackedSensor): void => {
     const { state: own, filter, periodUs } = sensor;
     if (own[HAS_READING] === 0) return;
-    const missing = Math.round((now[0]! - own[TIME]!) / periodUs) - 1;
-    if (missing * periodUs > GAP_MOST_S * 1e6) {
+    const missing = Math.max(0, Math.round((now[0]! - own[TIME]!) / periodUs) - 1);
+    if (missing === 0 && own[DEBT] === 0) return;
+    const isBridged = mayBridge(own, DEBT, { missing, rateHz: 1e6 / periodUs });
+    if (!isBridged || missing * periodUs > GAP_MOST_S * 1e6) {
       filter.reset();
       rows.forget(sensor.index);
     } else for (let i = 0; i < missing; i++) filter.update(NOTHING, 0, filterOut);

@@ -49,7 +49,9 @@ export const LOOK_AT_S = 14;
 export const QUALITY = 15;
 const MOVEMENT = 16;
 const SENSE = MOVEMENT + MOVEMENT_STATE;
-export const PLACEMENT_STATE = SENSE + SENSE_STATE;
+/** Of holes that were bridged (bridged-holes.ts). */
+export const DEBT = SENSE + SENSE_STATE;
+export const PLACEMENT_STATE = DEBT + 1;
 export const PROVISIONAL = 1;
 export const FIXED = 2;
 
