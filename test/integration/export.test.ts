@@ -241,3 +241,26 @@ test('a reader of the embedded database reads with the line that was printed', a
   expect(await runKymo(['reader', 'remove', name, '--data', dataDir])).toContain('is removed');
   expect(await runKymo(['reader', 'list', '--data', dataDir])).toContain('There are no readers');
 });
+
+test('analysed on the server, from there, and from the exported files, it has the same strides bit for bit', async () => {
+  interface Analysis {
+    readonly strides: readonly { readonly strideLengthM: number | null }[];
+    readonly isProvisional?: boolean;
+  }
+  const analysed = async (...what: string[]): Promise<Analysis> =>
+    JSON.parse(await runKymo(['analyse', ...what, '--json'])) as Analysis;
+  const files = await analysed(join(folder, 'csv'));
+  const { strides } = await analysed(session, '--url', kymo.address);
+  expect(strides.length).toBeGreaterThan(20);
+  expect(strides).toEqual(files.strides);
+  const url = new URL(kymo.address);
+  const key = /key=([^&]+)/.exec(url.hash)![1]!;
+  const stored = async (): Promise<Analysis> => {
+    const response = await fetch(`${url.origin}/v1/sessions/${session}/motion`, {
+      headers: { authorization: `Bearer ${key}` },
+    });
+    return (await response.json()) as Analysis;
+  };
+  await expect.poll(async () => (await stored()).isProvisional, { timeout: 60_000 }).toBe(false);
+  expect((await stored()).strides).toEqual(strides);
+});
