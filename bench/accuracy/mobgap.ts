@@ -118,7 +118,8 @@ export const mobgapSet: AccuracySet = {
     'time of reference bouts that we call walking, and the reverse. Our Ionescu, Shin and McCamley are those methods as we ' +
     'understand the papers. Constants are from papers, mechanics and the synthetic walker (docs/gait-lower-back.md). Two choices ' +
     'were made after these recordings of HA001 had been seen: the lesser of two pendulums gives the length, not their mean, and the ' +
-    'band of a step is at 0.8 of its time; for HA001 the figures are not blind to these two.',
+    'band of a step is at 0.8 of its time; for HA001 the figures are not blind to these two, nor to the measure of cadence, which was ' +
+    'settled after they had been seen.',
   async measure(folder, step) {
     const tables = (await readAccuracyManifest(folder)).filter(
       ({ columns, more }) => columns.includes('acc_x') && typeof more['reference_file'] === 'string',
