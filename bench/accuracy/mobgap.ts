@@ -44,7 +44,8 @@ async function readingsOf(folder: string, table: AccuracyTable): Promise<Float64
   const width = table.columns.length;
   const names = ['acc_x', 'acc_y', 'acc_z', 'gyr_x', 'gyr_y', 'gyr_z'];
   const places = names.map((name) => table.columns.indexOf(name));
-  const units = String(table.more['units'] ?? '');
+  const named = table.more['units'];
+  const units = typeof named === 'string' ? named : '';
   const accScale = /m\/s/.test(units) ? 1 : 9.80665;
   const gyrScale = /rad\/s/.test(units) ? 1 : DEG;
   const readings = new Float64Array(table.rows * 6);

@@ -118,9 +118,7 @@ function addReadings(api: Api, { windows }: ApiOptions): void {
         ...stream,
         rows: rowsOf(readings),
       }));
-      return reply
-        .type('application/json')
-        .send(JSON.stringify({ window: answer.window, streams }) as unknown as WindowReadings);
+      return reply.type('application/json').send(JSON.stringify({ window: answer.window, streams }));
     },
   });
 }

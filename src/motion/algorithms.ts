@@ -15,7 +15,7 @@ export const algorithms: readonly AlgorithmDefinition[] = [
   vqf9Basic,
   madgwick,
   mahony,
-  footGait as AlgorithmDefinition,
-  lumbarGait as AlgorithmDefinition,
-  footActivity as AlgorithmDefinition,
+  footGait,
+  lumbarGait,
+  footActivity,
 ];

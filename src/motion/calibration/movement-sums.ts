@@ -103,7 +103,7 @@ export function observeMovement(
 function addRest(state: Values, periodS: number): void {
   state[REST_COUNT] = state[REST_COUNT]! + 1;
   for (let i = 0; i < 3; i++) state[REST_ACC + i] = state[REST_ACC + i]! + SENSOR[i]!;
-  const restS = state[REST_COUNT]! * periodS;
+  const restS = state[REST_COUNT] * periodS;
   // Standing still after walking counts as it lasts, up to the most.
   const isAfterWalking = state[SINCE_REST_S]! > 2 && state[WALKING_S]! > 2;
   if (isAfterWalking && restS >= REST_LEAST_S && state[STANDING_ADDED_S] === 0) {
@@ -126,7 +126,7 @@ function endRest(state: Values, periodS: number): void {
   for (let i = 0; i < 4; i++) state[REST_COUNT + i] = 0;
   state[STANDING_ADDED_S] = 0;
   const waitingS = state[LAST_REST_S]!;
-  if (waitingS > 0 && state[SINCE_REST_S]! > REST_TO_WALK_S / 2) {
+  if (waitingS > 0 && state[SINCE_REST_S] > REST_TO_WALK_S / 2) {
     if (state[WALKING_S]! > 1 && isUpright(state, LAST_REST_ACC)) addStanding(state, LAST_REST_ACC, waitingS);
     state[LAST_REST_S] = 0;
   }
@@ -212,7 +212,7 @@ function addTurning(state: Values, values: Values, at: number, periodS: number):
 function addFoot(state: Values, quaternion: Values, now: { periodS: number; isFlat: boolean }): void {
   const { periodS } = now;
   state[FLAT_S] = now.isFlat ? state[FLAT_S]! + periodS : 0;
-  if (state[FLAT_S]! < FLAT_LEAST_S) {
+  if (state[FLAT_S] < FLAT_LEAST_S) {
     state[SWING_S] = state[SWING_S]! + periodS;
     for (let i = 0; i < 3; i++) {
       const v = state[SWING_V + i]! + EARTH[i]! * periodS;

@@ -158,7 +158,7 @@ function createFootActivity(rateHz: number, given: Partial<ActivityParameters> =
   };
   reset();
   return {
-    definition: footActivity as AlgorithmDefinition,
+    definition: footActivity,
     update(input, at, out) {
       const index = state[INDEX]!;
       state[INDEX] = index + 1;

@@ -255,7 +255,7 @@ function writeAxes(sums: Float64Array, { forward, left, up }: FootFrame): void {
   left[2] = up[0]! * sums[1]! - up[1]! * sums[0]!;
   const leftLength = Math.hypot(left[0], left[1], left[2]) || 1;
   for (let axis = 0; axis < 3; axis++) left[axis] = left[axis]! / leftLength;
-  forward[0] = left[1]! * up[2]! - left[2]! * up[1]!;
-  forward[1] = left[2]! * up[0]! - left[0]! * up[2]!;
-  forward[2] = left[0]! * up[1]! - left[1]! * up[0]!;
+  forward[0] = left[1] * up[2]! - left[2] * up[1]!;
+  forward[1] = left[2] * up[0]! - left[0] * up[2]!;
+  forward[2] = left[0] * up[1]! - left[1] * up[0]!;
 }

@@ -133,7 +133,7 @@ function create(rateHz: number, given: Partial<Parameters<typeof lumbarParameter
   };
   reset();
   return {
-    definition: lumbarGait as AlgorithmDefinition,
+    definition: lumbarGait,
     update(input, at, out) {
       rows.out = out;
       rows.count = 0;

@@ -174,9 +174,9 @@ function writeBasis(state: Float64Array, basis: Float64Array, fixedAxis: number 
   const up = basis[axis]!;
   const length = Math.sqrt(Math.max(1e-12, 1 - up * up));
   for (let k = 0; k < 3; k++) basis[3 + k] = ((k === axis ? 1 : 0) - up * basis[k]!) / length;
-  basis[6] = basis[1]! * basis[5]! - basis[2]! * basis[4]!;
-  basis[7] = basis[2]! * basis[3]! - basis[0]! * basis[5]!;
-  basis[8] = basis[0]! * basis[4]! - basis[1]! * basis[3]!;
+  basis[6] = basis[1] * basis[5]! - basis[2] * basis[4]!;
+  basis[7] = basis[2] * basis[3]! - basis[0] * basis[5]!;
+  basis[8] = basis[0] * basis[4]! - basis[1] * basis[3]!;
 }
 
 function dot(basis: Float64Array, row: number, state: Float64Array, from: number): number {

@@ -94,11 +94,11 @@ function judgeField(h: Float64Array, c: VqfCoefficients): void {
   h[NORM_DIP] = length;
   h[NORM_DIP + 1] = -Math.asin(z / length);
   stepLowPass(h, BANK, 2, h, NORM_DIP, c.lowPassMag, 0);
-  const overNorm = h[NORM_DIP]! - h[REF_NORM]!;
+  const overNorm = h[NORM_DIP] - h[REF_NORM]!;
   const overDip = h[NORM_DIP + 1]! - h[REF_DIP]!;
   if (Math.abs(overNorm) < c.magNormShare * h[REF_NORM]! && Math.abs(overDip) < c.magDipRangeRad) {
     h[UNDISTURBED_TIME] = h[UNDISTURBED_TIME]! + c.periodS;
-    if (h[UNDISTURBED_TIME]! >= c.magMinUndisturbedTimeS) {
+    if (h[UNDISTURBED_TIME] >= c.magMinUndisturbedTimeS) {
       h[IS_DISTURBED] = 0;
       h[REF_NORM] = h[REF_NORM]! + c.kMagRef * overNorm;
       h[REF_DIP] = h[REF_DIP]! + c.kMagRef * overDip;

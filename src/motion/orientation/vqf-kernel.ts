@@ -128,10 +128,10 @@ function judgeRestByGyr(s: Float64Array, c: VqfCoefficients): void {
   s[REST_GYR + 1] = y;
   s[REST_GYR + 2] = z;
   stepLowPass(s, REST_GYR_BANK, 3, s, REST_GYR, c.lowPassRest, 0);
-  const dx = x - s[REST_GYR]!;
+  const dx = x - s[REST_GYR];
   const dy = y - s[REST_GYR + 1]!;
   const dz = z - s[REST_GYR + 2]!;
-  const most = Math.max(Math.abs(s[REST_GYR]!), Math.abs(s[REST_GYR + 1]!), Math.abs(s[REST_GYR + 2]!));
+  const most = Math.max(Math.abs(s[REST_GYR]), Math.abs(s[REST_GYR + 1]!), Math.abs(s[REST_GYR + 2]!));
   if (dx * dx + dy * dy + dz * dz >= c.restGyrSquared || most > c.biasClipRadS) {
     s[REST_TIME] = 0;
     s[IS_REST] = 0;
@@ -209,7 +209,7 @@ function judgeRestByAcc(s: Float64Array, c: VqfCoefficients, input: Float64Array
   s[REST_ACC + 1] = y;
   s[REST_ACC + 2] = z;
   stepLowPass(s, REST_ACC_BANK, 3, s, REST_ACC, c.lowPassRest, 0);
-  const dx = x - s[REST_ACC]!;
+  const dx = x - s[REST_ACC];
   const dy = y - s[REST_ACC + 1]!;
   const dz = z - s[REST_ACC + 2]!;
   if (dx * dx + dy * dy + dz * dz >= c.restAccSquared) {
@@ -217,7 +217,7 @@ function judgeRestByAcc(s: Float64Array, c: VqfCoefficients, input: Float64Array
     s[IS_REST] = 0;
   } else {
     s[REST_TIME] = s[REST_TIME]! + c.periodS;
-    if (s[REST_TIME]! >= c.restMinTimeS) s[IS_REST] = 1;
+    if (s[REST_TIME] >= c.restMinTimeS) s[IS_REST] = 1;
   }
 }
 
@@ -311,8 +311,7 @@ function estimateBias(s: Float64Array, c: VqfCoefficients): void {
     s[INNOVATION + 2] = s[REST_GYR + 2]! - bz;
   } else if (c.hasMotionBias) {
     const rateHz = 1 / c.periodS;
-    s[INNOVATION] =
-      s[BIAS_EARTH]! - s[ACC_EARTH + 1]! * rateHz - s[m]! * bx - s[m + 1]! * by - s[m + 2]! * bz;
+    s[INNOVATION] = s[BIAS_EARTH] - s[ACC_EARTH + 1]! * rateHz - s[m]! * bx - s[m + 1]! * by - s[m + 2]! * bz;
     s[INNOVATION + 1] =
       s[BIAS_EARTH + 1]! + s[ACC_EARTH]! * rateHz - s[m + 3]! * bx - s[m + 4]! * by - s[m + 5]! * bz;
     s[INNOVATION + 2] = -s[m + 6]! * bx - s[m + 7]! * by - s[m + 8]! * bz;

@@ -100,13 +100,13 @@ export function createTrunkWindow(rateHz: number): TrunkWindow {
       state[GRAVITY] = state[GRAVITY]! + weight * (x - state[GRAVITY]!);
       state[GRAVITY + 1] = state[GRAVITY + 1]! + weight * (y - state[GRAVITY + 1]!);
       state[GRAVITY + 2] = state[GRAVITY + 2]! + weight * (z - state[GRAVITY + 2]!);
-      const gx = state[GRAVITY]!;
+      const gx = state[GRAVITY];
       const gy = state[GRAVITY + 1]!;
       const gz = state[GRAVITY + 2]!;
       const size = Math.sqrt(gx * gx + gy * gy + gz * gz);
       if (size > 0) state[SUM] = state[SUM]! + (x * gx + y * gy + z * gz) / size;
       state[SUMMED] = state[SUMMED]! + 1;
-      if (state[SUMMED]! < group) return;
+      if (state[SUMMED] < group) return;
       const next = state[NEXT]!;
       state[RING + next] = state[SUM]! / group;
       state[timesAt + next] = timeUs;
@@ -128,7 +128,7 @@ export function createTrunkWindow(rateHz: number): TrunkWindow {
       }
       state[UNTIL_US] = endUs;
       state[STRIDES] = state[STRIDES]! + 1;
-      return state[STRIDES]! < STRETCH_STRIDES ? told : tell();
+      return state[STRIDES] < STRETCH_STRIDES ? told : tell();
     },
     save: () => state.slice(),
     load: (from) => state.set(from),
