@@ -8,7 +8,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useMemo, useRef, useState } from 'react';
 
 import { AppError } from '#base/errors.ts';
-import type { SessionBodyModel } from '#contract/motion.ts';
+import type { BodyModel as StoredBodyModel, SessionBodyModel } from '#contract/motion.ts';
 import type { SessionDetail } from '#contract/rest.ts';
 import type { BodyModel } from '#motion/body-model.ts';
 import { createCalibrationGuide, type CalibrationGuide, type GuideState } from '#motion/calibration/guide.ts';
@@ -75,7 +75,11 @@ function Calibration({ detail, stored }: CalibrationProps) {
   const { session, revision, mayEdit } = stored;
   const save = async (): Promise<void> => {
     try {
-      const next = await server.setBodyModel(session, { bodyModel: guide.bodyModel(), revision });
+      const next = await server.setBodyModel(session, {
+        // The same, but for what may be changed.
+        bodyModel: guide.bodyModel() as StoredBodyModel,
+        revision,
+      });
       setSaid('Stored. The session is analysed again.');
       client.setQueryData(['body-model', session], next);
       await client.invalidateQueries({ queryKey: ['motion', session] });

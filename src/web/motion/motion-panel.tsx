@@ -11,6 +11,7 @@ import { useChannel } from '#sdk/react-hooks.ts';
 import { AngleSweep } from '#web/motion/angle-sweep.tsx';
 import { angleGroups, chooseGroup, type AngleGroup } from '#web/motion/angle-groups.ts';
 import { BodyModelDialog } from '#web/motion/body-model-dialog.tsx';
+import { CalibrationDialog } from '#web/motion/calibration-dialog.tsx';
 import { CycleAxis, CycleChart } from '#web/motion/cycle-chart.tsx';
 import { cycleCurves } from '#web/motion/cycle-curves.ts';
 import { gaitFeedOf, KEPT_EVENTS, type GaitFeed, type GaitMessage } from '#web/motion/gait-feed.ts';
@@ -36,7 +37,7 @@ export function MotionPanel({ detail, isFrozen, search, setSearch }: MotionPanel
   const scheme = useComputedColorScheme('dark', { getInitialValueInEffect: false });
   const { feed, status, refusal } = useGaitFeed(id, isFrozen);
   const { source, state } = useLiveAngles(id);
-  const [modelOpen, setModelOpen] = useState(false);
+  const [opened, setOpened] = useState<'body-model' | 'calibration' | null>(null);
   const groups = useMemo(() => angleGroups(state.columns), [state.columns]);
   const group = chooseGroup(groups, search.angles);
   const words = motionWords({
@@ -68,8 +69,11 @@ export function MotionPanel({ detail, isFrozen, search, setSearch }: MotionPanel
         {!isHidden && (
           <GroupChoice groups={groups} chosen={group} choose={(angles) => setSearch({ angles })} />
         )}
-        <Button variant="default" size="xs" onClick={() => setModelOpen(true)}>
+        <Button variant="default" size="xs" onClick={() => setOpened('body-model')}>
           Sensors and body
+        </Button>
+        <Button variant="default" size="xs" onClick={() => setOpened('calibration')}>
+          Calibrate
         </Button>
         {isPossible && (
           <Button
@@ -100,7 +104,8 @@ export function MotionPanel({ detail, isFrozen, search, setSearch }: MotionPanel
           <StrideStrip feed={feed} />
         </>
       )}
-      <BodyModelDialog detail={detail} open={modelOpen} close={() => setModelOpen(false)} />
+      <BodyModelDialog detail={detail} open={opened === 'body-model'} close={() => setOpened(null)} />
+      <CalibrationDialog detail={detail} open={opened === 'calibration'} close={() => setOpened(null)} />
     </section>
   );
 }
