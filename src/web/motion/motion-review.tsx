@@ -26,6 +26,7 @@ import { StrideTable } from '#web/motion/stride-table.tsx';
 import { describeProblem } from '#web/page-states.tsx';
 import type { ReviewModel } from '#web/review/review-model.ts';
 import { useReviewState } from '#web/review/review-state.ts';
+import { formatSinceStart } from '#web/review/time-ticks.ts';
 import { server } from '#web/server.ts';
 import type { ViewSearch } from '#web/session/view-search.ts';
 
@@ -136,7 +137,7 @@ function Findings({ model, analysis, search, setSearch }: FindingsProps) {
         setSort={(sort) => setSearch({ strides: formatSort(sort) })}
         show={show}
       />
-      <Notices analysis={analysis} />
+      <Notices analysis={analysis} startUs={startUs} />
     </>
   );
 }
@@ -188,7 +189,10 @@ function namesOf({ cycles }: MotionAnalysis): string[] {
   return [...names];
 }
 
-function Notices({ analysis }: { analysis: MotionAnalysis }) {
+/** More are no news. */
+const NOTICES = 50;
+
+function Notices({ analysis, startUs }: { analysis: MotionAnalysis; startUs: number }) {
   if (analysis.notices.length === 0) return null;
   return (
     <>
@@ -196,8 +200,10 @@ function Notices({ analysis }: { analysis: MotionAnalysis }) {
         <h3>To be known</h3>
       </div>
       <ul className="motion-notices">
-        {analysis.notices.map(({ timeUs, code, text }) => (
-          <li key={`${timeUs} ${code} ${text}`}>{text}</li>
+        {analysis.notices.slice(-NOTICES).map(({ timeUs, code, segment, text }) => (
+          <li key={`${timeUs} ${code} ${segment} ${text}`}>
+            <span className="muted">{formatSinceStart(timeUs - startUs, 1)}</span> {text}
+          </li>
         ))}
       </ul>
     </>
