@@ -116,7 +116,7 @@ function Calibration({ detail, stored }: CalibrationProps) {
         </>
       )}
       <p role="status" className={state.hint === null ? 'body-said' : 'body-said needs-attention'}>
-        {said !== '' ? said : (state.hint ?? (hasReadings ? '' : 'Waiting for readings of this session'))}
+        {said !== '' ? said : hintOf(state, hasReadings)}
       </p>
       <Results stored={stored} guide={guide} state={state} />
       <div className="body-buttons">
@@ -143,6 +143,11 @@ function Calibration({ detail, stored }: CalibrationProps) {
       </div>
     </>
   );
+}
+
+function hintOf({ hint }: GuideState, hasReadings: boolean): string {
+  if (hint === null) return hasReadings ? '' : 'Waiting for readings of this session';
+  return `${hint[0]!.toUpperCase()}${hint.slice(1)}`;
 }
 
 /** What is known of each sensor so far. */
