@@ -12,8 +12,10 @@ import type pg from 'pg';
 
 import type { Clock } from '#base/clock.ts';
 import { messageOf } from '#base/errors.ts';
+import { sizeOf } from '#base/ranges.ts';
 import type { BodyModel } from '#motion/body-model.ts';
 import { defaultBodyModel } from '#motion/default-body-model.ts';
+import type { MotionNotice } from '#motion/results.ts';
 import type { CreateSessionMotion, SessionMotion } from '#motion/session-motion.ts';
 import type { PackedLayout } from '#store/chunk-codec.ts';
 import type { Statement } from '#store/pools.ts';
@@ -56,6 +58,8 @@ export const analysisLimits = {
   checkpointUs: 30 * WINDOW_US,
   /** States of a session; beyond them every second goes. */
   checkpoints: 64,
+  /** Readings of a stream in one window, of those that its rate makes: so many wait in the chain (motion/session/reading-queue.ts). */
+  flood: 3,
 } as const;
 
 /** What only the readings or the chain can be blamed for: the session cannot be analysed as it is. */
@@ -233,12 +237,14 @@ async function takeWindows(parts: StepParts, { model, streams, begin }: Task): P
     if (taken > 0 && clock.monotonicMs() - startedMs > limits.workMs) break;
     if (periodOf(nextUs) !== periodOf(window.startUs))
       checkpoints.push({ startUs: window.startUs, state: packedState(chain) });
-    readings += await pushWindow(chain, model, await readWindow(reader, window));
+    const { kept, notices } = withoutFloods(window, model);
+    readings += await pushWindow(chain, model, await readWindow(reader, kept));
     const endUs = window.startUs + WINDOW_US;
     revision = Math.max(revision, window.inputChange);
     const payload = inChain(() => {
       chain.advance(endUs);
-      return encodeWindow(chain.take(), endUs);
+      const batch = chain.take();
+      return encodeWindow({ ...batch, notices: [...batch.notices, ...notices] }, endUs);
     });
     results.push({ startUs: window.startUs, revision, payload });
     nextUs = endUs;
@@ -274,6 +280,28 @@ function periodOf(timeUs: number | null): number | null {
 
 function lastOfEach<T extends { readonly startUs: number }>(checkpoints: readonly T[]): T[] {
   return [...new Map(checkpoints.map((checkpoint) => [checkpoint.startUs, checkpoint])).values()];
+}
+
+/** A device whose clock stands still puts hours into one window, more than there is memory for: the window goes without them. */
+function withoutFloods(
+  window: WindowRow,
+  { placements }: BodyModel,
+): { readonly kept: WindowRow; readonly notices: readonly MotionNotice[] } {
+  const notices = placements.flatMap(({ stream, rateHz, segment }): MotionNotice[] => {
+    const count = window.spans
+      .filter(({ streamId }) => streamId === stream)
+      .reduce((sum, { seqs }) => sum + sizeOf(seqs), 0);
+    if (count <= (analysisLimits.flood * rateHz * WINDOW_US) / 1e6) return [];
+    const text = `${count} readings of one stretch of ${WINDOW_US / 1e6} s are more than the sensor can have made; they were left out`;
+    return [{ timeUs: window.startUs, code: 'too-much', segment, text }];
+  });
+  const flooding = placements.flatMap(({ segment, stream }) =>
+    notices.some((notice) => notice.segment === segment) ? [stream] : [],
+  );
+  return {
+    kept: { ...window, spans: window.spans.filter(({ streamId }) => !flooding.includes(streamId)) },
+    notices,
+  };
 }
 
 async function readWindow(reader: WindowReader, window: WindowRow): Promise<readonly StreamReadings[]> {

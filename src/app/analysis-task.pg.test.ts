@@ -362,3 +362,23 @@ test('what was analysed is told, window by window, with the revision', async () 
   const stored = await resultsOf(session);
   expect(windows.map(({ revision }) => String(revision))).toEqual(stored.map(({ revision }) => revision));
 });
+
+test('a device whose clock stands still does not bring hours of readings into memory at once', async () => {
+  const { session, streams } = await open();
+  const [left, right] = streams as [RecordedStream, RecordedStream];
+  const flood = Array.from({ length: 4 }, (_, i) => ({
+    ...frame(i * 200, 200),
+    firstUs: START_US,
+    periodUs: 1,
+  }));
+  await left.write(flood);
+  await right.write([frame(0, 200)]);
+  for (const stream of streams) await stream.end();
+  await cover();
+  await analyse();
+  const [first] = await resultsOf(session);
+  const { notices } = decodeWindow(first!.payload);
+  expect(notices.map(({ code, segment }) => [code, segment])).toEqual([['too-much', 'left-foot']]);
+  expect(await analysisOf(session)).toMatchObject({ failure: null, is_finished: true });
+  expect(contactsOf(await resultsOf(session))).toHaveLength(200);
+});
