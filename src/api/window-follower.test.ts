@@ -16,16 +16,18 @@ function following() {
     },
     clock,
   );
+  const gone = new AbortController();
   const waits: { readonly orgId: string; isOver: boolean }[] = [];
   return {
     newest,
     follower,
     waits,
+    gone,
     looks: () => looks,
     wait(orgId: string, from: number, waitMs: number): void {
       const one = { orgId, isOver: false };
       waits.push(one);
-      void follower.wait(orgId, from, waitMs).then(() => {
+      void follower.wait(orgId, from, { waitMs, gone: gone.signal }).then(() => {
         one.isOver = true;
       });
     },
@@ -69,9 +71,16 @@ test('a restored database, whose numbers are smaller, ends waits too', async () 
   expect(waits[0]?.isOver).toBe(true);
 });
 
-test('more than may wait are sent away', async () => {
-  const { follower, wait } = following();
-  for (let i = 0; i < 256; i++) wait('a', 0, 20_000);
-  expect(() => follower.wait('a', 0, 20_000)).toThrow(/too many wait/);
+test('more than may wait are sent away, first those of an organisation that has many, until some have gone', async () => {
+  const { follower, wait, gone, waits, pass } = following();
+  const another = { waitMs: 20_000, gone: new AbortController().signal };
+  for (let i = 0; i < 64; i++) wait('a', 0, 20_000);
+  expect(() => follower.wait('a', 0, another)).toThrow(/at most 64/);
+  for (const orgId of ['b', 'c', 'd']) for (let i = 0; i < 64; i++) wait(orgId, 0, 20_000);
+  expect(() => follower.wait('e', 0, another)).toThrow(/too many wait/);
+  gone.abort();
+  await pass(0);
+  expect(waits.every(({ isOver }) => isOver)).toBe(true);
+  void follower.wait('e', 0, another);
   follower.stop();
 });

@@ -1,6 +1,7 @@
 /**
  * Owns the waiting for windows: many may wait, and each organisation that somebody waits for is looked at twice a second, once
- * for all of them. At most FOLLOWERS wait; one more is sent away.
+ * for all of them. At most FOLLOWERS wait, OF_ONE of an organisation, so that none takes the place of others; one more is
+ * sent away. Who has gone waits no longer.
  */
 
 import type { Clock } from '#base/clock.ts';
@@ -10,13 +11,23 @@ import type { WindowQueries } from '#store/window-queries.ts';
 const LOOK_MS = 500;
 /** A processor each; what a page of them costs is far more than waiting. */
 const FOLLOWERS = 256;
+/** A dozen processors with a few copies each. */
+const OF_ONE = 64;
 
 export interface WindowFollower {
-  /** Resolves when something changed after `newest`, or in time, or when the server stops. Throws AppError `overloaded`. */
-  wait(orgId: string, newest: number, waitMs: number): Promise<void>;
+  /**
+   * Resolves when something changed after `newest`, or in time, or when the server stops or `gone` is aborted. Throws AppError
+   * `overloaded`, or `limit-exceeded` when it is the organisation that has too many.
+   */
+  wait(orgId: string, newest: number, until: WaitEnd): Promise<void>;
   /** Lets all go. */
   stop(): void;
   readonly isStopped: boolean;
+}
+
+export interface WaitEnd {
+  readonly waitMs: number;
+  readonly gone: AbortSignal;
 }
 
 interface Waiter {
@@ -54,8 +65,14 @@ export function createWindowFollower(
   }
 
   return {
-    wait(orgId, newest, waitMs) {
-      if (isStopped) return Promise.resolve();
+    wait(orgId, newest, { waitMs, gone }) {
+      if (isStopped || gone.aborted) return Promise.resolve();
+      let own = 0;
+      for (const waiter of waiters) if (waiter.orgId === orgId) own++;
+      if (own >= OF_ONE)
+        throw new AppError('limit-exceeded', `at most ${OF_ONE} wait for windows of one organisation`, {
+          temporary: true,
+        });
       if (waiters.size >= FOLLOWERS)
         throw new AppError('overloaded', 'too many wait for windows already', { temporary: true });
       return new Promise((resolve) => {
@@ -65,10 +82,12 @@ export function createWindowFollower(
           leave() {
             cancel();
             waiters.delete(waiter);
+            gone.removeEventListener('abort', waiter.leave);
             resolve();
           },
         };
         const cancel = clock.after(waitMs, waiter.leave);
+        gone.addEventListener('abort', waiter.leave);
         waiters.add(waiter);
         lookLater();
       });

@@ -69,8 +69,10 @@ function addFollowing(api: Api, { windows, clock }: ApiOptions): void {
       ),
       response: answers({ 200: WindowPage }, { ...readConfig, refusals: [400] }),
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const { orgId } = readerOf(request);
+      const gone = new AbortController();
+      reply.raw.once('close', () => gone.abort());
       const { after = null, limit = 50, wait = 0, session: sessionId = null } = request.query;
       const endMs = clock.monotonicMs() + wait * 1000;
       for (;;) {
@@ -79,8 +81,8 @@ function addFollowing(api: Api, { windows, clock }: ApiOptions): void {
         const page = await windows.page(orgId, { after, limit, sessionId });
         if (page === null) throw invalidCursor();
         const leftMs = endMs - clock.monotonicMs();
-        if (page.windows.length > 0 || page.isReset || leftMs <= 0 || request.raw.destroyed) return page;
-        await follower.wait(orgId, newest, leftMs);
+        if (page.windows.length > 0 || page.isReset || leftMs <= 0 || gone.signal.aborted) return page;
+        await follower.wait(orgId, newest, { waitMs: leftMs, gone: gone.signal });
         if (follower.isStopped) return page;
       }
     },
@@ -240,12 +242,22 @@ async function storeResult(
 }
 
 function payloadOf(result: unknown): string {
+  if (!isShallow(result, windowLimits.resultDepth))
+    throw new AppError('invalid-field', `a result is nested at most ${windowLimits.resultDepth} deep`, {
+      field: '/result',
+    });
   const payload = JSON.stringify(result);
   if (Buffer.byteLength(payload) > windowLimits.resultBytes)
     throw new AppError('invalid-field', `a result has at most ${windowLimits.resultBytes} bytes`, {
       field: '/result',
     });
   return payload;
+}
+
+/** JSON that is nested by thousands can be read, but not be written again: it ends the stack. */
+function isShallow(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  return depth > 0 && Object.values(value).every((one) => isShallow(one, depth - 1));
 }
 
 /** `motion` is the server's own, and its results have an address of their own. */

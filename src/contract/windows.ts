@@ -19,10 +19,14 @@ export const windowLimits = {
   pageResults: 50,
   /** How long a request may wait for the next window: shorter than what proxies cut. */
   waitS: 25,
-  /** Values of a window's readings in one answer: 50 MB of JSON at worst, 300 kB for seven sensors at 200 Hz. */
-  readingValues: 4_000_000,
+  /**
+   * Values of a window's readings, times among them, in one answer: 20 MB of JSON at worst, made while everybody else waits;
+   * seven sensors of nine axes at 200 Hz have 140,000.
+   */
+  readingValues: 1_000_000,
   /** A result as JSON. Results go into the answers of lists, and pages of many must stay readable. */
   resultBytes: 64 * 1024,
+  resultDepth: 64,
 } as const;
 
 export const algorithmName = '^[a-z][a-z0-9-]{0,39}(\\.[a-z][a-z0-9-]{0,39})?$';

@@ -128,7 +128,8 @@ export function createWindowQueries(app: RolePool): WindowQueries {
       const values = window.spans.reduce(
         (sum, { streamId, seqs }) =>
           sum +
-          seqs.reduce((n, { from, to }) => n + to - from, 0) * (layouts.get(streamId)?.axes.length ?? 0),
+          seqs.reduce((n, { from, to }) => n + to - from, 0) *
+            (1 + (layouts.get(streamId)?.axes.length ?? 0)),
         0,
       );
       if (values > maxValues) return 'too-many';
