@@ -36,9 +36,10 @@ export function createMotionAnswers(
   }
   return {
     bodyModel: modelOf,
-    async setBodyModel(orgId, { sessionId, bodyModel, revision, madeBy }) {
+    async setBodyModel(orgId, { sessionId, bodyModel: given, revision, madeBy }) {
       const stored = await queries.bodyModel(orgId, sessionId);
       if (stored === null) return null;
+      const bodyModel = withIdsAsStored(given);
       checkAgainstStreams(bodyModel, stored.streams);
       const isStored = await queries.storeBodyModel(orgId, { sessionId, revision, model: bodyModel, madeBy });
       if (!isStored)
@@ -97,6 +98,19 @@ function recordOf(model: BodyModel): BodyModelRecord {
   return structuredClone(model) as BodyModelRecord;
 }
 
+/** An id is the same in capitals; readings are found by the one that is stored. */
+function withIdsAsStored({ placements, ...rest }: BodyModelRecord): BodyModelRecord {
+  return {
+    ...rest,
+    placements: placements.map((placement) => ({ ...placement, stream: placement.stream.toLowerCase() })),
+  };
+}
+
+/** PostgreSQL keeps no text with U+0000 or half a surrogate pair. */
+function isStorable(text: string): boolean {
+  return text.isWellFormed() && !text.includes('\u0000');
+}
+
 /** Throws AppError `invalid-field` with the field of the request. */
 function checkAgainstStreams(record: BodyModelRecord, streams: readonly AnalysedStream[]): void {
   const within = (check: () => void): void => {
@@ -109,9 +123,13 @@ function checkAgainstStreams(record: BodyModelRecord, streams: readonly Analysed
   };
   const wrong = (field: string, what: string): AppError => new AppError('invalid-field', what, { field });
   within(() => {
-    for (const [i, { stream: id, rateHz, acc, gyr, mag }] of record.placements.entries()) {
+    for (const [i, { stream: id, rateHz, acc, gyr, mag, alignment }] of record.placements.entries()) {
       const field = `/placements/${i}`;
-      const stream = streams.find((one) => one.id === id.toLowerCase());
+      if (alignment.kind === 'calibrated')
+        for (const name of ['method', 'reason'] as const)
+          if (!isStorable(alignment[name] ?? ''))
+            throw wrong(`${field}/alignment/${name}`, 'the text has characters that cannot be stored');
+      const stream = streams.find((one) => one.id === id);
       if (stream === undefined) throw wrong(`${field}/stream`, 'the session has no such stream');
       if (stream.rateHz !== rateHz)
         throw wrong(`${field}/rateHz`, `the stream has ${stream.rateHz} readings a second`);

@@ -307,3 +307,68 @@ test('the processor of an extension stores a result a window; one that breaks ho
   expect(sums).toEqual(inOrder.map(({ readings }) => readings));
   expect(body.results.every(({ version }) => version === 2)).toBe(true);
 });
+
+test('nobody else reads, writes or asks for anything of it', async () => {
+  const other = await createTenant(database.ownerUrl, pools, 'B');
+  const { windows } = await allWindows();
+  const { startUs, revision } = windows[0]!;
+  const { body: model } = await ask<SessionBodyModel>(`/v1/sessions/${sent.session}/body-model`);
+  const under = `/v1/sessions/${sent.session}`;
+  const result = { method: 'PUT', body: { version: 9, revision, result: 'mine' } };
+  const all: readonly (readonly [address: string, request?: { method: string; body?: unknown }])[] = [
+    [`${under}/motion`],
+    [`${under}/body-model`],
+    [
+      `${under}/body-model`,
+      { method: 'PUT', body: { bodyModel: model.bodyModel, revision: model.revision } },
+    ],
+    [`${under}/analyses`, { method: 'POST' }],
+    [`${under}/windows/${startUs}/readings`],
+    [`${under}/windows/${startUs}/results/theirs`, result],
+  ];
+  for (const [address, request = { method: 'GET' }] of all) {
+    expect(await ask(address, { ...request, key: other.adminKey })).toMatchObject({ status: 404 });
+    for (const key of [tenant.deviceKey, `${tenant.adminKey.slice(0, -1)}_`, ''])
+      expect([401, 403]).toContain((await ask(address, { ...request, key })).status);
+    if (request.method !== 'GET')
+      expect(await ask(address, { ...request, key: tenant.readKey })).toMatchObject({ status: 403 });
+  }
+  for (const address of ['/v1/windows', `/v1/windows?session=${sent.session}`])
+    expect((await ask<WindowPage>(address, { key: other.adminKey })).body.windows).toEqual([]);
+  const { body: results } = await ask<ResultPage>(`${under}/results/mine`, { key: other.adminKey });
+  expect(results.results).toEqual([]);
+  for (const channel of ['motion', 'gait'])
+    expect([403, 404]).toContain(
+      (await ask(`/v1/channels/session/${sent.session}/${channel}/messages`, { key: other.adminKey })).status,
+    );
+  expect(await ask(`${under}/body-model`)).toMatchObject({ body: model });
+});
+
+test('what no database or stack can take is refused, and ids in capitals are the same', async () => {
+  const { windows } = await allWindows();
+  const { startUs, revision } = windows[0]!;
+  const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+  const response = await fetch(`${origin}/v1/sessions/${sent.session}/windows/${startUs}/results/deep`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${tenant.adminKey}`, 'content-type': 'application/json' },
+    body: `{"version":1,"revision":${revision},"result":${deep}}`,
+  });
+  expect(await response.json()).toMatchObject({ status: 400, field: '/result' });
+  const at = `/v1/sessions/${sent.session}/body-model`;
+  const { body } = await ask<SessionBodyModel>(at);
+  const { bodyModel } = structuredClone(body);
+  const put = () =>
+    ask<SessionBodyModel>(at, { method: 'PUT', body: { bodyModel, revision: body.revision } });
+  for (const method of ['a\u0000', 'half \ud800']) {
+    const quaternion: [number, number, number, number] = [1, 0, 0, 0];
+    bodyModel.placements[0]!.alignment = { kind: 'calibrated', quaternion, method, quality: 1, reason: null };
+    expect(await put()).toMatchObject({
+      status: 400,
+      body: { field: '/bodyModel/placements/0/alignment/method' },
+    });
+  }
+  const { stream } = body.bodyModel.placements[0]!;
+  bodyModel.placements[0]!.alignment = { kind: 'from-movement' };
+  bodyModel.placements[0]!.stream = stream.toUpperCase();
+  expect((await put()).body.bodyModel.placements[0]!.stream).toBe(stream);
+});

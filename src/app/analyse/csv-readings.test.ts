@@ -34,6 +34,8 @@ test.each([
   ['t,a\n1,2\n', 'no column is called time_us'],
   ['time_us,a\n1,2\n3\n', 'line 3: 1 columns, not 2'],
   ['time_us,a\nx,2\n', 'line 2: time_us is no number'],
+  ['time_us,a\n1e300,2\n', 'line 2: time_us is no number of microseconds'],
+  [`time_us${',a'.repeat(33)}\n`, 'has 33 columns of values, and 32 at most'],
 ])('%j is refused: %s', async (text, message) => {
   await expect(readCsv(pieces(text), 'a.csv')).rejects.toThrow(message);
 });

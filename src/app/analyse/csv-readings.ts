@@ -4,12 +4,15 @@
  */
 
 import { AppError } from '#base/errors.ts';
+import { limits } from '#protocol/limits.ts';
 import type { Axis } from '#protocol/messages.ts';
 
 /** Five hours at 200 Hz; nine axes of these are 150 MB. */
 export const MAX_READINGS = 4_000_000;
 /** No row of numbers is longer. */
 const MAX_LINE = 16_384;
+/** Of a stream (protocol/limits.ts): no sensor has more. */
+const MAX_AXES = limits.axesPerStream;
 /** Columns that are not axes. */
 const OTHERS = new Set(['time_us', 'time', 'seq', 'epoch']);
 
@@ -72,6 +75,11 @@ function createTable(heading: string, name: string): Table {
     axes.push({ name: parts?.[1] ?? column, unit: parts?.[2] ?? '1' });
     axisColumns.push(i);
   }
+  if (axes.length > MAX_AXES)
+    throw new AppError(
+      'malformed-message',
+      `${name} has ${axes.length} columns of values, and ${MAX_AXES} at most`,
+    );
   let capacity = 65_536;
   let timesUs = new Float64Array(capacity);
   let values = new Float32Array(capacity * axes.length);
@@ -92,10 +100,12 @@ function createTable(heading: string, name: string): Table {
       }
       const cells = text.split(',');
       const timeUs = Number(cells[timeColumn]);
-      if (cells.length !== columns.length || !Number.isFinite(timeUs) || cells[timeColumn]!.trim() === '')
+      // Of larger numbers a microsecond more is the same.
+      const isTime = Math.abs(timeUs) < limits.timeUsExclusive && cells[timeColumn]!.trim() !== '';
+      if (cells.length !== columns.length || !isTime)
         throw new AppError(
           'malformed-message',
-          `${name}, line ${line}: ${cells.length !== columns.length ? `${cells.length} columns, not ${columns.length}` : 'time_us is no number'}`,
+          `${name}, line ${line}: ${cells.length !== columns.length ? `${cells.length} columns, not ${columns.length}` : 'time_us is no number of microseconds'}`,
         );
       timesUs[count] = timeUs;
       for (const [i, column] of axisColumns.entries()) {

@@ -61,9 +61,12 @@ export function curvePlot(
     ...sides.flatMap(({ own }) => own.flatMap(({ curves }) => [...(curves[curve] ?? [])])),
     ...(norm === null ? [] : [...Array.from(norm.low), ...Array.from(norm.high)]),
   ].filter(Number.isFinite);
-  const yTicks = roundTicks(Math.min(0, ...extremes) - 2, Math.max(0, ...extremes) + 2, 6);
+  // Of hours of walking there are more than a call takes as arguments.
+  const least = extremes.reduce((a, b) => Math.min(a, b), 0);
+  const largest = extremes.reduce((a, b) => Math.max(a, b), 0);
+  const yTicks = roundTicks(least - 2, largest + 2, 6);
   const area = { left: 52, top: 64, width: 520, height: 260 };
-  const range = [Math.min(yTicks[0]!, ...extremes), Math.max(yTicks.at(-1)!, ...extremes)] as const;
+  const range = [Math.min(yTicks[0]!, least), Math.max(yTicks.at(-1)!, largest)] as const;
   const scale = plotScale(area, { x: [0, 100], y: range });
   const over = (values: ArrayLike<number>): [number, number][] =>
     Array.from({ length: CYCLE_POINTS }, (_, i) => [scale.x(i), scale.y(values[i]!)]);

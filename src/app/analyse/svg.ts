@@ -88,9 +88,11 @@ export function svgBand(
   return `<polygon points="${points.join(' ')}" fill="${fill}"/>`;
 }
 
-/** About `count` round values that cover [low, high]. */
+/** About `count` round values that cover [low, high]. Of a range that is narrower than its numbers are exact, two around it. */
 export function roundTicks(low: number, high: number, count: number): number[] {
-  const rough = Math.max(1e-9, (high - low) / Math.max(1, count));
+  const exact = Math.max(1e-9, 1e-9 * Math.max(Math.abs(low), Math.abs(high)));
+  const rough = (high - low) / Math.max(1, count);
+  if (!(rough >= exact)) return [low - 1e3 * exact, high + 1e3 * exact];
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= rough) ?? 10 * power;
   const ticks: number[] = [];
