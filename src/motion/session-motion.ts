@@ -97,7 +97,6 @@ const STEP_US = 10_000;
 const TOLD_GAP_S = 0.1;
 
 interface Records {
-  readonly placed: readonly { readonly lastUs: number | null }[];
   readonly assembly: AssemblyRecord;
   readonly sides: SideCheckRecord;
   readonly summary: string;
@@ -142,9 +141,10 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
     queue: createReadingQueue(placement, counters),
     periodUs: 1e6 / placement.rateHz,
     segment: placement.segment,
-    lastUs: null as number | null,
   }));
   const debts = new Float64Array(placed.length);
+  /** Times of the newest readings taken, by placement; NaN before the first. */
+  const lasts = new Float64Array(placed.length).fill(Number.NaN);
   /** Times of the oldest readings that wait, by placement. */
   const heads = new Float64Array(placed.length).fill(Number.POSITIVE_INFINITY);
   let summary = createStrideSummary();
@@ -160,6 +160,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
     ...(trunk === null ? [] : [trunk]),
     partOf(places),
     ...(sides.algorithm === null ? [] : [partOf(sides.algorithm)]),
+    { save: () => lasts.slice(), load: (from) => lasts.set(from) },
     { save: () => Float64Array.of(passedUs), load: (from) => void (passedUs = from[0]!) },
     { save: () => debts.slice(), load: (from) => debts.set(from) },
   ];
@@ -180,8 +181,9 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
     }
   };
   const noteHole = (p: number, timeUs: number): void => {
-    const { lastUs, periodUs, segment } = placed[p]!;
-    if (lastUs === null) return;
+    const { periodUs, segment } = placed[p]!;
+    const lastUs = lasts[p]!;
+    if (Number.isNaN(lastUs)) return;
     const missing = Math.max(0, Math.round((timeUs - lastUs) / periodUs) - 1);
     if (missing === 0 && debts[p] === 0) return;
     const isBridged = mayBridge(debts, p, { missing, rateHz: 1e6 / periodUs });
@@ -214,8 +216,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
   };
   const advance = (untilUs: number): void => {
     for (let p = firstBefore(untilUs); p !== -1; p = firstBefore(untilUs)) {
-      const one = placed[p]!;
-      const { queue } = one;
+      const { queue } = placed[p]!;
       const timeUs = heads[p]!;
       noteHole(p, timeUs);
       tracker.update(p, timeUs, queue.values, queue.at);
@@ -226,7 +227,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
       if (p === sides.placement) sides.take(timeUs, queue.values, queue.at);
       queue.shift();
       heads[p] = queue.headUs;
-      one.lastUs = timeUs;
+      lasts[p] = timeUs;
       counters.readings++;
       if (assembly.isWaiting) settle(timeUs);
     }
@@ -252,7 +253,6 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
     summary: () => summary.values().map((value) => ({ ...value, ...wearing })),
     save: () =>
       packState(parts, {
-        placed: placed.map(({ lastUs }) => ({ lastUs })),
         assembly: assembly.record(),
         sides: sides.record(),
         summary: summary.save(),
@@ -261,10 +261,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
   };
   if (saved !== undefined) {
     const records = unpackState(saved, parts) as Records;
-    for (const [p, { lastUs }] of records.placed.entries()) {
-      placed[p]!.lastUs = lastUs;
-      heads[p] = placed[p]!.queue.headUs;
-    }
+    for (const [p, { queue }] of placed.entries()) heads[p] = queue.headUs;
     assembly.restore(records.assembly);
     sides.restore(records.sides);
     summary = createStrideSummary(records.summary);

@@ -90,7 +90,8 @@ export function createPlacementCheck(model: BodyModel): PlacementCheck {
         state[0] = bin;
       }
       const own = 3 + placement * OWN;
-      const rate = Math.hypot(values[at + 3]!, values[at + 4]!, values[at + 5]!);
+      const [x, y, z] = [values[at + 3]!, values[at + 4]!, values[at + 5]!];
+      const rate = Math.sqrt(x * x + y * y + z * z);
       if (!Number.isFinite(rate)) return;
       state[own] = state[own]! + rate;
       state[own + 1] = state[own + 1]! + 1;

@@ -52,7 +52,8 @@ export function createReadingQueue(placement: Placement, counters: QueueCounters
   let values = new Float64Array(capacity * READING_VALUES).fill(Number.NaN);
   let head = 0;
   let length = 0;
-  let newestUs = Number.NEGATIVE_INFINITY;
+  // In an array, since a number that changes with each reading would be a new object each time.
+  const newest = Float64Array.of(Number.NEGATIVE_INFINITY);
 
   const drop = (): void => {
     length--;
@@ -87,11 +88,11 @@ export function createReadingQueue(placement: Placement, counters: QueueCounters
     push({ timesUs, values: given, axes, count }, notBeforeUs) {
       for (let i = 0; i < count; i++) {
         const timeUs = timesUs[i]!;
-        if (!(timeUs > newestUs && timeUs >= notBeforeUs)) {
+        if (!(timeUs > newest[0]! && timeUs >= notBeforeUs)) {
           counters.late++;
           continue;
         }
-        newestUs = timeUs;
+        newest[0] = timeUs;
         if (length === most) {
           drop();
           counters.dropped++;
@@ -108,7 +109,7 @@ export function createReadingQueue(placement: Placement, counters: QueueCounters
     shift: drop,
     save() {
       const state = new Float64Array(1 + length * (1 + READING_VALUES));
-      state[0] = newestUs;
+      state[0] = newest[0]!;
       for (let i = 0; i < length; i++) {
         const slot = (head + i) % capacity;
         const to = 1 + i * (1 + READING_VALUES);
@@ -118,7 +119,7 @@ export function createReadingQueue(placement: Placement, counters: QueueCounters
       return state;
     },
     load(from) {
-      newestUs = from[0]!;
+      newest[0] = from[0]!;
       head = 0;
       length = 0;
       const saved = (from.length - 1) / (1 + READING_VALUES);
