@@ -8,6 +8,7 @@ import { silentLog } from '#base/log.ts';
 import { seededRandom } from '#base/random.ts';
 import { uuidv7 } from '#base/uuid.ts';
 import type { BodyModel } from '#motion/body-model.ts';
+import { erase } from '#store/erasure.ts';
 import { ensurePartitions } from '#store/partitions.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createWindowTask } from '#store/window-ledger.ts';
@@ -381,4 +382,35 @@ test('a device whose clock stands still does not bring hours of readings into me
   expect(notices.map(({ code, segment }) => [code, segment])).toEqual([['too-much', 'left-foot']]);
   expect(await analysisOf(session)).toMatchObject({ failure: null, is_finished: true });
   expect(contactsOf(await resultsOf(session))).toHaveLength(200);
+});
+
+test('with an erased stream goes what was derived from it, though nothing is analysed any more', async () => {
+  const { session, streams } = await open();
+  const [left, right] = streams as [RecordedStream, RecordedStream];
+  await left.write([frame(0, 250), frame(250, 250)]);
+  await right.write([frame(200, 200)]);
+  for (const stream of streams) await stream.end();
+  await cover();
+  await analyse();
+  const before = await resultsOf(session);
+  expect(before.length).toBeGreaterThan(2);
+  await owner.query(
+    `insert into kymo.window_result (org_id, session_id, algorithm, version, start_us, revision, payload)
+     select org_id, session_id, 'other', 1, start_us, 1, '{}' from kymo.session_window where session_id = $1`,
+    [session],
+  );
+  await erase(pools, tenant.orgId, { kind: 'stream', id: right.definition.stream });
+  await cover();
+  // The first window had nothing of it.
+  expect((await resultsOf(session)).map(({ start_us }) => start_us)).toEqual([String(START_US)]);
+  const { rows } = await owner.query<{ start_us: string }>(
+    `select start_us from kymo.window_result where session_id = $1 and algorithm = 'other' order by 1`,
+    [session],
+  );
+  expect(rows.map(({ start_us: startUs }) => Number(startUs) - START_US)).toEqual([0, 20_000_000]);
+  expect(await analysisOf(session)).toMatchObject({ summary: null });
+  await analyse();
+  const { contacts, summary } = await offline(session, [500]);
+  expect(contactsOf(await resultsOf(session))).toEqual(contacts);
+  expect((await analysisOf(session))!.summary).toBe(summary);
 });

@@ -9,6 +9,7 @@ import { packInt8s } from '#store/binary-arrays.ts';
 import { epochToInt8, int8ToEpoch } from '#store/epoch.ts';
 import { formatMultirange, parseMultirange } from '#store/multirange.ts';
 import type { PackedLayout } from '#store/chunk-codec.ts';
+import { MOTION } from '#store/motion-statements.ts';
 import type { Statement } from '#store/pools.ts';
 import { WINDOW_US } from '#store/window-grid.ts';
 
@@ -129,19 +130,37 @@ export function ledgerEpoch(row: unknown): LedgerEpoch {
   };
 }
 
-/** After a stream was removed: windows that had readings of it are revised. */
+/**
+ * After a stream was removed: windows that had readings of it are revised, and what was derived from them goes at once,
+ * whether or not it is ever made anew: of motion everything from the first of them on, since there each window follows from
+ * those before it.
+ */
 export function recountStatement({ sessionId }: SessionName): Statement {
   return {
     name: 'windows-recount',
-    text: `update kymo.session_window w
-        set readings = c.readings, revision = w.revision + (w.revision > 0)::int, change = 0, input_change = 0,
-            changed_at = now()
-       from (select x.start_us, coalesce(sum(upper(r) - lower(r)), 0) as readings
-               from kymo.session_window x
-               left join kymo.window_span p on p.session_id = x.session_id and p.start_us = x.start_us
-               left join lateral unnest(p.seqs) r on true
-              where x.session_id = $1 group by x.start_us) c
-      where w.session_id = $1 and w.start_us = c.start_us and w.readings <> c.readings`,
+    text: `with counted as (
+        select x.start_us, coalesce(sum(upper(r) - lower(r)), 0) as readings
+          from kymo.session_window x
+          left join kymo.window_span p on p.session_id = x.session_id and p.start_us = x.start_us
+          left join lateral unnest(p.seqs) r on true
+         where x.session_id = $1 group by x.start_us),
+      revised as (
+        update kymo.session_window w
+           set readings = c.readings, revision = w.revision + (w.revision > 0)::int, change = 0, input_change = 0,
+               changed_at = now()
+          from counted c
+         where w.session_id = $1 and w.start_us = c.start_us and w.readings <> c.readings
+        returning w.start_us),
+      results as (
+        delete from kymo.window_result r
+         where r.session_id = $1
+           and case when r.algorithm = '${MOTION}' then r.start_us >= (select min(start_us) from revised)
+                    else r.start_us in (select start_us from revised) end),
+      states as (
+        delete from kymo.motion_checkpoint
+         where session_id = $1 and start_us > (select min(start_us) from revised))
+      update kymo.motion_analysis set summary = null
+       where session_id = $1 and exists (select from revised)`,
     values: [sessionId],
   };
 }

@@ -11,7 +11,6 @@ test('ticks are round, and few whatever the range', () => {
     [1e30, 1e30],
     [-3e38, 3e38],
     [1e9, 1e9 + 1e-7],
-    [Number.NaN, Number.NaN],
   ] as const) {
     const ticks = roundTicks(low, high, 4);
     expect(ticks.length).toBeLessThan(12);
@@ -19,7 +18,7 @@ test('ticks are round, and few whatever the range', () => {
       { left: 0, top: 0, width: 100, height: 100 },
       { x: [0, 1], y: [ticks[0]!, ticks.at(-1)!] },
     );
-    if (!Number.isNaN(low)) expect(scale.y(low)).toBeGreaterThanOrEqual(0);
+    expect(scale.y(low)).toBeGreaterThanOrEqual(0);
   }
 });
 
