@@ -36,7 +36,8 @@ export function encodeWindow(batch: MotionBatch, endUs: number): string {
       Object.entries(curves).map(([name, curve]) => [name, Array.from(curve, rounded)]),
     ),
   }));
-  const whole: WindowMotion = { contacts, strides, cycles, turns, notices };
+  // Cycles last: who reads a long session leaves them out of its older windows (store/motion-queries.ts).
+  const whole: WindowMotion = { contacts, strides, turns, notices, cycles };
   const text = JSON.stringify(whole);
   if (Buffer.byteLength(text) <= MAX_BYTES) return text;
   const notice: MotionNotice = {
@@ -45,7 +46,7 @@ export function encodeWindow(batch: MotionBatch, endUs: number): string {
     segment: null,
     text: `${cycles.length} cycles of joint angles in one window are more than is stored; they were left out`,
   };
-  return JSON.stringify({ ...whole, cycles: [], notices: [...notices, notice] });
+  return JSON.stringify({ ...whole, notices: [...notices, notice], cycles: [] });
 }
 
 export function decodeWindow(text: string): WindowMotion {

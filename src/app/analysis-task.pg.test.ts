@@ -11,9 +11,11 @@ import type { BodyModel } from '#motion/body-model.ts';
 import { erase } from '#store/erasure.ts';
 import { ensurePartitions } from '#store/partitions.ts';
 import { openPools, type Pools } from '#store/pools.ts';
+import { createMotionQueries } from '#store/motion-queries.ts';
+import { WINDOW_US } from '#store/window-grid.ts';
 import { createWindowTask } from '#store/window-ledger.ts';
 import { createAnalysisTask, type Analysed, type AnalysisTaskOptions } from '#app/analysis-task.ts';
-import { decodeWindow } from '#app/analysis-payload.ts';
+import { decodeWindow, encodeWindow } from '#app/analysis-payload.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { createDyingPool } from '#test/support/dying-pool.ts';
 import { createStandIn, poison } from '#test/support/motion-stand-in.ts';
@@ -413,4 +415,39 @@ test('with an erased stream goes what was derived from it, though nothing is ana
   const { contacts, summary } = await offline(session, [500]);
   expect(contactsOf(await resultsOf(session))).toEqual(contacts);
   expect((await analysisOf(session))!.summary).toBe(summary);
+});
+
+test('who reads hours of walking gets every stride, and the cycles of the newest windows only', async () => {
+  const { session, streams } = await open(1);
+  await streams[0]!.write([frame(0, 200)]);
+  await streams[0]!.end();
+  await cover();
+  await analyse();
+  const noted = { timeUs: START_US, code: 'odd', segment: null, text: 'a text with ,"cycles":[ in it' };
+  const curve = new Float32Array(101).fill(12.34);
+  const curves = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`curve-${i}`, curve]));
+  const cycles = Array.from({ length: 20 }, () => ({ side: 'left', startUs: 1, endUs: 2, curves }) as const);
+  const batch = { angles: [], contacts: [], strides: [], turns: [], notices: [noted], cycles };
+  const payload = encodeWindow(batch, START_US);
+  const windows = 20;
+  await owner.query(
+    `insert into kymo.window_result (org_id, session_id, algorithm, version, start_us, run, revision, payload)
+     select a.org_id, a.session_id, 'motion', a.version, $2::int8 + i * 10000000, a.run, 1, $3
+       from kymo.motion_analysis a, generate_series(1, ${windows}) i where a.session_id = $1`,
+    [session, START_US + WINDOW_US, payload],
+  );
+  const analysis = await createMotionQueries(pools.app).analysis(tenant.orgId, {
+    sessionId: session,
+    fromUs: START_US + 2 * WINDOW_US,
+    toUs: START_US + 1_000 * WINDOW_US,
+    windows: 100,
+  });
+  const read = analysis!.payloads.map(decodeWindow);
+  expect(read).toHaveLength(windows);
+  expect(read.every(({ notices }) => notices[0]?.text === noted.text)).toBe(true);
+  const whole = Math.floor((8 * 1024 * 1024) / payload.length);
+  expect(read.map(({ cycles: kept }) => kept.length)).toEqual([
+    ...Array.from({ length: windows - whole }, () => 0),
+    ...Array.from({ length: whole }, () => 20),
+  ]);
 });

@@ -11,6 +11,8 @@ import { WINDOW_US } from '#store/window-grid.ts';
 
 /** Kilobytes each, and made by hand. */
 const MODEL_REVISIONS = 1_000;
+/** Many times what 200 cycles of twelve curves take. */
+const WHOLE_BYTES = 8 * 1024 * 1024;
 
 export interface StoredBodyModel {
   /** 0: nobody stored one. */
@@ -231,11 +233,18 @@ function standingStatement(sessionId: string): Statement {
   };
 }
 
-/** Newest first, one more than asked for. */
+/**
+ * Newest first, one more than asked for. Beyond WHOLE_BYTES of them without their cycles, which are nearly all of a payload:
+ * those of six hours are more than a server should hold and read at once (app/analysis-payload.ts has them last).
+ */
 function payloadsStatement({ sessionId, fromUs, toUs, windows }: AnalysisQuery): Statement {
   return {
     name: 'motion-payloads',
-    text: `select r.start_us::text, r.payload from kymo.motion_analysis a
+    text: `select r.start_us::text,
+        case when sum(octet_length(r.payload)) over (order by r.start_us desc) <= ${WHOLE_BYTES}
+                  or strpos(r.payload, ',"cycles":[') = 0 then r.payload
+             else left(r.payload, strpos(r.payload, ',"cycles":[') - 1) || ',"cycles":[]}' end as payload
+      from kymo.motion_analysis a
       join kymo.window_result r on r.session_id = a.session_id and r.algorithm = '${MOTION}'
        and r.version = a.version and r.run = a.run
      where a.session_id = $1 and r.start_us > $2::int8 - ${WINDOW_US} and r.start_us < $3
