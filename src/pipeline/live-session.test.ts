@@ -162,6 +162,20 @@ test('a device clock that is set back begins the chain anew, and says so', () =>
   expect(session.flush(0)?.notices).toMatchObject([{ code: 'clock-set-back' }]);
 });
 
+test('a clock that goes to and fro begins the chain anew once in ten seconds, whatever it says in between', () => {
+  const { at, session } = watchAdvance();
+  const spanS = 25;
+  for (let i = 0; i < 10 * spanS; i++) {
+    const arrivalUs = OFFSET_US + i * 100_000;
+    const firstUs = (i % 2) * 3_600_000_000 + i * 100_000;
+    for (const [stream, handle] of handles.entries())
+      session.frame(ringFrame(stream, imuFrame(handle, i * 10, 10, { firstUs, arrivalUs })));
+    session.advance(arrivalUs);
+  }
+  expect(at.begun).toBe(1 + Math.ceil(spanS / 10));
+  expect(session.takeLosses().left).toBeGreaterThan(100);
+});
+
 test('where nobody looks, no angles are told, and of figures and cycles one in ten seconds', () => {
   const cycle = (side: Cycle['side'], startUs: number): Cycle => ({
     side,

@@ -20,6 +20,8 @@ const HOLD_US = 1_000_000;
 const SILENT_US = 3_000_000;
 /** Device times that are this much before what was processed are those of a clock that was set back. */
 const BACK_US = 5_000_000;
+/** A chain takes some 10 ms to begin: a clock that is set back with every frame would leave its worker nothing else to do. */
+const ANEW_US = 10_000_000;
 /** Angles and events leave this often. */
 const FLUSH_US = 100_000;
 /** The contract's: at most once a second. */
@@ -111,6 +113,7 @@ export function createLiveSession(plan: SessionPlan, create: CreateSessionMotion
   let firstArrivalUs = Number.NEGATIVE_INFINITY;
   let arrivalUs = Number.NEGATIVE_INFINITY;
   let advancedUs = Number.NEGATIVE_INFINITY;
+  let anewUs = Number.NEGATIVE_INFINITY;
   const telling = createTelling(plan.session);
 
   /** The clock of the device was set back: what is there cannot be continued. */
@@ -153,7 +156,11 @@ export function createLiveSession(plan: SessionPlan, create: CreateSessionMotion
       unpackReadings(frame.payload, stream.packing, { count: frame.count, out: values });
       for (let i = 0; i < frame.count; i++) timesUs[i] = readingTimeUs(frame, i);
       const lastUs = timesUs[frame.count - 1]!;
-      if (lastUs < advancedUs - BACK_US) beginAnew(lastUs);
+      // Until then its readings are late, and counted.
+      if (lastUs < advancedUs - BACK_US && frame.arrivalUs - anewUs >= ANEW_US) {
+        anewUs = frame.arrivalUs;
+        beginAnew(lastUs);
+      }
       motion.push(stream.placement, {
         timesUs: timesUs.subarray(skipped, frame.count),
         values: values.subarray(skipped * axisCount, frame.count * axisCount),
