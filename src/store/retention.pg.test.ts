@@ -476,6 +476,41 @@ test('roll-ups outlive their readings, go when their own time is over, and are n
   expect(await retention.step(tables, signal)).toBe('idle');
 });
 
+test('what was derived goes with roll-ups, but not under a hold, nor while a stream of the session is younger', async () => {
+  await owner.query('update kymo.retention_class set rollup_days = 30 where class = 1');
+  const [young, old, held] = [await storeNew(20), await storeNew(31), await storeNew(31)];
+  const sessions = [young, old, held].map(({ handle }) => handle.definition.session);
+  for (const table of ['window_ledger (session_id, org_id)', 'motion_analysis (session_id, org_id, summary)'])
+    await owner.query(
+      `insert into kymo.${table} select s, $2${table.includes('summary') ? `, '[]'` : ''} from unnest($1::uuid[]) s`,
+      [sessions, tenant.orgId],
+    );
+  await owner.query(
+    `insert into kymo.motion_checkpoint (session_id, org_id, start_us, state)
+     select s, $2, 0, '' from unnest($1::uuid[]) s`,
+    [sessions, tenant.orgId],
+  );
+  await owner.query(
+    `insert into kymo.window_result (org_id, session_id, algorithm, version, start_us, revision, payload)
+     select $2, s, a, 1, i, 1, '{}' from unnest($1::uuid[]) s, unnest('{motion,other}'::text[]) a, generate_series(1, 700) i`,
+    [sessions, tenant.orgId],
+  );
+  await createLegalHolds(pools.app).hold(tenant.orgId, sessions[2]!, 'court file 8');
+  const retention = task();
+  await runAll(retention);
+  const countOf = async (session: string, from: string): Promise<number> =>
+    (await owner.query(`select from kymo.${from} and session_id = $1`, [session])).rowCount ?? 0;
+  for (const [at, session] of sessions.entries()) {
+    const isOld = at === 1;
+    expect(await countOf(session, 'window_result where true')).toBe(isOld ? 0 : 1_400);
+    expect(await countOf(session, 'motion_checkpoint where true')).toBe(isOld ? 0 : 1);
+    expect(await countOf(session, 'motion_analysis where summary is not null')).toBe(isOld ? 0 : 1);
+    expect(await countOf(session, 'window_ledger where true')).toBe(1);
+  }
+  expect(retention.counters['deletedDerivedRows']).toBeGreaterThan(1_400);
+  expect(await retention.step(tables, signal)).toBe('idle');
+});
+
 test('erasing takes sealed readings, roll-ups and all notes with it', async () => {
   const source = await storeNew(4);
   await store([source], 10, 0);

@@ -10,6 +10,7 @@ import type pg from 'pg';
 
 import type { Log } from '#base/log.ts';
 import { underAdvisoryLock } from '#store/advisory-lock.ts';
+import { endDerivedStatement } from '#store/derived-retention.ts';
 import {
   attachStatement,
   classTable,
@@ -52,6 +53,7 @@ interface RetentionCounters {
   /** Rows deleted one by one from days that hold readings under a legal hold. */
   deletedRows: number;
   deletedRollupRows: number;
+  deletedDerivedRows: number;
   /** Times that a reader was in the way of a detachment. */
   waits: number;
   [name: string]: number;
@@ -80,10 +82,12 @@ export function createRetentionTask({ log, dayShift = () => 0 }: RetentionTaskOp
     restoredPartitions: 0,
     deletedRows: 0,
     deletedRollupRows: 0,
+    deletedDerivedRows: 0,
     waits: 0,
   };
   /** Classes whose roll-ups were looked through, with the rule that held: finding none again waits for the next day. */
   const rolledUp = new Map<number, string>();
+  const derived = new Map<number, string>();
   return {
     name: 'retention',
     everyMs: EVERY_MS,
@@ -98,7 +102,8 @@ export function createRetentionTask({ log, dayShift = () => 0 }: RetentionTaskOp
           const found = await work(round);
           if (found !== 'none') return found === 'waits' ? 'idle' : 'more';
         }
-        return (await deleteRollups(round, rolledUp)) ? 'more' : 'idle';
+        const isMore = (await deleteRollups(round, rolledUp)) || (await endDerived(round, derived));
+        return isMore ? 'more' : 'idle';
       }),
   };
 }
@@ -234,6 +239,24 @@ async function deleteRollups(round: Round, rolledUp: Map<number, string>): Promi
     counters.deletedRollupRows += deleted;
     if (deleted > 0) return true;
     rolledUp.set(retentionClass, last);
+  }
+  return false;
+}
+
+/** What was derived goes when roll-ups do. True when there may be more. */
+async function endDerived(round: Round, ended: Map<number, string>): Promise<boolean> {
+  const { client, today, rules, counters } = round;
+  for (const { retentionClass, rollupDays } of rules) {
+    const lastDay = lastDroppedDay(today, rollupDays);
+    if (lastDay === null || ended.get(retentionClass) === lastDay) continue;
+    const { text, values } = endDerivedStatement({ retentionClass, lastDay, rows: BATCH_ROWS }, HELD);
+    const deleted = await underHolds(client, async () => {
+      const { rows } = await client.query<{ rows: string }>(text, [...values!]);
+      return Number(rows[0]!.rows);
+    });
+    counters.deletedDerivedRows += deleted;
+    if (deleted > 0) return true;
+    ended.set(retentionClass, lastDay);
   }
   return false;
 }
