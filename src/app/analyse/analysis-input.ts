@@ -105,7 +105,12 @@ async function readExport(folder: string, step: Step): Promise<AnalysisInput> {
   if (streams.length === 0)
     throw new AppError('not-found', `${folder} has no CSV of its streams: export it with --format csv`);
   const { session } = record;
-  return { name: session.label || session.id, synthetic: session.synthetic, streams, bodyModel: null };
+  return {
+    name: printable(session.label || session.id),
+    synthetic: session.synthetic,
+    streams,
+    bodyModel: null,
+  };
 }
 
 async function readCsvFile(
@@ -130,7 +135,7 @@ async function readCsvFile(
   const readings = await readCsv(counted(), name);
   const rateHz = rateOf(readings.timesUs, name);
   return {
-    name: name.replace(/\.csv$/i, ''),
+    name: printable(name.replace(/\.csv$/i, '')),
     synthetic: false,
     bodyModel: null,
     streams: [streamOf(readings, { stream: segment, segment, rateHz, clock: 'device' })],
@@ -166,11 +171,16 @@ export async function readSession(
     bodyModel: BodyModel;
   };
   return {
-    name: record.session.label || session,
+    name: printable(record.session.label || session),
     synthetic: record.session.synthetic,
     streams,
     bodyModel: kept.bodyModel,
   };
+}
+
+/** Labels come from others, and a terminal obeys control characters. */
+function printable(name: string): string {
+  return name.replaceAll(/\p{Cc}/gu, '\ufffd');
 }
 
 function streamOf(

@@ -25,7 +25,7 @@ export interface AnalysisResult {
   readonly notices: readonly MotionNotice[];
 }
 
-/** Throws AppError `invalid-field` when the body model names no stream of the input. */
+/** Throws AppError `invalid-field` when the body model names a stream or an axis that the input does not have. */
 export async function runAnalysis(
   streams: readonly AnalysisStream[],
   model: BodyModel,
@@ -39,6 +39,13 @@ export async function runAnalysis(
         `the body model has the stream "${placement.stream}", which is not there: there are ${streams.map(({ id }) => id).join(', ')}`,
         { field: `/placements/${i}/stream` },
       );
+    for (const { axes } of [placement.acc, placement.gyr, ...(placement.mag === null ? [] : [placement.mag])])
+      if (Math.max(...axes) >= stream.axes.length)
+        throw new AppError(
+          'invalid-field',
+          `the body model has an axis ${Math.max(...axes)} of the stream "${stream.id}", whose axes are 0 to ${stream.axes.length - 1}`,
+          { field: `/placements/${i}` },
+        );
     return { stream, at: 0 };
   });
   const chain = createSessionMotion(model);

@@ -34,7 +34,9 @@ test('curves of an hour of walking are one plot', () => {
 });
 
 test('names cannot leave the text that they are in', () => {
-  const text = svgText('</text><script>"&', { x: 0, y: 0 });
+  const text = svgText('</text><script>"&\u0000\u001b\ud800', { x: 0, y: 0 });
   expect(text.match(/</g)).toHaveLength(2);
   expect(text).not.toContain('script>');
+  // XML has no such characters, escaped or not.
+  expect(text).toContain('&quot;&amp;\ufffd\ufffd\ufffd<');
 });

@@ -13,6 +13,8 @@ const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 
 export function escapeXml(text: string): string {
   return text
+    .toWellFormed()
+    .replaceAll(/\p{Cc}/gu, '\ufffd')
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')
