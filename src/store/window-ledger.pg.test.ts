@@ -240,6 +240,33 @@ test('a ledger that dies between any two statements leaves all or nothing of its
   expect(deaths).toBeGreaterThan(10);
 });
 
+test('a clock that jumps to and fro between two windows does not make their spans grow for ever', async () => {
+  const { session, streams } = await open();
+  const [stream] = streams as [RecordedStream];
+  const sizes: number[] = [];
+  for (let from = 0; from < 24_000; from += 8_000) {
+    await stream.write(
+      Array.from({ length: 8_000 }, (_, i) => ({
+        ...seconds(from + i, from + i + 1),
+        firstUs: START_US + (i % 2) * WINDOW_US + (from + i) * 100,
+      })),
+    );
+    await look(writer, 3_600, { readings: 100_000, windows: 8 });
+    const { rows } = await owner.query<{ size: number }>(
+      'select max(pg_column_size(seqs)) as size from kymo.window_span where session_id = $1',
+      [session],
+    );
+    sizes.push(rows[0]!.size);
+  }
+  expect(sizes[0]).toBeGreaterThan(16_384);
+  expect(sizes).toEqual([sizes[0], sizes[0], sizes[0]]);
+  const { rows } = await owner.query<{ covered: string }>(
+    'select covered::text from kymo.window_coverage where stream_id = $1',
+    [stream.definition.stream],
+  );
+  expect(rows).toEqual([{ covered: '{[0,24000)}' }]);
+});
+
 test('erasing a stream revises the windows that had its readings, and erasing the session leaves nothing', async () => {
   const { session, streams } = await open(2);
   const [left, right] = streams as [RecordedStream, RecordedStream];

@@ -188,13 +188,21 @@ export interface Span {
   readonly seqs: RangeSet;
 }
 
+/**
+ * A clock that jumps between two windows with each reading makes a range of each, and every visit would copy all before it.
+ * A span that takes so many bytes, compressed or not, takes no more: a thousand ranges or more, where a device that keeps
+ * time has one or two. What it leaves out counts as covered.
+ */
+const FULL_SPAN_BYTES = 16_384;
+
 export function spansStatement({ sessionId, orgId }: SessionName, spans: readonly Span[]): Statement {
   return {
     name: 'windows-spans',
     text: `insert into kymo.window_span as s (org_id, session_id, stream_id, epoch, start_us, seqs)
       select $2, $1, g.stream_id, g.epoch, g.start_us, g.seqs::int8multirange
         from unnest($3::uuid[], $4::int8[], $5::int8[], $6::text[]) g(stream_id, epoch, start_us, seqs)
-      on conflict (stream_id, epoch, start_us) do update set seqs = s.seqs + excluded.seqs`,
+      on conflict (stream_id, epoch, start_us) do update set seqs = s.seqs + excluded.seqs
+       where pg_column_size(s.seqs) < ${FULL_SPAN_BYTES}`,
     values: [
       sessionId,
       orgId,
