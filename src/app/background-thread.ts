@@ -10,16 +10,19 @@ import type { Log } from '#base/log.ts';
 
 /** A thread that dies at once must not be started all the time. */
 const RESTART_MS = 5_000;
+const CHECK_MS = 5_000;
+/** Counted in checks, not in time, so that a process that was stopped as a whole suspects nobody when it goes on. */
+const SILENT_CHECKS = 12;
 
 export interface BackgroundThread {
-  /** Times that the thread died. */
+  /** Times that the thread died, or was ended since it said nothing for a minute. */
   readonly deaths: number;
   /** Resolves when the step under way has ended and the thread is gone. */
   stop(): Promise<void>;
 }
 
 export interface BackgroundThreadOptions<M> {
-  /** The thread's file. It ends when it is sent `stop`. */
+  /** The thread's file. It says something every second or so, and ends when it is sent `stop`. */
   readonly entry: URL;
   readonly data: unknown;
   readonly onMessage: (message: M) => void;
@@ -32,6 +35,9 @@ export function startBackgroundThread<M>(options: BackgroundThreadOptions<M>): B
   let deaths = 0;
   let isStopping = false;
   let cancelRestart = (): void => undefined;
+  /** Checks since it said something. */
+  let silent = 0;
+  let cancelCheck = clock.after(CHECK_MS, check);
   const gone = Promise.withResolvers<void>();
   let worker = start();
 
@@ -39,7 +45,10 @@ export function startBackgroundThread<M>(options: BackgroundThreadOptions<M>): B
     const started = new Worker(entry, { workerData: data });
     // A step that does not end must not keep a server from ending that has waited long enough.
     started.unref();
-    started.on('message', onMessage);
+    started.on('message', (message: M) => {
+      silent = 0;
+      onMessage(message);
+    });
     // `exit` follows, and there it is dealt with.
     started.on('error', (error: Error) =>
       log.error('the thread of background work died', { error: error.message }),
@@ -51,10 +60,21 @@ export function startBackgroundThread<M>(options: BackgroundThreadOptions<M>): B
       }
       deaths++;
       cancelRestart = clock.after(RESTART_MS, () => {
+        silent = 0;
         worker = start();
       });
     });
     return started;
+  }
+
+  function check(): void {
+    silent = worker.threadId === -1 ? 0 : silent + 1;
+    if (silent >= SILENT_CHECKS) {
+      silent = 0;
+      log.error('the thread of background work hangs and is ended', {});
+      void worker.terminate();
+    }
+    cancelCheck = clock.after(CHECK_MS, check);
   }
 
   return {
@@ -64,6 +84,7 @@ export function startBackgroundThread<M>(options: BackgroundThreadOptions<M>): B
     stop() {
       isStopping = true;
       cancelRestart();
+      cancelCheck();
       // A thread that is gone already, or waits to be started again, has nothing to end.
       if (worker.threadId === -1) gone.resolve();
       else worker.postMessage('stop', []);
