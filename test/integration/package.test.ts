@@ -94,9 +94,10 @@ test('only what belongs is in the package', () => {
     /^dist\/web\/(index\.html|licenses\.md|assets\/[A-Za-z0-9._-]+|[a-z0-9-]+\.(svg|png|ico|webmanifest|txt))$/,
     /^generated\/openapi\.json$/,
     /^data\/gaitmap\/(LICENSE|README\.md|[a-z0-9_]+\.(json|f32))$/,
+    /^data\/norms\/(LICENSE|README\.md|[a-z-]+\.json)$/,
   ];
   expect(paths.filter((path) => !known.some((pattern) => pattern.test(path)))).toEqual([]);
-  expect(paths.filter((path) => /\.test\.|conformance|bench|-model\./.test(path))).toEqual([]);
+  expect(paths.filter((path) => /\.test\.|conformance|bench|(?<!body)-model\./.test(path))).toEqual([]);
   for (const wanted of [
     'LICENSE',
     'NOTICE',
@@ -104,6 +105,7 @@ test('only what belongs is in the package', () => {
     'dist/web/index.html',
     'dist/web/licenses.md',
     'data/gaitmap/LICENSE',
+    'data/norms/LICENSE',
   ])
     expect(paths).toContain(wanted);
 });
