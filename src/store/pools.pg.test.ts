@@ -48,8 +48,15 @@ test('without an organisation the application reads no row of any table with an 
   const setting = await pools.app.run([{ text: `select current_setting('kymo.org', true) as org` }]);
   expect(setting[0]!.rows[0]).not.toMatchObject({ org: tenantA.orgId });
   for (const { name } of tables) {
-    const [result] = await pools.app.run([{ text: `select * from kymo.${name} limit 1` }]);
-    expect({ name, rows: result!.rows }).toEqual({ name, rows: [] });
+    // A table that it may not even ask about has no row for it either.
+    const rows = await pools.app.run([{ text: `select * from kymo.${name} limit 1` }]).then(
+      ([result]) => result!.rows,
+      (error: unknown) => {
+        if ((error as { code?: string }).code === '42501') return [];
+        throw error;
+      },
+    );
+    expect({ name, rows }).toEqual({ name, rows: [] });
   }
 });
 
