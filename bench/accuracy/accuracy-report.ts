@@ -43,14 +43,35 @@ export function accuracyDocument(
       parts.push(isAbsent ? 'Absent from the folder of this run.' : `Not measured: ${problem}.`, '');
       continue;
     }
-    parts.push('| trials | metric | unit | ours | published | by |', '|---|---|---|---:|---:|---|');
-    for (const row of inOrder(rows))
+    const whole = rows.filter(({ trials }) => trials === 'all');
+    const single = rows.filter(({ trials }) => trials !== 'all');
+    if (whole.length > 0) parts.push(...table(whole), '');
+    if (single.length > FOLDED_ROWS)
       parts.push(
-        `| ${cell(row.trials)} | ${cell(row.metric)} | ${cell(row.unit)} | ${figure(row.ours)} | ${figure(row.published)} | ${cell(row.publishedBy ?? '')} |`,
+        '<details><summary>Single trials and people</summary>',
+        '',
+        ...table(single),
+        '',
+        '</details>',
       );
+    else if (single.length > 0) parts.push(...table(single));
     parts.push('');
   }
   return parts.join('\n');
+}
+
+/** More rows than a reader looks through are folded. */
+const FOLDED_ROWS = 24;
+
+function table(rows: readonly AccuracyRow[]): string[] {
+  return [
+    '| trials | metric | unit | ours | published | by |',
+    '|---|---|---|---:|---:|---|',
+    ...rows.map(
+      (row) =>
+        `| ${cell(row.trials)} | ${cell(row.metric)} | ${cell(row.unit)} | ${figure(row.ours)} | ${figure(row.published)} | ${cell(row.publishedBy ?? '')} |`,
+    ),
+  ];
 }
 
 /** The largest figures of exact checks are far below what three decimals show. */
