@@ -121,10 +121,10 @@ test('live figures, strides and cycles of the recorded walk are those of the ser
   );
   expect(strip.length).toBeGreaterThan(4);
   for (const text of strip) {
-    const [side, time, length] = [/left|right/i, /\d\.\d\d\ss/, /\d\.\d\d\sm$/].map((part) =>
+    const found = [/left|right/i, /\d\.\d\d\ss/, /\d\.\d\d\sm$/].map((part) =>
       plain(part.exec(plain(text))?.[0] ?? ''),
     );
-    expect(known).toContain(`${side.toLowerCase()} ${time} ${length}`);
+    expect(known).toContain(found.join(' ').toLowerCase());
   }
   // One of the newest summaries, told before the others that came since.
   const { messages } = await live.history(`session/${walk.id}/gait`, { limit: 256 });
@@ -133,7 +133,7 @@ test('live figures, strides and cycles of the recorded walk are those of the ser
     return summary === null ? [] : [JSON.stringify(cellsOf(liveFigures(summary.metrics)))];
   });
   expect(wanted).toContain(JSON.stringify(figures));
-  expect(figures['cadence'].join()).toMatch(/^\d+ steps\/min/);
+  expect(figures['cadence']?.join()).toMatch(/^\d+ steps\/min/);
   const chart = page.getByRole('figure', { name: 'Foot pitch over the stride' });
   expect(await chart.locator('.cycle-side[data-side="left"] .cycle-mean').count()).toBe(1);
   expect(await violations(page)).toEqual([]);
@@ -205,7 +205,7 @@ test('the review has the figures, strides and contacts of the stored analysis', 
   const rows = metricSections(analysis.metrics).flatMap((section) => section.rows);
   expect(Object.keys(figures)).toEqual(rows.map(({ metric }) => metric));
   const length = rows.find(({ metric }) => metric === 'stride-length')!;
-  expect(figures['stride-length'].slice(0, 2)).toEqual([
+  expect(figures['stride-length']?.slice(0, 2)).toEqual([
     words(length.left, length.unit),
     words(length.right, length.unit),
   ]);
