@@ -13,6 +13,7 @@ const RATE_HZ = 100;
 const WARM_UPDATES = 150_000;
 const BLOCKS = 4_000;
 const READINGS_PER_BLOCK = 10;
+const ATTEMPTS = 3;
 
 const collect = globalThis.gc;
 if (collect === undefined) throw new Error('run with --expose-gc');
@@ -42,10 +43,14 @@ for (const definition of algorithms) {
       at = at + width < readings.length ? at + width : 0;
     }
   };
-  run(WARM_UPDATES);
-  collect();
-  const ofLooking = bytesOfBlock(() => undefined);
-  bytesPerReading[definition.name] =
-    (bytesOfBlock(() => run(READINGS_PER_BLOCK)) - ofLooking) / READINGS_PER_BLOCK;
+  // Who allocates does so each time; on a busy machine the optimised code may come late.
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < ATTEMPTS; i++) {
+    run(WARM_UPDATES);
+    collect();
+    const ofLooking = bytesOfBlock(() => undefined);
+    least = Math.min(least, (bytesOfBlock(() => run(READINGS_PER_BLOCK)) - ofLooking) / READINGS_PER_BLOCK);
+  }
+  bytesPerReading[definition.name] = least;
 }
 process.stdout.write(`${JSON.stringify(bytesPerReading)}\n`);
