@@ -15,6 +15,7 @@ import {
   type Recorder,
 } from '#test/support/recorded-streams.ts';
 import { createTenant, type Tenant } from '#test/support/tenants.ts';
+import { createDyingPool } from '#test/support/dying-pool.ts';
 import { openTestPool } from '#test/support/test-pool.ts';
 
 const START_US = 1_700_000_000_000_000;
@@ -187,34 +188,6 @@ test('two keepers and a writer at once leave what one keeper alone makes', async
   }
 });
 
-/** A pool whose connection ends before its `at`-th statement is sent. */
-function dyingPool(pool: pg.Pool, at: number): { pool: pg.Pool; readonly hasDied: boolean } {
-  let sent = 0;
-  let hasDied = false;
-  const connect = async (): Promise<pg.PoolClient> => {
-    const client = await pool.connect();
-    client.on('error', () => undefined);
-    const pid = (client as unknown as { processID: number }).processID;
-    const query = client.query.bind(client) as (...args: unknown[]) => unknown;
-    const dying = Object.create(client) as pg.PoolClient;
-    dying.query = (async (...args: unknown[]) => {
-      if (sent++ === at) {
-        hasDied = true;
-        await owner.query('select pg_terminate_backend($1, 5000)', [pid]);
-      }
-      return query(...args);
-    }) as typeof client.query;
-    dying.release = (error) => client.release(error);
-    return dying;
-  };
-  return {
-    pool: { connect } as unknown as pg.Pool,
-    get hasDied() {
-      return hasDied;
-    },
-  };
-}
-
 test('a keeper that dies between any two statements leaves all or nothing of its step', async () => {
   const dying = openTestPool(pools.writerUrl);
   // Late readings make the step read again, so that every kind of statement is among those it dies before.
@@ -224,7 +197,7 @@ test('a keeper that dies between any two statements leaves all or nothing of its
     const fresh = 1_000 + at * 20;
     await stream.write([plainFrame(fresh, 20)]);
     await stream.write([plainFrame(at * 10, 10)]);
-    const pool = dyingPool(dying, at);
+    const pool = createDyingPool(at, { pool: dying, owner });
     await rollUp({}, pool.pool).catch(() => undefined);
     if (!pool.hasDied) break;
     deaths++;
