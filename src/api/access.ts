@@ -1,77 +1,93 @@
 /**
- * Owns who may call a route. Every route declares it (`config.access`); one that does not is refused at start, so no
- * route is open by accident. Keys come in the Authorization header only, never in an address (DESIGN section 6).
+ * Owns who may call a route. Every route declares it (`config.access`) and what its address names (`config.subject`); one
+ * that does not is refused at start, so no route is open by accident. Keys come in the Authorization header only, never in
+ * an address (DESIGN section 6).
  */
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
 import { assert } from '#base/assert.ts';
 import { AppError } from '#base/errors.ts';
+import { actions, authorise, type Action, type Resource } from '#contract/permissions.ts';
 import type { Principal } from '#contract/principal.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
-import type { AccessIdentity } from '#identity/access.ts';
-import type { Identity } from '#identity/identity.ts';
-import { kindOfKey } from '#identity/keys.ts';
-import { principalOfAccess, principalOfDevice, type Principals } from '#identity/principals.ts';
+import type { Principals } from '#identity/principals.ts';
 
 /**
- * `public`: anyone. `read`: an access key of a reader. `admin`: one with that scope. `manage`: that, or a server key.
- * `device`: a device key. `any`: whoever can show who they are, foreign tokens too; the route's own rule does the rest.
- * `stream`: the same, or a ticket in the query, which the route itself redeems.
+ * An action: whoever may do it. `public`: anyone. `device`: a device key. `any`: whoever can show who they are, foreign
+ * tokens too; the route's own rule does the rest. `stream`: the same, or a ticket in the query, which the route itself
+ * redeems.
  */
-export type Access = 'public' | 'read' | 'admin' | 'manage' | 'device' | 'any' | 'stream';
+export type Access = Action | 'public' | 'device' | 'any' | 'stream';
 
-export type Caller =
-  | { readonly kind: 'access'; readonly identity: AccessIdentity }
-  | { readonly kind: 'device'; readonly identity: DeviceIdentity }
-  | { readonly kind: 'token'; readonly identity: Principal };
+/**
+ * What the address of a route with an action names, by its parameter `id`. `organisation`: nothing smaller. `own`: the
+ * route's answer holds only what the caller may see, also to a patient.
+ */
+export const subjects = ['organisation', 'own', 'patient', 'session', 'stream', 'device', 'job'] as const;
+export type Subject = (typeof subjects)[number];
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access;
+    /** Default `organisation`. */
+    subject?: Subject;
   }
   interface FastifyRequest {
-    caller: Caller | null;
+    principal: Principal | null;
   }
 }
 
+export interface GuardParts {
+  readonly principals: Pick<Principals, 'authenticate'>;
+  /** Whose recording a session or stream is; null: nobody's; undefined: there is none. Asked for patients' accounts only. */
+  readonly ownerOf: (
+    orgId: string,
+    recording: { readonly kind: 'session' | 'stream'; readonly id: string },
+  ) => Promise<string | null | undefined>;
+}
+
 /** Authenticates every request of `app` before anything of it is read. */
-export function guardRoutes(
-  app: FastifyInstance,
-  parts: { readonly identity: Identity; readonly principals: Principals },
-): void {
-  app.decorateRequest('caller', null);
+export function guardRoutes(app: FastifyInstance, parts: GuardParts): void {
+  app.decorateRequest('principal', null);
   app.addHook('onRoute', (route) => {
     assert(route.config?.access !== undefined, `the route ${route.url} says who may call it`);
   });
   app.addHook('onRequest', async (request) => {
     // An unknown address has no route and nothing to protect.
-    const access = request.routeOptions.config.access;
+    const { access, subject = 'organisation' } = request.routeOptions.config;
     if (access === undefined || access === 'public') return;
     if (access === 'stream' && request.headers.authorization === undefined && hasTicket(request)) return;
-    request.caller = await callerOf(request, parts);
-    refuseOthers(request.caller, access);
+    const principal = await authenticate(request, parts);
+    request.principal = principal;
+    if (access === 'any' || access === 'stream') return;
+    if (access === 'device') {
+      if (principal.kind !== 'device') throw new AppError('forbidden', 'this needs a device key (kd_...)');
+      return;
+    }
+    if (principal.kind === 'device')
+      throw new AppError('forbidden', 'a device sends readings and takes commands; this is for people');
+    if (principal.kind === 'token') throw new AppError('forbidden', 'a foreign token opens channels only');
+    authorise(principal, access, await resourceOf(request, { principal, subject, parts }));
   });
-}
-
-/** The access key's holder behind a request to a `read`, `admin` or `manage` route. */
-export function readerOf(request: FastifyRequest): AccessIdentity {
-  assert(request.caller?.kind === 'access', 'the route demands an access key');
-  return request.caller.identity;
-}
-
-/** The device behind a request to a `device` route. */
-export function deviceOf(request: FastifyRequest): DeviceIdentity {
-  assert(request.caller?.kind === 'device', 'the route demands a device key');
-  return request.caller.identity;
 }
 
 /** Whoever is behind a request to a route that is not `public`. */
 export function principalOf(request: FastifyRequest): Principal {
-  const { caller } = request;
-  assert(caller !== null, 'the route demands a key or token');
-  if (caller.kind === 'token') return caller.identity;
-  return caller.kind === 'device' ? principalOfDevice(caller.identity) : principalOfAccess(caller.identity);
+  assert(request.principal !== null, 'the route demands a key or token');
+  return request.principal;
+}
+
+/** The device behind a request to a `device` route. */
+export function deviceOf(request: FastifyRequest): DeviceIdentity {
+  const { kind, orgId, subject } = principalOf(request);
+  assert(kind === 'device', 'the route demands a device key');
+  return { deviceId: subject, orgId };
+}
+
+/** True for what is an action, and not a way to show who one is. */
+export function isAction(access: Access): access is Action {
+  return (actions as readonly string[]).includes(access);
 }
 
 function hasTicket({ query }: FastifyRequest): boolean {
@@ -79,42 +95,31 @@ function hasTicket({ query }: FastifyRequest): boolean {
   return typeof ticket === 'string' && ticket !== '';
 }
 
-async function callerOf(
-  request: FastifyRequest,
-  { identity, principals }: { readonly identity: Identity; readonly principals: Principals },
-): Promise<Caller> {
+async function authenticate(request: FastifyRequest, { principals }: GuardParts): Promise<Principal> {
   const key = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
   if (key === undefined)
     throw new AppError(
       'unauthenticated',
       'send a key: Authorization: Bearer ka_... (or kd_... for a device)',
     );
-  const kind = kindOfKey(key);
-  if (kind === 'device') {
-    const device = await identity.authenticateDevice(key, request.ip);
-    if (device !== null) return { kind, identity: device };
-  } else if (kind === 'access') {
-    const reader = await identity.authenticateAccess(key, request.ip);
-    if (reader !== null) return { kind, identity: reader };
-  } else {
-    const bearer = await principals.authenticate(key, request.ip);
-    if (bearer !== null) return { kind: 'token', identity: bearer };
-  }
-  throw new AppError('unauthenticated', 'the key or token is unknown, expired or revoked');
+  const principal = await principals.authenticate(key, request.ip);
+  if (principal === null)
+    throw new AppError('unauthenticated', 'the key or token is unknown, expired or revoked');
+  return principal;
 }
 
-function refuseOthers(caller: Caller, access: Exclude<Access, 'public'>): void {
-  if (access === 'any' || access === 'stream') return;
-  if (access === 'device') {
-    if (caller.kind !== 'device') throw new AppError('forbidden', 'this needs a device key (kd_...)');
-    return;
-  }
-  if (caller.kind !== 'access') throw new AppError('forbidden', 'this needs an access key (ka_...)');
-  const { scope } = caller.identity;
-  if (access === 'admin' && scope !== 'admin')
-    throw new AppError('forbidden', 'this needs an access key with scope admin');
-  if (access === 'manage' && scope === 'read')
-    throw new AppError('forbidden', 'this needs an access key with scope admin or server');
-  if (access === 'read' && scope === 'server')
-    throw new AppError('forbidden', 'a server key publishes and vouches for users; it reads no recordings');
+/** What a patient's account must own to go on. Nobody else's way is lengthened by a query. */
+async function resourceOf(
+  request: FastifyRequest,
+  { principal, subject, parts }: { principal: Principal; subject: Subject; parts: GuardParts },
+): Promise<Resource | null> {
+  if (principal.role !== 'patient') return null;
+  if (subject === 'own') return { patientId: principal.patientId };
+  const { id } = request.params as { readonly id?: unknown };
+  if (typeof id !== 'string') return null;
+  if (subject === 'patient') return { patientId: id.toLowerCase() };
+  if (subject !== 'session' && subject !== 'stream') return null;
+  const owner = await parts.ownerOf(principal.orgId, { kind: subject, id: id.toLowerCase() });
+  if (owner === undefined) throw new AppError('not-found', 'there is no such thing, or it is not yours');
+  return { patientId: owner };
 }

@@ -68,7 +68,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   measureRequests(api, options);
   refuseRequests(api, options);
   answerForeignPages(api, options.origins);
-  guardRoutes(api, options);
+  guardRoutes(api, { principals: options.principals, ownerOf: options.sessions.ownerOf });
   const openApi = describeRoutes(api, options.about.version);
   addSystemRoutes(api, { ...options, openApi });
   addSignInRoutes(api, options);

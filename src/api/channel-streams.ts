@@ -45,7 +45,7 @@ export function createChannelStreams(options: {
   const polls = createSeats('waiting polls', pollSeatLimits);
 
   async function seatOf(request: FastifyRequest, lastId: string, wanted: readonly string[]) {
-    if (request.caller !== null) return { principal: principalOf(request), seat: null };
+    if (request.principal !== null) return { principal: principalOf(request), seat: null };
     const { ticket } = request.query as StreamQuery;
     const scope = JSON.stringify(wanted.toSorted());
     const seat = await openWithTicket(ticket ?? '', lastId, scope);

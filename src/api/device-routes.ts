@@ -4,12 +4,12 @@ import { Type } from 'typebox';
 
 import { AppError } from '#base/errors.ts';
 import { DeviceCreated, DevicePage, DeviceRequest, Id } from '#contract/rest.ts';
-import { readerOf } from '#api/access.ts';
+import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { answers, NoContent, security } from '#api/route-schemas.ts';
 import { invalidCursor, pageLimits, pageQuery } from '#api/session-routes.ts';
 
-const config = { access: 'admin' } as const;
+const config = { access: 'device.manage' } as const;
 const tags = ['devices'];
 
 export function addDeviceRoutes(
@@ -22,12 +22,12 @@ export function addDeviceRoutes(
       tags,
       operationId: 'createDevice',
       summary: 'A new device; its key is shown this once',
-      security: security('admin'),
+      security: security('device.manage'),
       body: DeviceRequest,
       response: answers({ 201: DeviceCreated }, { ...config, refusals: [400, 413, 415] }),
     },
     handler: async (request, reply) =>
-      reply.code(201).send(await accounts.createDevice(readerOf(request).orgId, request.body.name)),
+      reply.code(201).send(await accounts.createDevice(principalOf(request).orgId, request.body.name)),
   });
 
   api.get('/v1/devices', {
@@ -36,13 +36,13 @@ export function addDeviceRoutes(
       tags,
       operationId: 'listDevices',
       summary: 'Devices, newest first',
-      security: security('admin'),
+      security: security('device.manage'),
       querystring: Type.Object(pageQuery, { additionalProperties: false }),
       response: answers({ 200: DevicePage }, { ...config, refusals: [400] }),
     },
     handler: async (request) => {
       const { limit = pageLimits.defaultItems, cursor = null } = request.query;
-      const page = await accounts.listDevices(readerOf(request).orgId, { limit, cursor });
+      const page = await accounts.listDevices(principalOf(request).orgId, { limit, cursor });
       if (page === null) throw invalidCursor();
       return page;
     },
@@ -54,12 +54,12 @@ export function addDeviceRoutes(
       tags,
       operationId: 'revokeDevice',
       summary: 'Refuse a device from now on; what it sent stays',
-      security: security('admin'),
+      security: security('device.manage'),
       params: Type.Object({ id: Id }),
       response: answers({ 204: NoContent }, { ...config, refusals: [400, 404] }),
     },
     handler: async (request, reply) => {
-      const { orgId } = readerOf(request);
+      const { orgId } = principalOf(request);
       const id = request.params.id.toLowerCase();
       if (!(await accounts.revokeDevice(orgId, id)))
         throw new AppError('not-found', 'there is no such device');

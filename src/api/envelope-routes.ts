@@ -7,12 +7,12 @@ import { encodeEnvelope, envelopeJson } from '#contract/envelope-codec.ts';
 import { Envelope, envelopeLimits } from '#contract/envelope.ts';
 import { Id } from '#contract/rest.ts';
 import { limits } from '#protocol/limits.ts';
-import { readerOf } from '#api/access.ts';
+import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { binaryType } from '#api/openapi.ts';
 import { answers, described, security } from '#api/route-schemas.ts';
 
-const config = { access: 'read' } as const;
+const config = { access: 'session.read', subject: 'stream' } as const;
 const TimeUs = Type.Integer({ minimum: 1 - limits.timeUsExclusive, maximum: limits.timeUsExclusive - 1 });
 
 const EnvelopeQuery = Type.Object(
@@ -42,7 +42,7 @@ export function addEnvelopeRoutes(api: Api, { envelopes }: ApiOptions): void {
       description:
         `JSON, or with \`Accept: ${binaryType}\` a JSON head and the columns as little-endian float64 (docs/rest.md). ` +
         'No reading of the range is left out, so a curve between the least and the largest values hides no peak.',
-      security: security('read'),
+      security: security('session.read'),
       produces: ['application/json', binaryType],
       params: Type.Object({ id: Id }),
       querystring: EnvelopeQuery,
@@ -54,7 +54,7 @@ export function addEnvelopeRoutes(api: Api, { envelopes }: ApiOptions): void {
         throw new AppError('invalid-field', 'querystring /toUs must be later than /fromUs', {
           field: '/toUs',
         });
-      const answer = await envelopes.read(readerOf(request).orgId, {
+      const answer = await envelopes.read(principalOf(request).orgId, {
         streamId: request.params.id,
         fromUs,
         toUs,

@@ -18,11 +18,12 @@ import { limits } from '#protocol/limits.ts';
 import { csvBytes } from '#store/export-csv.ts';
 import { parquetBytes } from '#store/export-parquet.ts';
 import type { StreamExport } from '#store/export-queries.ts';
-import { readerOf } from '#api/access.ts';
+import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { answers, described, security } from '#api/route-schemas.ts';
 
-const config = { access: 'read' } as const;
+const streamConfig = { access: 'session.read', subject: 'stream' } as const;
+const config = { access: 'session.read', subject: 'session' } as const;
 const tags = ['export'];
 
 export const exportRouteLimits = {
@@ -60,7 +61,7 @@ export function addExportRoutes(api: Api, options: ApiOptions): void {
   api.addHook('preClose', async () => downloads.stop());
 
   api.get('/v1/streams/:id/export', {
-    config,
+    config: streamConfig,
     // Fastify's own answer to HEAD would read the whole stream to throw it away.
     exposeHeadRoute: false,
     schema: {
@@ -71,13 +72,13 @@ export function addExportRoutes(api: Api, options: ApiOptions): void {
         'What is committed when the download starts, in the order of (epoch, number). The header `kymo-readings` says ' +
         'how many readings come: exactly for a whole stream, at most for a range of time. A download that could not ' +
         'be completed is broken off, never ended as if it were whole.',
-      security: security('read'),
+      security: security('session.read'),
       produces: ['text/csv', mediaTypes.parquet],
       params: Type.Object({ id: Id }),
       querystring: ExportQuery,
       response: answers(
         { 200: described(Type.String(), 'The file; docs/export.md describes both formats.') },
-        { ...config, refusals: [400, 404] },
+        { ...streamConfig, refusals: [400, 404] },
       ),
     },
     handler: async (request, reply) => {
@@ -85,7 +86,7 @@ export function addExportRoutes(api: Api, options: ApiOptions): void {
       const leave = downloads.enter(format);
       let source: StreamExport | null;
       try {
-        source = await options.exports.open(readerOf(request).orgId, {
+        source = await options.exports.open(principalOf(request).orgId, {
           streamId: request.params.id,
           fromUs,
           toUs,
@@ -112,12 +113,12 @@ export function addExportRoutes(api: Api, options: ApiOptions): void {
       description:
         'Definitions of its streams, what is stored and missing of each epoch and why, and clock observations. ' +
         '`kymo export` writes it as session.json.',
-      security: security('read'),
+      security: security('session.read'),
       params: Type.Object({ id: Id }),
       response: answers({ 200: SessionRecord }, { ...config, refusals: [400, 404] }),
     },
     handler: async (request) => {
-      const { orgId } = readerOf(request);
+      const { orgId } = principalOf(request);
       const detail = await options.sessions.detail(orgId, request.params.id);
       if (detail === null) throw new AppError('not-found', 'there is no such session');
       const record = await options.exports.record(orgId, request.params.id);

@@ -8,9 +8,9 @@ import { Type, type TSchema } from 'typebox';
 import type { Clock } from '#base/clock.ts';
 import { AppError, messageOf } from '#base/errors.ts';
 import type { ChannelServices } from '#contract/channel-definition.ts';
-import type { AnyRoute, ExtensionDefinition, RouteContext } from '#contract/extension.ts';
+import type { AnyRoute, ExtensionDefinition, RouteAccess, RouteContext } from '#contract/extension.ts';
 import { createValueCheck } from '#contract/validation.ts';
-import { principalOf } from '#api/access.ts';
+import { principalOf, type Access } from '#api/access.ts';
 import type { Api } from '#api/api-options.ts';
 import { answers, NoContent, security } from '#api/route-schemas.ts';
 import { pagePolicy } from '#api/security-headers.ts';
@@ -47,7 +47,8 @@ interface Place {
 }
 
 function addRoute(api: Api, route: AnyRoute, { extension, services }: Place): void {
-  const { method, access, summary } = route;
+  const { method, summary } = route;
+  const access = accessOf(route.access);
   const config = { access };
   const answer = answerOf(route);
   const call = createBoundedCall(services.clock);
@@ -89,6 +90,12 @@ function addRoute(api: Api, route: AnyRoute, { extension, services }: Place): vo
       return reply.type('application/json; charset=utf-8').send(Buffer.from(JSON.stringify(value)));
     },
   });
+}
+
+/** The two names that extensions have for many actions. */
+function accessOf(access: RouteAccess): Access {
+  if (access === 'read') return 'session.read';
+  return access === 'admin' ? 'organisation.manage' : access;
 }
 
 /** Ends each call in time for who asked; it runs on, and is counted until it ends. */

@@ -4,12 +4,12 @@ import { Type } from 'typebox';
 
 import { AppError } from '#base/errors.ts';
 import { AccessKeyCreated, AccessKeyPage, AccessKeyRequest, Id, RevocationRequest } from '#contract/rest.ts';
-import { readerOf } from '#api/access.ts';
+import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { answers, NoContent, security } from '#api/route-schemas.ts';
 import { invalidCursor, pageLimits, pageQuery } from '#api/session-routes.ts';
 
-const config = { access: 'admin' } as const;
+const config = { access: 'key.manage' } as const;
 const tags = ['keys'];
 
 export function addKeyRoutes(api: Api, { accounts, identity, onRevoked }: ApiOptions): void {
@@ -19,13 +19,13 @@ export function addKeyRoutes(api: Api, { accounts, identity, onRevoked }: ApiOpt
       tags,
       operationId: 'createAccessKey',
       summary: 'A new access key of this organisation; it is shown this once',
-      security: security('admin'),
+      security: security('key.manage'),
       body: AccessKeyRequest,
       response: answers({ 201: AccessKeyCreated }, { ...config, refusals: [400, 413, 415] }),
     },
     handler: async (request, reply) => {
       const { name, scope, expiresAt } = request.body;
-      const made = await accounts.createAccessKey(readerOf(request).orgId, {
+      const made = await accounts.createAccessKey(principalOf(request).orgId, {
         name,
         scope,
         ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt) }),
@@ -40,13 +40,13 @@ export function addKeyRoutes(api: Api, { accounts, identity, onRevoked }: ApiOpt
       tags,
       operationId: 'listAccessKeys',
       summary: 'Access keys, newest first; never the keys themselves',
-      security: security('admin'),
+      security: security('key.manage'),
       querystring: Type.Object(pageQuery, { additionalProperties: false }),
       response: answers({ 200: AccessKeyPage }, { ...config, refusals: [400] }),
     },
     handler: async (request) => {
       const { limit = pageLimits.defaultItems, cursor = null } = request.query;
-      const page = await accounts.listAccessKeys(readerOf(request).orgId, { limit, cursor });
+      const page = await accounts.listAccessKeys(principalOf(request).orgId, { limit, cursor });
       if (page === null) throw invalidCursor();
       return page;
     },
@@ -58,12 +58,12 @@ export function addKeyRoutes(api: Api, { accounts, identity, onRevoked }: ApiOpt
       tags,
       operationId: 'revokeAccessKey',
       summary: 'Refuse a key from now on, and close what it has open',
-      security: security('admin'),
+      security: security('key.manage'),
       params: Type.Object({ id: Id }),
       response: answers({ 204: NoContent }, { ...config, refusals: [400, 404] }),
     },
     handler: async (request, reply) => {
-      const { orgId } = readerOf(request);
+      const { orgId } = principalOf(request);
       const keyId = request.params.id.toLowerCase();
       if (!(await accounts.revokeAccessKey(orgId, keyId)))
         throw new AppError('not-found', 'there is no such key');
@@ -73,7 +73,7 @@ export function addKeyRoutes(api: Api, { accounts, identity, onRevoked }: ApiOpt
     },
   });
 
-  const manage = { access: 'manage' } as const;
+  const manage = { access: 'channel.vouch' } as const;
   api.post('/v1/revocations', {
     config: manage,
     schema: {
@@ -84,12 +84,12 @@ export function addKeyRoutes(api: Api, { accounts, identity, onRevoked }: ApiOpt
       description:
         'A token stays valid for its signature, so a revocation is remembered for as long as any token may live. It is ' +
         'kept in memory by every instance that is running now: one that starts later does not know it.',
-      security: security('manage'),
+      security: security('channel.vouch'),
       body: RevocationRequest,
       response: answers({ 204: NoContent }, { ...manage, refusals: [400, 413, 415] }),
     },
     handler: async (request, reply) => {
-      const { orgId } = readerOf(request);
+      const { orgId } = principalOf(request);
       const { tokenId, subject } = request.body;
       if (tokenId !== undefined) onRevoked({ orgId, tokenId });
       else if (subject !== undefined) onRevoked({ orgId, subject });

@@ -15,12 +15,13 @@ import {
 } from '#contract/motion.ts';
 import { Id } from '#contract/rest.ts';
 import { limits } from '#protocol/limits.ts';
-import { readerOf } from '#api/access.ts';
+import { may } from '#contract/permissions.ts';
+import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { answers, security } from '#api/route-schemas.ts';
 
-const readConfig = { access: 'read' } as const;
-const adminConfig = { access: 'admin' } as const;
+const readConfig = { access: 'session.read', subject: 'session' } as const;
+const adminConfig = { access: 'session.write', subject: 'session' } as const;
 const tags = ['motion'];
 const params = Type.Object({ id: Id });
 
@@ -68,7 +69,7 @@ export function addMotionRoutes(api: Api, { motion }: ApiOptions): void {
       description:
         'Of windows that are analysed. `isProvisional` with its `reason` says what may still change. The range is of ' +
         'device time, in whole windows; a range of more than six hours gives the newest of it.',
-      security: security('read'),
+      security: security('session.read'),
       params,
       querystring: Type.Object(
         {
@@ -93,7 +94,7 @@ export function addMotionRoutes(api: Api, { motion }: ApiOptions): void {
         toUs = limits.timeUsExclusive,
       } = request.query;
       const sessionId = request.params.id;
-      return found(await motion.analysis(readerOf(request).orgId, { sessionId, cycles, fromUs, toUs }));
+      return found(await motion.analysis(principalOf(request).orgId, { sessionId, cycles, fromUs, toUs }));
     },
   });
 
@@ -103,13 +104,13 @@ export function addMotionRoutes(api: Api, { motion }: ApiOptions): void {
       tags,
       operationId: 'analyseAnew',
       summary: 'Have a session analysed again from the beginning',
-      security: security('admin'),
+      security: security('session.write'),
       params,
       response: answers({ 202: AnalysisAsked }, { ...adminConfig, refusals: [400, 404] }),
     },
     handler: async (request, reply) => {
       const session = request.params.id;
-      const asked = found(await motion.analyseAnew(readerOf(request).orgId, session));
+      const asked = found(await motion.analyseAnew(principalOf(request).orgId, session));
       return reply.code(202).send({ session, asked });
     },
   });
@@ -124,15 +125,15 @@ function addBodyModelRoutes(api: Api, motion: MotionAnswers): void {
       tags,
       operationId: 'getBodyModel',
       summary: 'Which stream is which segment, how each sensor sits on it, how tall the wearer is',
-      security: security('read'),
+      security: security('session.read'),
       params,
       response: answers({ 200: SessionBodyModel }, { ...readConfig, refusals: [400, 404] }),
     },
     handler: async (request) => {
-      const { orgId, scope } = readerOf(request);
+      const principal = principalOf(request);
       return {
-        ...found(await motion.bodyModel(orgId, request.params.id)),
-        mayEdit: scope === 'admin',
+        ...found(await motion.bodyModel(principal.orgId, request.params.id)),
+        mayEdit: may(principal, 'session.write'),
       };
     },
   });
@@ -145,17 +146,17 @@ function addBodyModelRoutes(api: Api, motion: MotionAnswers): void {
       summary: 'Store another body model: the session is analysed again from the beginning',
       description:
         'With the revision that it was made from; 409 `conflict` when another was stored meanwhile. `field` says what is wrong.',
-      security: security('admin'),
+      security: security('session.write'),
       params,
       body: BodyModelRequest,
       response: answers({ 200: SessionBodyModel }, { ...adminConfig, refusals: [400, 404, 409, 413, 415] }),
     },
     handler: async (request) => {
-      const { orgId, keyId } = readerOf(request);
+      const { orgId, kind, subject } = principalOf(request);
       const stored = await motion.setBodyModel(orgId, {
         ...request.body,
         sessionId: request.params.id,
-        madeBy: `key:${keyId}`,
+        madeBy: `${kind === 'user' ? 'user' : 'key'}:${subject}`,
       });
       return { ...found(stored), mayEdit: true };
     },

@@ -8,7 +8,7 @@ import { AppError } from '#base/errors.ts';
 import { Id, ReadingPage, ReadingsAccepted, ReadingsRequest } from '#contract/rest.ts';
 import { limits } from '#protocol/limits.ts';
 import { readingLimits, type Readings } from '#store/reading-queries.ts';
-import { deviceOf, readerOf } from '#api/access.ts';
+import { deviceOf, principalOf } from '#api/access.ts';
 import { apiLimits, type Api, type ApiOptions } from '#api/api-options.ts';
 import { binaryType } from '#api/openapi.ts';
 import { answers, described, security } from '#api/route-schemas.ts';
@@ -57,7 +57,7 @@ export function addReadingRoutes(api: Api, options: ApiOptions): void {
       reply.code(201).send(await options.submitReadings(deviceOf(request), request.body)),
   });
 
-  const readConfig = { access: 'read' } as const;
+  const readConfig = { access: 'session.read', subject: 'stream' } as const;
   api.get('/v1/streams/:id/readings', {
     config: readConfig,
     schema: {
@@ -68,7 +68,7 @@ export function addReadingRoutes(api: Api, options: ApiOptions): void {
         `JSON, or with \`Accept: ${binaryType}\` the same rows as little-endian float64: device time in microseconds, ` +
         'then one value an axis. The cursor of the next page is then in the header `kymo-next`, which is absent at ' +
         'the end; axes and reading numbers are in the JSON form only.',
-      security: security('read'),
+      security: security('session.read'),
       produces: ['application/json', binaryType],
       params: Type.Object({ id: Id }),
       querystring: ReadingsQuery,
@@ -77,7 +77,7 @@ export function addReadingRoutes(api: Api, options: ApiOptions): void {
     handler: async (request, reply) => {
       const { fromUs, toUs, limit = readingLimits.defaultRows, cursor = null } = request.query;
       const streamId = request.params.id;
-      const answer = await options.readings.read(readerOf(request).orgId, {
+      const answer = await options.readings.read(principalOf(request).orgId, {
         streamId,
         fromUs: fromUs ?? -limits.timeUsExclusive,
         toUs: toUs ?? limits.timeUsExclusive,

@@ -4,11 +4,12 @@ import { Type } from 'typebox';
 
 import { AppError } from '#base/errors.ts';
 import { Id, SessionDetail, SessionPage } from '#contract/rest.ts';
-import { readerOf } from '#api/access.ts';
+import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { answers, security } from '#api/route-schemas.ts';
 
-const config = { access: 'read' } as const;
+const config = { access: 'session.read', subject: 'session' } as const;
+const listConfig = { access: 'session.read' } as const;
 const tags = ['sessions'];
 
 export const pageLimits = {
@@ -35,18 +36,18 @@ export const pageQuery = {
 
 export function addSessionRoutes(api: Api, { sessions }: ApiOptions): void {
   api.get('/v1/sessions', {
-    config,
+    config: listConfig,
     schema: {
       tags,
       operationId: 'listSessions',
       summary: 'Sessions, newest first',
-      security: security('read'),
+      security: security('session.read'),
       querystring: Type.Object(pageQuery, { additionalProperties: false }),
-      response: answers({ 200: SessionPage }, { ...config, refusals: [400] }),
+      response: answers({ 200: SessionPage }, { ...listConfig, refusals: [400] }),
     },
     handler: async (request) => {
       const { limit = pageLimits.defaultItems, cursor = null } = request.query;
-      const page = await sessions.list(readerOf(request).orgId, { limit, cursor });
+      const page = await sessions.list(principalOf(request).orgId, { limit, cursor });
       if (page === null) throw invalidCursor();
       return page;
     },
@@ -58,12 +59,12 @@ export function addSessionRoutes(api: Api, { sessions }: ApiOptions): void {
       tags,
       operationId: 'getSession',
       summary: 'One session with its streams, and what is stored, lost and missing of each',
-      security: security('read'),
+      security: security('session.read'),
       params: Type.Object({ id: Id }),
       response: answers({ 200: SessionDetail }, { ...config, refusals: [400, 404] }),
     },
     handler: async (request) => {
-      const detail = await sessions.detail(readerOf(request).orgId, request.params.id);
+      const detail = await sessions.detail(principalOf(request).orgId, request.params.id);
       if (detail === null) throw new AppError('not-found', 'there is no such session');
       return detail;
     },

@@ -3,7 +3,7 @@
 import { AppError } from '#base/errors.ts';
 import { LimitedTicketRequest, SignedIn, Ticket } from '#contract/rest.ts';
 import type { IssuedTicket } from '#identity/tickets.ts';
-import { principalOf, readerOf } from '#api/access.ts';
+import { deviceOf, principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { isOwnMachine } from '#api/loopback.ts';
 import { answers, security } from '#api/route-schemas.ts';
@@ -27,17 +27,17 @@ export function addSignInRoutes(api: Api, options: ApiOptions): void {
       response: answers({ 201: Ticket }, ticketConfig),
     },
     handler: async (request, reply) => {
-      const { caller } = request;
+      const principal = principalOf(request);
       const issued = await identity.issueTicket(
-        caller?.kind === 'device'
-          ? { purpose: 'device', identity: caller.identity }
-          : { purpose: 'live', identity: principalOf(request) },
+        principal.kind === 'device'
+          ? { purpose: 'device', identity: deviceOf(request) }
+          : { purpose: 'live', identity: principal },
       );
       return reply.code(201).send(shownTicket(issued));
     },
   });
 
-  const limitedConfig = { access: 'manage' } as const;
+  const limitedConfig = { access: 'channel.vouch' } as const;
   api.post('/v1/tickets/limited', {
     config: limitedConfig,
     schema: {
@@ -46,7 +46,7 @@ export function addSignInRoutes(api: Api, options: ApiOptions): void {
       summary: 'A single-use ticket for somebody else, limited to channels and operations',
       description:
         'For a back end that lets its own users in: they open /v1/live with it, once, within 30 s.',
-      security: security('manage'),
+      security: security('channel.vouch'),
       body: LimitedTicketRequest,
       response: answers({ 201: Ticket }, { ...limitedConfig, refusals: [400, 413, 415] }),
     },
@@ -56,13 +56,15 @@ export function addSignInRoutes(api: Api, options: ApiOptions): void {
         purpose: 'live',
         identity: {
           kind: 'token',
-          orgId: readerOf(request).orgId,
+          orgId: principalOf(request).orgId,
           subject: `user:${subject}`,
-          isAdmin: false,
+          role: 'service',
+          patientId: null,
+          permissions: [],
           grants: channels,
           expiresAtUs: clock.nowUs() + seconds * 1e6,
           // It ends with the key that vouched for it.
-          revocationId: readerOf(request).keyId,
+          revocationId: principalOf(request).revocationId,
         },
       });
       return reply.code(201).send(shownTicket(issued));

@@ -19,14 +19,15 @@ import {
 import { limits } from '#protocol/limits.ts';
 import { WINDOW_US } from '#store/window-grid.ts';
 import type { WindowQueries, WindowStream } from '#store/window-queries.ts';
-import { readerOf } from '#api/access.ts';
+import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { answers, security } from '#api/route-schemas.ts';
 import { invalidCursor } from '#api/session-routes.ts';
 import { createWindowFollower } from '#api/window-follower.ts';
 
-const readConfig = { access: 'read' } as const;
-const writeConfig = { access: 'manage' } as const;
+const readConfig = { access: 'session.read', subject: 'session' } as const;
+const listConfig = { access: 'session.read' } as const;
+const writeConfig = { access: 'window.write', subject: 'session' } as const;
 const tags = ['windows'];
 
 const TimeUs = Type.Integer({ minimum: -limits.timeUsExclusive, maximum: limits.timeUsExclusive });
@@ -43,7 +44,7 @@ function addFollowing(api: Api, { windows, clock }: ApiOptions): void {
   const follower = createWindowFollower(windows, clock);
   api.addHook('preClose', async () => follower.stop());
   api.get('/v1/windows', {
-    config: readConfig,
+    config: listConfig,
     schema: {
       tags,
       operationId: 'followWindows',
@@ -53,7 +54,7 @@ function addFollowing(api: Api, { windows, clock }: ApiOptions): void {
         'higher revision whenever its committed readings change, or with the same when it becomes settled. Give the ' +
         '`next` of a page as `after` of the next request; with `wait` an empty page is held back for so many seconds ' +
         'while nothing new is there.',
-      security: security('read'),
+      security: security('session.read'),
       querystring: Type.Object(
         {
           after: Type.Optional(Type.String({ maxLength: 64, description: '`next` of the page before' })),
@@ -67,10 +68,10 @@ function addFollowing(api: Api, { windows, clock }: ApiOptions): void {
         },
         { additionalProperties: false },
       ),
-      response: answers({ 200: WindowPage }, { ...readConfig, refusals: [400] }),
+      response: answers({ 200: WindowPage }, { ...listConfig, refusals: [400] }),
     },
     handler: async (request, reply) => {
-      const { orgId } = readerOf(request);
+      const { orgId } = principalOf(request);
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
       const { after = null, limit = 50, wait = 0, session: sessionId = null } = request.query;
@@ -97,14 +98,14 @@ function addReadings(api: Api, { windows }: ApiOptions): void {
       operationId: 'getWindowReadings',
       summary: 'The committed readings of all streams of a session in one window',
       description: 'Of one state: the readings are those of the revision that is told with them.',
-      security: security('read'),
+      security: security('session.read'),
       params: windowParams,
       response: answers({ 200: WindowReadings }, { ...readConfig, refusals: [400, 404, 409] }),
     },
     handler: async (request, reply) => {
       const { id: sessionId, startUs } = request.params;
       const answer = await windows.readings(
-        readerOf(request).orgId,
+        principalOf(request).orgId,
         { sessionId, startUs },
         windowLimits.readingValues,
       );
@@ -143,7 +144,7 @@ function addResultRoutes(api: Api, { windows }: ApiOptions): void {
         'For the revision that the window has: the same again changes nothing, so a processor may repeat what it is not ' +
         'sure of. 409 `outdated`: the window, or a stored result, has a newer revision; read it again. 409 `conflict`: ' +
         'another result is stored for this revision. A back end uses a server key, a person one of scope admin.',
-      security: security('manage'),
+      security: security('window.write'),
       params: Type.Object({ id: Id, startUs: TimeUs, algorithm: Algorithm }),
       body: ResultRequest,
       response: answers({ 200: WindowResult }, { ...writeConfig, refusals: [400, 404, 409, 413, 415] }),
@@ -157,7 +158,7 @@ function addResultRoutes(api: Api, { windows }: ApiOptions): void {
           field: '/algorithm',
         });
       const payload = payloadOf(result);
-      await storeResult(windows, readerOf(request).orgId, {
+      await storeResult(windows, principalOf(request).orgId, {
         sessionId,
         startUs,
         algorithm,
@@ -165,7 +166,7 @@ function addResultRoutes(api: Api, { windows }: ApiOptions): void {
         revision,
         payload,
       });
-      const [stored] = await windows.results(readerOf(request).orgId, {
+      const [stored] = await windows.results(principalOf(request).orgId, {
         sessionId,
         algorithm,
         version,
@@ -183,7 +184,7 @@ function addResultRoutes(api: Api, { windows }: ApiOptions): void {
       tags,
       operationId: 'getResults',
       summary: 'What an algorithm found in the windows of a session, in the order of time',
-      security: security('read'),
+      security: security('session.read'),
       params: Type.Object({ id: Id, algorithm: Algorithm }),
       querystring: Type.Object(
         {
@@ -202,7 +203,7 @@ function addResultRoutes(api: Api, { windows }: ApiOptions): void {
       const { id: sessionId, algorithm } = request.params;
       const { version = null, limit = 20, fromUs = -limits.timeUsExclusive, cursor } = request.query;
       assertOwnName(algorithm);
-      const results = await windows.results(readerOf(request).orgId, {
+      const results = await windows.results(principalOf(request).orgId, {
         sessionId,
         algorithm,
         version,

@@ -1,4 +1,6 @@
-/** Owns who somebody is to a channel: whatever they showed (access key, device key, ticket, token), rules see this. */
+/** Owns who somebody is: whatever they showed (sign-in, access key, device key, ticket, token), routes and rules see this. */
+
+import type { Actor } from '#contract/permissions.ts';
 
 /** What can be done with a channel; grants and rules are about these. */
 export const channelOperations = ['subscribe', 'publish', 'history', 'presence'] as const;
@@ -11,22 +13,19 @@ export interface Grant {
   readonly operations: readonly ChannelOperation[];
 }
 
-export interface Principal {
+export interface Principal extends Actor {
   /**
-   * `access`: a person or program with one of our keys. `server`: a back end with a server key, which may publish to and read
+   * `user`: a person who signed in. `access`: a person or program with one of our keys. `server`: a back end with a server key, which may publish to and read
    * every channel of its organisation. `token`: whom a foreign back end vouches for. `device`: a device with its key.
    */
-  readonly kind: 'access' | 'server' | 'token' | 'device';
-  readonly orgId: string;
-  /** Key id, device id, or the token's `sub`: shown to others as the author and in presence. */
+  readonly kind: 'user' | 'access' | 'server' | 'token' | 'device';
+  /** Person's id, key id, device id, or the token's `sub`: shown to others as the author and in presence. */
   readonly subject: string;
-  /** May also manage (an access key of scope admin). */
-  readonly isAdmin: boolean;
   /** Null: whatever the rules allow. Else only this of it: a grant never gives what a rule refuses. */
   readonly grants: readonly Grant[] | null;
   /** When it ends by itself; infinity: not before it is revoked. */
   readonly expiresAtUs: number;
-  /** What a revocation names: key id or device id; for tokens `jti` or null. */
+  /** What a revocation names: sign-in's id, key id or device id; for tokens `jti` or null. */
   readonly revocationId: string | null;
 }
 

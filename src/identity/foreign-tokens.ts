@@ -161,7 +161,9 @@ export function createForeignTokens(options: ForeignTokenOptions): ForeignTokens
         kind: 'token',
         orgId: org,
         subject: subjectOf(claims),
-        isAdmin: false,
+        role: 'service',
+        patientId: null,
+        permissions: [],
         // Without the claim it opens nothing by itself: channel tokens do.
         grants: claims.channels ?? [],
         expiresAtUs: claims.exp * 1e6,

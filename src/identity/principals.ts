@@ -5,7 +5,7 @@
 
 import type { DeviceIdentity } from '#contract/readings.ts';
 import type { Principal } from '#contract/principal.ts';
-import type { AccessIdentity } from '#identity/access.ts';
+import { permissionsOfScope, type AccessIdentity } from '#identity/access.ts';
 import { looksLikeToken, type ChannelGrant, type ForeignTokens } from '#identity/foreign-tokens.ts';
 import type { Identity } from '#identity/identity.ts';
 import { kindOfKey } from '#identity/keys.ts';
@@ -59,7 +59,9 @@ export function principalOfAccess(reader: AccessIdentity): Principal {
     kind: reader.scope === 'server' ? 'server' : 'access',
     orgId: reader.orgId,
     subject: reader.keyId,
-    isAdmin: reader.scope === 'admin',
+    role: 'service',
+    patientId: null,
+    permissions: permissionsOfScope[reader.scope],
     grants: null,
     expiresAtUs: reader.expiresAtUs,
     revocationId: reader.keyId,
@@ -71,7 +73,9 @@ export function principalOfDevice(device: DeviceIdentity): Principal {
     kind: 'device',
     orgId: device.orgId,
     subject: device.deviceId,
-    isAdmin: false,
+    role: 'device',
+    patientId: null,
+    permissions: null,
     grants: null,
     expiresAtUs: Number.POSITIVE_INFINITY,
     revocationId: device.deviceId,

@@ -111,20 +111,27 @@ export async function openPools(
   };
 }
 
+/** Whose rows exist: those of an organisation, or of one patient of it. Every Principal is one. */
+export interface OrgScope {
+  readonly orgId: string;
+  readonly patientId: string | null;
+}
+
 /**
- * Statements of the application role on behalf of one organisation, in one transaction and one round trip. Rows of
- * other organisations do not exist for them. Returns a result for each of `statements`.
+ * Statements of the application role on behalf of one organisation (or, by a scope, one patient), in one transaction and
+ * one round trip. Rows of others do not exist for them. Returns a result for each of `statements`.
  */
 export async function runAsOrg(
   app: RolePool,
-  orgId: string,
+  scope: string | OrgScope,
   work: { statements: readonly Statement[]; mode: TransactionMode; durability?: Durability },
 ): Promise<pg.QueryResult[]> {
+  const { orgId, patientId } = typeof scope === 'string' ? { orgId: scope, patientId: null } : scope;
   const setOrg = {
     name: 'set-org',
-    text: `select set_config('kymo.org', $1, true), set_config('synchronous_commit',
+    text: `select set_config('kymo.org', $1, true), set_config('kymo.patient', $3, true), set_config('synchronous_commit',
       case when $2::boolean then 'off' else current_setting('synchronous_commit') end, true)`,
-    values: [orgId, work.durability === 'later'],
+    values: [orgId, work.durability === 'later', patientId ?? ''],
   };
   const results = await app.run([setOrg, ...work.statements], work.mode);
   return results.slice(1);

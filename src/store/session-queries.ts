@@ -31,6 +31,11 @@ export interface SessionQueries {
   detail(orgId: string, sessionId: string): Promise<SessionDetail | null>;
   /** Whether the organisation has this session. False for what is no id. */
   exists(orgId: string, sessionId: string): Promise<boolean>;
+  /** Whose recording it is; null: nobody's yet; undefined: the organisation has no such session or stream. */
+  ownerOf(
+    orgId: string,
+    recording: { readonly kind: 'session' | 'stream'; readonly id: string },
+  ): Promise<string | null | undefined>;
 }
 
 const idPattern = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -79,6 +84,19 @@ export function createSessionQueries(app: RolePool): SessionQueries {
       };
       const [result] = await runAsOrg(app, orgId, { statements: [statement], mode: 'snapshot' });
       return result?.rowCount === 1;
+    },
+    async ownerOf(orgId, { kind, id }) {
+      if (!idPattern.test(id)) return undefined;
+      const statement = {
+        name: `owner-of-${kind}`,
+        text:
+          kind === 'session'
+            ? 'select patient_id from kymo.session where id = $1'
+            : 'select s.patient_id from kymo.stream t join kymo.session s on s.id = t.session_id where t.id = $1',
+        values: [id],
+      };
+      const [result] = await runAsOrg(app, orgId, { statements: [statement], mode: 'snapshot' });
+      return (result?.rows[0] as { patient_id: string | null } | undefined)?.patient_id;
     },
   };
 }

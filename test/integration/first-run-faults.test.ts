@@ -3,7 +3,7 @@
  * middle of writing, a full disk. What was acknowledged is there afterwards, once; what was not comes again.
  */
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -181,12 +181,20 @@ function smallDisk(mib: number): string {
   return folder.path;
 }
 
-/** Takes all that is left of a disk; returns how to give it back. */
+/** Takes all that is left of a disk, whoever else writes to it; returns how to give it back. */
 function fill(disk: string): () => void {
-  const filler = path.join(disk, 'filler');
-  const availableKib = Number(system('df', '--output=avail', '-k', disk).split('\n')[1]);
-  system('fallocate', '-l', `${availableKib}KiB`, filler);
-  return () => rmSync(filler);
+  const fillers: string[] = [];
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const availableKib = Number(system('df', '--output=avail', '-k', disk).split('\n')[1]);
+    if (availableKib === 0) return () => fillers.forEach((filler) => rmSync(filler, { force: true }));
+    const filler = path.join(disk, `filler-${attempt}`);
+    fillers.push(filler);
+    // The server may take some of it between the two; what is left is asked for again.
+    const taken = spawnSync('fallocate', ['-l', `${availableKib}KiB`, filler]);
+    if (taken.status !== 0 && !taken.stderr.toString().includes('No space left'))
+      throw new Error(String(taken.stderr));
+  }
+  throw new Error('the disk does not become full');
 }
 
 test.skipIf(!isRoot)(

@@ -85,7 +85,9 @@ export function principalNamed(subject: string): Principal {
     kind: subject === 'back-end' ? 'server' : 'token',
     orgId: 'org',
     subject,
-    isAdmin: false,
+    role: 'service',
+    patientId: null,
+    permissions: [],
     grants: null,
     expiresAtUs: Number.POSITIVE_INFINITY,
     revocationId: null,
@@ -139,7 +141,7 @@ export function createChannelApi(options: ChannelApiOptions): ChannelApi {
   api.setSerializerCompiler(() => JSON.stringify);
   answerWithProblems(api, silentLog);
   answerForeignPages(api, { allowed: new Set(options.allowedOrigins), isSecure: false });
-  guardRoutes(api, { identity: nobody, principals });
+  guardRoutes(api, { principals, ownerOf: async () => undefined });
   const openApi = describeRoutes(api, '1');
   const tickets = new Map<string, Principal>();
   const revoked = new Set<string>();

@@ -2,6 +2,7 @@
 
 import { systemClock } from '#base/clock.ts';
 import type { Principal } from '#contract/principal.ts';
+import { permissionsOfScope } from '#identity/access.ts';
 import type { Identity } from '#identity/identity.ts';
 import { createPrincipals, type Principals } from '#identity/principals.ts';
 import { createRevocations } from '#identity/revocations.ts';
@@ -18,7 +19,9 @@ export function testPrincipal(overrides: Partial<Principal> = {}): Principal {
     kind: 'access',
     orgId: 'o1',
     subject: 'k1',
-    isAdmin: false,
+    role: 'service',
+    patientId: null,
+    permissions: permissionsOfScope.read,
     grants: null,
     expiresAtUs: Number.POSITIVE_INFINITY,
     revocationId: 'k1',

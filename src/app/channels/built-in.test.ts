@@ -22,7 +22,9 @@ const someone = (over: Partial<Principal> = {}): Principal => ({
   kind: 'access',
   orgId: 'org',
   subject: 'ann',
-  isAdmin: false,
+  role: 'service',
+  patientId: null,
+  permissions: [],
   grants: null,
   expiresAtUs: Number.POSITIVE_INFINITY,
   revocationId: null,
@@ -163,7 +165,9 @@ test('a cue takes any key, starting and stopping one of scope admin', async () =
   expect(await publish(commands, someone(), 'request', { command: 'cue' })).toBe(1);
   for (const command of ['start', 'stop']) {
     expect(await publish(commands, someone(), 'request', { command })).toBe('forbidden /data/command');
-    expect(await publish(commands, someone({ isAdmin: true }), 'request', { command })).toBeTypeOf('number');
+    expect(await publish(commands, someone({ permissions: null }), 'request', { command })).toBeTypeOf(
+      'number',
+    );
     expect(await publish(commands, someone({ kind: 'server' }), 'request', { command })).toBeTypeOf('number');
   }
   expect(requested.map(({ command }) => command.command)).toEqual(['cue', 'start', 'start', 'stop', 'stop']);
@@ -220,7 +224,7 @@ test('notifications are read by people and programs, and made by the server alon
   const { allow, publish } = start();
   expect(await allow('notifications', someone(), 'subscribe')).toBe('yes');
   expect(await allow('notifications', someone(), 'history')).toBe('yes');
-  expect(await allow('notifications', someone({ isAdmin: true }), 'publish')).toBe('forbidden');
+  expect(await allow('notifications', someone({ permissions: null }), 'publish')).toBe('forbidden');
   expect(await allow('notifications', device(), 'subscribe')).toBe('not-found');
   expect(await publish('notifications', someone(), 'device-lost', { device: DEVICE })).toMatch(/^forbidden/);
 });

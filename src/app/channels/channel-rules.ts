@@ -8,14 +8,19 @@ import type { Principal } from '#contract/principal.ts';
 /** A UUID in lower case with hyphens, as everywhere (docs/protocol.md). */
 export const Id = Type.String({ pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' });
 
-/** Everyone of the organisation but its devices, which send readings and take commands, and watch nobody. */
+/** Devices send readings and take commands, and watch nobody. */
+export function watches({ kind, role }: Principal): boolean {
+  return kind !== 'device' && role !== 'patient';
+}
+
+/** Everyone of the organisation but its devices and its patients. */
 export function isSessionVisible(context: {
   readonly identity: Principal;
   readonly params: { readonly session: string };
   readonly services: ChannelServices;
 }): boolean | Promise<boolean> {
   const { identity, params, services } = context;
-  return identity.kind !== 'device' && services.sessionExists(identity.orgId, params.session);
+  return watches(identity) && services.sessionExists(identity.orgId, params.session);
 }
 
 /** The newest sessions of the organisation, for pattern subscriptions. */
@@ -24,6 +29,6 @@ export async function listSessions(context: {
   readonly services: ChannelServices;
 }): Promise<readonly { readonly session: string }[]> {
   const { identity, services } = context;
-  if (identity.kind === 'device') return [];
+  if (!watches(identity)) return [];
   return (await services.sessionIds(identity.orgId)).map((session) => ({ session }));
 }

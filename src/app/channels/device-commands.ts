@@ -9,8 +9,9 @@ import { Type, type Static } from 'typebox';
 import { AppError } from '#base/errors.ts';
 import { uuidv7 } from '#base/uuid.ts';
 import { defineChannel, type HandlerContext, type RuleContext } from '#contract/channel-definition.ts';
+import { may } from '#contract/permissions.ts';
 import type { ChannelOperation } from '#contract/principal.ts';
-import { Id } from '#app/channels/channel-rules.ts';
+import { Id, watches } from '#app/channels/channel-rules.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -86,10 +87,19 @@ export function createDeviceCommands(onRequested: OnRequested) {
     { publish, services, identity, params: { device } }: HandlerContext<typeof params, typeof out>,
     { command, params: given, expiresMs = commandLimits.expiresDefaultMs, id }: Static<typeof Request>,
   ): Promise<void> => {
-    if (command !== 'cue' && identity.kind === 'access' && !identity.isAdmin)
-      throw new AppError('forbidden', 'to start and to stop a recording takes a key of scope admin', {
-        field: '/data/command',
-      });
+    if (
+      command !== 'cue' &&
+      identity.kind !== 'server' &&
+      identity.kind !== 'token' &&
+      !may(identity, 'device.command')
+    )
+      throw new AppError(
+        'forbidden',
+        'to start and to stop a recording takes the permission device.command',
+        {
+          field: '/data/command',
+        },
+      );
     if (given !== undefined && JSON.stringify(given).length > commandLimits.paramsCharacters)
       throw new AppError('invalid-field', 'the parameters are too large for a command', {
         field: '/data/params',
@@ -130,6 +140,7 @@ function mayDo(
 ): boolean | Promise<boolean> {
   if (operation === 'presence') return false;
   if (identity.kind === 'device') return operation !== 'publish' && identity.subject === device;
+  if (!watches(identity)) return false;
   if (operation === 'publish' && identity.kind === 'token' && identity.grants === null) return false;
   return services.deviceExists(identity.orgId, device);
 }

@@ -6,7 +6,7 @@
 import { Type } from 'typebox';
 
 import { defineChannel } from '#contract/channel-definition.ts';
-import { Id } from '#app/channels/channel-rules.ts';
+import { Id, watches } from '#app/channels/channel-rules.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -37,6 +37,6 @@ export const notifications = defineChannel({
     'command-expired': Type.Object({ device: Id, id: Id, command: Type.String() }, strict),
   },
   allow: ({ identity }, operation) =>
-    identity.kind !== 'device' && (operation === 'subscribe' || operation === 'history'),
-  list: ({ identity }) => Promise.resolve(identity.kind === 'device' ? [] : [{}]),
+    watches(identity) && (operation === 'subscribe' || operation === 'history'),
+  list: ({ identity }) => Promise.resolve(watches(identity) ? [{}] : []),
 });
