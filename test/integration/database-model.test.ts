@@ -94,13 +94,19 @@ test('drawn operations have the same answers, errors, waits and tables at the mo
   console.log(`seeds of the twin databases: ${seeds.join(' ')}`);
   const counts: Record<string, number> = {};
   let tooSlow = 0;
+  let raced = 0;
   for (const seed of seeds) {
     const report = await run(seed, takeSteps);
     for (const [name, times] of Object.entries(report.counts)) counts[name] = (counts[name] ?? 0) + times;
     if (report.isTooSlow) tooSlow++;
+    if (report.isRaced) raced++;
   }
-  console.log(`at both: ${JSON.stringify(counts)}; ${tooSlow} histories were too slow to compare`);
+  console.log(
+    `at both: ${JSON.stringify(counts)}; ${tooSlow} histories were too slow to compare, ${raced} raced`,
+  );
   expect(tooSlow).toBeLessThan(Math.max(1, seeds.length / 2));
+  // A model that is wrong about who goes first would race all the time.
+  expect(raced).toBeLessThanOrEqual(1);
 });
 
 // A machine that stands still for a second has time-outs of its own.

@@ -51,6 +51,8 @@ export interface TwinReport {
   readonly counts: Readonly<Record<string, number>>;
   /** The machine was so slow that time-outs of the real database were reached; nothing was compared from there on. */
   readonly isTooSlow: boolean;
+  /** Two who waited for one transaction were let go at once, and PostgreSQL had another first; nothing was compared from there on. */
+  readonly isRaced: boolean;
 }
 
 export interface TwinHistory {
@@ -91,10 +93,11 @@ export async function runTwinHistory(
   try {
     await script(history);
     await history.finish();
-    return history.report(false);
+    return history.report('compared');
   } catch (error) {
     if (!(error instanceof Difference)) throw error;
-    if (history.isTooSlow()) return history.report(true);
+    if (history.isTooSlow()) return history.report('too-slow');
+    if (history.mayHaveRaced()) return history.report('raced');
     throw new Error(`seed ${options.seed}: ${error.message}\n${history.trace()}`, { cause: error });
   } finally {
     await history.close();
@@ -110,7 +113,8 @@ function createHistory(
   close(): Promise<void>;
   trace(): string;
   isTooSlow(): boolean;
-  report(isTooSlow: boolean): TwinReport;
+  mayHaveRaced(): boolean;
+  report(end: 'compared' | 'too-slow' | 'raced'): TwinReport;
 } {
   const random = seededRandom(options.seed);
   const sides = [real, model].map((place): Side => ({
@@ -131,7 +135,7 @@ function createHistory(
   const begun = new Map<Actor, Begun>();
   const lines: string[] = [];
   const counts: Record<string, number> = {};
-  let waiting: readonly Actor[] = [];
+  let waits: Standing['waiting'] = [];
   let steps = 0;
   let hasWaited = false;
   /** Whether time-outs of PostgreSQL may have come because the machine is slow. */
@@ -186,7 +190,7 @@ function createHistory(
       takeIn(operation, answers[1] as { answer?: unknown; failed?: string });
     }
     for (const actor of writers) if (sides[1]!.writers[actor].isLost) phases[actor] = 'lost';
-    waiting = expected.waiting.map(({ who }) => who);
+    waits = expected.waiting;
     for (const { who, for: blockers } of expected.waiting)
       lines.push(`     ${who} waits for ${blockers.join(', ')}`);
     if (expected.waiting.length > 0) count('step with a wait');
@@ -225,7 +229,7 @@ function createHistory(
     phases,
     openSince: (actor) => since[actor].step,
     begun: () => [...begun.values()].map(({ operation, sinceStep }) => ({ ...operation, sinceStep })),
-    waiting: () => waiting,
+    waiting: () => waits.map(({ who }) => who),
     steps: () => steps,
   };
 
@@ -296,7 +300,10 @@ function createHistory(
     },
     trace: () => lines.slice(-60).join('\n'),
     isTooSlow: () => isSlow && !hasWaited,
-    report: (isTooSlow: boolean): TwinReport => ({ steps, counts, isTooSlow }),
+    // PostgreSQL wakes all who wait for a transaction's end at the same moment; who gets the next lock first is nobody's promise.
+    mayHaveRaced: () =>
+      new Set(waits.flatMap((wait) => wait.for)).size < waits.flatMap((wait) => wait.for).length,
+    report: (end): TwinReport => ({ steps, counts, isTooSlow: end === 'too-slow', isRaced: end === 'raced' }),
   };
 
   /** COMMIT is sent, and its backend ended at the same moment: either may have been first, and the model is told. */
