@@ -90,8 +90,10 @@ test('the writer and the identity role reach what is theirs and nothing else', a
     await expect(writer.query('select device_id from kymo.stream')).rejects.toThrow('permission denied');
     for (const table of ['session', 'device', 'access_key', 'organisation'])
       await expect(writer.query(`select from kymo.${table}`), table).rejects.toThrow('permission denied');
-    for (const table of ['session', 'stream', 'chunk', 'stream_epoch', 'loss', 'organisation'])
+    for (const table of ['session', 'stream', 'chunk', 'stream_epoch', 'loss', 'patient', 'session_summary'])
       await expect(auth.query(`select from kymo.${table}`), table).rejects.toThrow('permission denied');
+    // Of organisations it knows what they are called, for whoever has several.
+    await expect(auth.query('select created_at from kymo.organisation')).rejects.toThrow('permission denied');
     await expect(auth.query(`update kymo.device set key_hash = ''`)).rejects.toThrow('permission denied');
   } finally {
     await Promise.all([writer.end(), auth.end()]);
