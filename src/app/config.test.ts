@@ -3,7 +3,8 @@ import { join } from 'node:path';
 
 import { afterEach, expect, test } from 'vitest';
 
-import { assertSafeBinding, readConfig, settings, settingsHelp } from '#app/config.ts';
+import { assertSafeBinding, readConfig, settingsHelp } from '#app/config.ts';
+import { settings } from '#app/settings.ts';
 import { createTemporaryDirectory } from '#test/support/temporary-directory.ts';
 
 const directories: ReturnType<typeof createTemporaryDirectory>[] = [];

@@ -6,6 +6,7 @@
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 
 import type { DurableCounters } from '#bus/durable-broker.ts';
+import type { ReadCache } from '#clinic/read-cache.ts';
 import type { GatewayStatistics } from '#ingest/gateway-output.ts';
 import type { ChannelCounters } from '#live/channel-counters.ts';
 import type { HubCounters } from '#live/counters.ts';
@@ -15,6 +16,7 @@ import type { Writer } from '#store/writer.ts';
 import { addAnalysisMetrics } from '#app/analysis-metrics.ts';
 import type { AnalysisThread } from '#app/analysis-thread.ts';
 import { addCarrierMetrics } from '#app/carrier-metrics.ts';
+import { addCacheMetrics } from '#app/answer-cache.ts';
 import type { OpenedCarriers } from '#app/carriers.ts';
 import type { DeliveryCounters } from '#app/command-delivery.ts';
 import type { ConnectionLimit } from '#app/connection-limit.ts';
@@ -40,6 +42,7 @@ export interface Measured {
   readonly identity: IdentityCounters;
   readonly connections: ConnectionLimit['counters'];
   readonly carriers: Pick<OpenedCarriers, 'memory' | 'redis'>;
+  readonly cache: ReadCache;
   readonly motion: Pick<RunningMotion, 'live' | 'counters'>;
 }
 
@@ -167,6 +170,7 @@ export function createMetrics(measured: Measured): Registry {
   addHubMetrics({ counter, gauge }, hub);
   addChannelMetrics({ counter, gauge }, measured);
   addCarrierMetrics({ counter, gauge }, measured.carriers);
+  addCacheMetrics({ counter, gauge }, measured);
   addMotionMetrics({ counter, gauge }, measured.motion);
   counter(
     'kymo_dropped_connections_total',

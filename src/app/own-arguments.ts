@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util';
 
 import { AppError } from '#base/errors.ts';
-import { settings } from '#app/config.ts';
+import { settings } from '#app/settings.ts';
 
 export interface OwnArguments<Flag extends string> {
   readonly positionals: readonly string[];

@@ -37,6 +37,7 @@ import { connectWriterDatabase } from '#store/postgres-writer.ts';
 import { createWriter, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { startAnalysisThread } from '#app/analysis-thread.ts';
+import { openReadCache } from '#app/answer-cache.ts';
 import { createBackend } from '#app/backend.ts';
 import { openCarriers } from '#app/carriers.ts';
 import { widenByToken } from '#app/channel-tokens.ts';
@@ -97,6 +98,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   lifecycle.add('database connections', () => pools.close());
   const carriers = await openCarriers({ config, clock, log, lifecycle });
+  const cache = openReadCache({ config, carriers, clock });
   const revocations = createRevocations(clock);
   const identity = createIdentity({
     authPool: pools.auth,
@@ -257,6 +259,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       identity: identity.counters,
       connections: connectionLimit.counters,
       carriers,
+      cache,
       motion,
     }),
     webDirectory: existsSync(webDirectory) ? webDirectory : null,

@@ -13,6 +13,7 @@ import { brokerScripts } from '#bus/redis-broker-scripts.ts';
 import { presenceScripts } from '#bus/redis-presence-scripts.ts';
 import { createRedisBroker, type RedisBroker } from '#bus/redis-broker.ts';
 import { createRedisBus, type RedisBus } from '#bus/redis-bus.ts';
+import { cacheScripts, createRedisCache, type RedisCache } from '#bus/redis-cache.ts';
 import { createRedisInterest } from '#bus/redis-interest.ts';
 import { connectRedisLink } from '#bus/redis-link.ts';
 import { createRedisPresence, type RedisPresence } from '#bus/redis-presence.ts';
@@ -49,6 +50,7 @@ export interface Redis {
   readonly broker: RedisBroker;
   readonly presence: RedisPresence;
   readonly shelf: RedisShelf;
+  readonly cache: RedisCache;
   readonly state: RedisState;
   /** Times that the link was lost, and attempts to connect. */
   readonly counters: { readonly lost: number; readonly attempts: number };
@@ -73,7 +75,8 @@ const DEFAULTS = {
 export async function connectRedis(given: RedisOptions): Promise<Redis> {
   const options = { ...DEFAULTS, ...given };
   const { prefix, clock, log } = options;
-  const link = await connectRedisLink({ ...options, scripts: [...brokerScripts, ...presenceScripts] });
+  const scripts = [...brokerScripts, ...presenceScripts, ...cacheScripts];
+  const link = await connectRedisLink({ ...options, scripts });
   const subscriptions = createRedisSubscriptions(link, log);
   const tag = randomBytes(8);
   // New with each process: its numbers begin again.
@@ -88,6 +91,7 @@ export async function connectRedis(given: RedisOptions): Promise<Redis> {
     broker,
     presence,
     shelf: createRedisShelf(link, prefix),
+    cache: createRedisCache({ link, prefix, clock, instanceId }),
     get state() {
       return { isUp: link.isUp, problem: link.problem };
     },
