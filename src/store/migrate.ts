@@ -10,6 +10,7 @@ import { Migrator, type Migration } from 'kysely/migration';
 import pg from 'pg';
 
 import { AppError } from '#base/errors.ts';
+import { installQueue } from '#store/job-schema.ts';
 import { ensureRoles } from '#store/roles.ts';
 
 const directory = new URL('./migrations/', import.meta.url);
@@ -25,6 +26,7 @@ export async function migrate(ownerUrl: string): Promise<{ applied: readonly str
     await ensureRoles(pool);
     const { error, results } = await createMigrator(db).migrateToLatest();
     if (error !== undefined) throw migrationError(error);
+    await installQueue(pool);
     return { applied: (results ?? []).filter((r) => r.status === 'Success').map((r) => r.migrationName) };
   } finally {
     await db.destroy();

@@ -71,6 +71,8 @@ export interface Pools {
   readonly writerUrl: string;
   /** For connections that listen; as `app`, they see what row-level security and grants let them. */
   readonly appUrl: string;
+  /** For runners of jobs (jobs/runner.ts), which keep connections of their own. */
+  readonly jobsUrl: string;
   /** The database is another one than before: connections made until now serve no new caller. */
   renew(): void;
   close(): Promise<void>;
@@ -104,6 +106,7 @@ export async function openPools(
     ...roles,
     writerUrl: urls.kymo_writer,
     appUrl: urls.kymo_app,
+    jobsUrl: urls.kymo_jobs,
     renew() {
       for (const pool of Object.values(roles)) pool.renew();
     },

@@ -1,6 +1,6 @@
 /**
- * Owns the database roles: kymo_owner (whoever connects with DATABASE_URL; migrations only), kymo_writer, kymo_auth
- * and kymo_app. Their passwords derive from a secret that only the owner can read, so that no second secret has to be
+ * Owns the database roles: kymo_owner (whoever connects with DATABASE_URL; migrations only), kymo_writer, kymo_auth,
+ * kymo_app and kymo_jobs (the queue of jobs and nothing else: what a job does is done as the others). Their passwords derive from a secret that only the owner can read, so that no second secret has to be
  * kept. Roles are the whole PostgreSQL server's, so one server has one Kymo database. Start-up refuses an application
  * role that could bypass row-level security, and so it does for readers (store/readers.ts), whose group it makes.
  */
@@ -11,7 +11,7 @@ import type pg from 'pg';
 
 import { AppError } from '#base/errors.ts';
 
-export const roleNames = ['kymo_writer', 'kymo_auth', 'kymo_app'] as const;
+export const roleNames = ['kymo_writer', 'kymo_auth', 'kymo_app', 'kymo_jobs'] as const;
 export type RoleName = (typeof roleNames)[number];
 
 /** Serialises role changes between processes; the number is arbitrary. */
@@ -51,7 +51,7 @@ export async function ensureRoles(owner: pg.Pool): Promise<void> {
   }
 }
 
-/** Connection strings of the three working roles, for the database that `ownerUrl` names. */
+/** Connection strings of the working roles, for the database that `ownerUrl` names. */
 export async function roleUrls(owner: pg.Pool, ownerUrl: string): Promise<Record<RoleName, string>> {
   const client = await owner.connect();
   try {
@@ -62,7 +62,12 @@ export async function roleUrls(owner: pg.Pool, ownerUrl: string): Promise<Record
       url.password = derivePassword(secret, role);
       return url.href;
     };
-    return { kymo_writer: urlOf('kymo_writer'), kymo_auth: urlOf('kymo_auth'), kymo_app: urlOf('kymo_app') };
+    return {
+      kymo_writer: urlOf('kymo_writer'),
+      kymo_auth: urlOf('kymo_auth'),
+      kymo_app: urlOf('kymo_app'),
+      kymo_jobs: urlOf('kymo_jobs'),
+    };
   } finally {
     client.release();
   }
@@ -93,7 +98,7 @@ async function refuseUnsafeReaders(app: pg.Pool): Promise<void> {
     select m.rolname as reader, r.rolname as name from pg_roles m
       join pg_roles r on pg_has_role(m.oid, r.oid, 'member')
      where (m.rolname = 'kymo_reader' or m.rolname like 'kymo\\_reader\\_%')
-       and (r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolname in ('kymo_app', 'kymo_auth', 'kymo_writer')
+       and (r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolname in ('kymo_app', 'kymo_auth', 'kymo_writer', 'kymo_jobs')
             or exists (select from pg_namespace n where n.nspname = 'kymo' and n.nspowner = r.oid)
             or exists (select from pg_class c where c.relnamespace = 'kymo'::regnamespace and c.relowner = r.oid)
             or exists (select from pg_proc p where p.pronamespace = 'kymo'::regnamespace and p.proowner = r.oid))`);

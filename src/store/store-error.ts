@@ -35,6 +35,14 @@ const overloadedCodes: ReadonlySet<string> = new Set([
   '25P03', // idle_in_transaction_session_timeout
 ]);
 
+/** What our own functions in the database refuse (migration 0018); expected outcomes, in words for whoever asked. */
+const refusals: Readonly<Record<string, AppError>> = {
+  KY001: new AppError('conflict', 'this idempotency key stands for another job'),
+  KY002: new AppError('rate-limited', 'your organisation has too many jobs open: wait until some have ended'),
+  KY003: new AppError('not-found', 'there is no such thing, or it is not yours'),
+  KY004: new AppError('outdated', 'the job was taken over, cancelled or removed'),
+};
+
 /** `pg` gives these no code. */
 const unavailableMessages =
   /^(Connection terminated|Client has encountered|Query read timeout|Client was closed)/;
@@ -45,6 +53,9 @@ export function storeError(thrown: unknown): unknown {
   if (thrown instanceof AppError || !(thrown instanceof Error)) return thrown;
   const code: unknown = (thrown as { code?: unknown }).code;
   const text = typeof code === 'string' ? code : '';
+  const refusal = refusals[text];
+  if (refusal !== undefined)
+    return new AppError(refusal.code, refusal.message, { temporary: text === 'KY002', cause: thrown });
   if (thrown.message === saturatedMessage || overloadedCodes.has(text))
     return new AppError('overloaded', 'the database is busy', { temporary: true, cause: thrown });
   if (fullCodes.has(text))
