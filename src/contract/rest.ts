@@ -19,16 +19,27 @@ export const SessionSummary = Type.Object(
   {
     id: Id,
     label: Type.String(),
-    /** `live`: some stream has not ended and sent something in the last minute. */
-    state: Type.Union([Type.Literal('live'), Type.Literal('idle'), Type.Literal('ended')]),
+    /**
+     * `planned`: nothing was recorded yet. `live`: some stream has not ended and sent something in the last minute; `idle`: none
+     * did. `ended`: all streams have. `sealed`: a person signed it off.
+     */
+    state: Type.Enum(['planned', 'live', 'idle', 'ended', 'sealed']),
     synthetic: Type.Boolean(),
+    /** Whose recording it is; null: nobody's yet, or hidden from the caller. */
+    patient: Nullable(Type.Object({ id: Id, code: Type.String() })),
+    protocolId: Nullable(Id),
+    plannedFor: Nullable(Instant),
+    /** Of a planned session the time that it is planned for. */
     startedAt: Instant,
     endedAt: Nullable(Instant),
+    sealedAt: Nullable(Instant),
     streamCount: Count,
     storedReadings: Count,
     lostReadings: Count,
-    /** Rises when readings come after the session was ended and sealed. Above 1: amended. */
+    /** Rises when readings come after the recording was ended and compacted. */
     revision: Type.Integer({ minimum: 1 }),
+    /** Readings came late (`revision` above 1), or anything changed after it was sealed. */
+    amended: Type.Boolean(),
   },
   { $id: 'SessionSummary' },
 );

@@ -14,7 +14,7 @@ import type {
 import type { StreamDefinition } from '#protocol/messages.ts';
 import { int8ToEpoch } from '#store/epoch.ts';
 import { parseMultirange } from '#store/multirange.ts';
-import { runAsOrg, type RolePool, type Statement } from '#store/pools.ts';
+import { runAsOrg, type OrgScope, type RolePool, type Statement } from '#store/pools.ts';
 import type { StreamRow } from '#store/stream-definition.ts';
 
 export const sessionLimits = {
@@ -24,11 +24,24 @@ export const sessionLimits = {
   lostRanges: 256,
 } as const;
 
+/** Which sessions; all of these at once. */
+export interface SessionFilter {
+  readonly patientId?: string;
+  /** Default: all but planned ones. */
+  readonly state?: SessionSummary['state'] | 'all';
+  /** By when they started, or are planned for: half-open. */
+  readonly from?: Date;
+  readonly to?: Date;
+}
+
 export interface SessionQueries {
-  /** `cursor`: `next` of the page before. Returns null when it is not one. */
-  list(orgId: string, page: { limit: number; cursor: string | null }): Promise<SessionPage | null>;
+  /** `cursor`: `next` of the page before, of the same filter. Returns null when it is not one. */
+  list(
+    scope: string | OrgScope,
+    page: { limit: number; cursor: string | null; filter?: SessionFilter },
+  ): Promise<SessionPage | null>;
   /** Null when the organisation has no such session. */
-  detail(orgId: string, sessionId: string): Promise<SessionDetail | null>;
+  detail(scope: string | OrgScope, sessionId: string): Promise<SessionDetail | null>;
   /** Whether the organisation has this session. False for what is no id. */
   exists(orgId: string, sessionId: string): Promise<boolean>;
   /** Whose recording it is; null: nobody's yet; undefined: the organisation has no such session or stream. */
@@ -42,11 +55,11 @@ const idPattern = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export function createSessionQueries(app: RolePool): SessionQueries {
   return {
-    async list(orgId, { limit, cursor }) {
+    async list(scope, { limit, cursor, filter = {} }) {
       const after = cursor === null ? null : parseCursor(cursor);
       if (cursor !== null && after === null) return null;
-      const statements = [pageStatement(limit + 1, after)];
-      const [result] = await runAsOrg(app, orgId, { statements, mode: 'snapshot' });
+      const statements = [pageStatement(limit + 1, after, filter)];
+      const [result] = await runAsOrg(app, scope, { statements, mode: 'snapshot' });
       const rows = (result?.rows ?? []) as SummaryRow[];
       const shown = rows.slice(0, limit);
       const last = shown.at(-1);
@@ -55,8 +68,8 @@ export function createSessionQueries(app: RolePool): SessionQueries {
         next: rows.length > limit && last !== undefined ? formatCursor(last) : null,
       };
     },
-    async detail(orgId, sessionId) {
-      const [summaries, streams, epochs, holds] = await runAsOrg(app, orgId, {
+    async detail(scope, sessionId) {
+      const [summaries, streams, epochs, holds] = await runAsOrg(app, scope, {
         statements: detailStatements(sessionId),
         mode: 'snapshot',
       });
@@ -108,11 +121,18 @@ interface SummaryRow {
   readonly started_at: Date;
   readonly started_us: number;
   readonly ended_at: Date | null;
+  readonly is_planned: boolean;
+  readonly planned_for: Date | null;
+  readonly sealed_at: Date | null;
+  readonly protocol_id: string | null;
+  readonly patient_id: string | null;
+  readonly patient_code: string | null;
   readonly streams: number;
   readonly stored: number;
   readonly lost: number;
   readonly is_live: boolean;
   readonly revision: number;
+  readonly is_amended: boolean;
 }
 
 interface HoldRow {
@@ -141,15 +161,36 @@ function summaryOf(row: SummaryRow): SessionSummary {
   return {
     id: row.id,
     label: row.label,
-    state: row.ended_at !== null ? 'ended' : row.is_live ? 'live' : 'idle',
+    state: stateOf(row),
     synthetic: row.synthetic,
+    patient:
+      row.patient_id === null || row.patient_code === null
+        ? null
+        : { id: row.patient_id, code: row.patient_code },
+    protocolId: row.protocol_id,
+    plannedFor: row.planned_for?.toISOString() ?? null,
     startedAt: row.started_at.toISOString(),
     endedAt: row.ended_at?.toISOString() ?? null,
+    sealedAt: row.sealed_at?.toISOString() ?? null,
     streamCount: row.streams,
     storedReadings: row.stored,
     lostReadings: row.lost,
     revision: row.revision,
+    amended: row.is_amended,
   };
+}
+
+/** How far a session is, from its row and whether something came lately. */
+export function stateOf(row: {
+  readonly is_planned: boolean;
+  readonly sealed_at: Date | null;
+  readonly ended_at: Date | null;
+  readonly is_live: boolean;
+}): SessionSummary['state'] {
+  if (row.is_planned) return 'planned';
+  if (row.sealed_at !== null) return 'sealed';
+  if (row.ended_at !== null) return 'ended';
+  return row.is_live ? 'live' : 'idle';
 }
 
 function detailOf(stream: StreamDetailRow, session: SummaryRow, epochs: readonly EpochRow[]): StreamDetail {
@@ -201,53 +242,96 @@ function pairs(set: RangeSet): [number, number][] {
   return set.map(({ from, to }) => [from, to]);
 }
 
-// A session is live when the newest chunk of one of its open streams arrived lately; only epochs that committed today
-// or yesterday are looked at, in the partition of that day. Readings that came after their stream was sealed count as a
-// revision at once, and as the same one when they are sealed.
+// When the newest chunk of an open stream arrived; only epochs that committed today or yesterday are looked at, in the
+// partition of that day.
+const newestArrival = `
+  left join lateral (
+    select kymo.i64_le(c.segments, length(c.segments) - 8) as arrival_us
+      from kymo.chunk c
+     where s.ended_at is null and e.last_commit_day >= (now() at time zone 'utc')::date - 1
+       and c.stream_id = s.id and c.epoch = e.epoch and c.commit_day = e.last_commit_day
+     order by c.first_seq desc limit 1) newest on true`;
+const isLately = `newest.arrival_us > (extract(epoch from now()) * 1000000) - ${sessionLimits.liveForMs * 1000}`;
+
+/** SQL that is true when something of the session came lately. `session` is a column. */
+export function isLiveSql(session: string): string {
+  return `exists (select from kymo.stream s join kymo.stream_epoch e on e.stream_id = s.id ${newestArrival}
+    where s.session_id = ${session} and s.ended_at is null and ${isLately})`;
+}
+
+/** SQL of what changed after the session was signed off. `session` is its row, `streams` and `stored` what it has now. */
+export function isAmendedSql(session: string, counts: { streams: string; stored: string }): string {
+  return `(${session}.sealed_at is not null and (${session}.amended_at is not null
+    or ${counts.streams} <> ${session}.sealed_streams or ${counts.stored} <> ${session}.sealed_readings))`;
+}
+
+const pageColumns = `id, label, synthetic, started_at, ended_at, is_planned, planned_for, sealed_at, protocol_id, patient_id,
+  amended_at, sealed_streams, sealed_readings`;
+
+// Readings that came after their stream was compacted count as a revision at once, and as the same one when they are
+// compacted.
 const summaryOfPage = `
-  select p.id, p.label, p.synthetic, p.started_at, p.ended_at,
-         (extract(epoch from p.started_at) * 1000000)::bigint as started_us,
-         t.streams, t.stored, t.lost, t.is_live,
-         (select 1 + coalesce(sum(g.revision - 1 + (o.stored > g.sealed_readings)::integer), 0)
-            from kymo.stream s
-            join kymo.stream_sealing g on g.stream_id = s.id
-           cross join lateral (
-             select sum(upper(r) - lower(r)) as stored
-               from kymo.stream_epoch e cross join lateral unnest(e.committed) r where e.stream_id = s.id) o
-           where s.session_id = p.id)::integer as revision
+  select p.id, p.label, p.synthetic, p.started_at, p.ended_at, p.is_planned, p.planned_for, p.sealed_at, p.protocol_id,
+         p.patient_id, k.code as patient_code, (extract(epoch from p.started_at) * 1000000)::bigint as started_us,
+         t.streams, t.stored, t.lost, t.is_live, c.revision,
+         c.revision > 1 or ${isAmendedSql('p', { streams: 't.streams', stored: 't.stored' })} as is_amended
     from page p
+    left join kymo.patient k on k.id = p.patient_id
+   cross join lateral (
+     select (1 + coalesce(sum(g.revision - 1 + (o.stored > g.sealed_readings)::integer), 0))::integer as revision
+       from kymo.stream s
+       join kymo.stream_sealing g on g.stream_id = s.id
+      cross join lateral (
+        select sum(upper(r) - lower(r)) as stored
+          from kymo.stream_epoch e cross join lateral unnest(e.committed) r where e.stream_id = s.id) o
+      where s.session_id = p.id) c
    cross join lateral (
      select count(distinct s.id) as streams,
             coalesce(sum((select sum(upper(r) - lower(r)) from unnest(e.committed) r)), 0)::bigint as stored,
             coalesce(sum((select sum(upper(r) - lower(r)) from unnest(e.lost) r)), 0)::bigint as lost,
-            coalesce(bool_or(newest.arrival_us > (extract(epoch from now()) * 1000000) - ${sessionLimits.liveForMs * 1000}), false)
-              as is_live
+            coalesce(bool_or(${isLately}), false) as is_live
        from kymo.stream s
        left join kymo.stream_epoch e on e.stream_id = s.id
-       left join lateral (
-         select kymo.i64_le(c.segments, length(c.segments) - 8) as arrival_us
-           from kymo.chunk c
-          where s.ended_at is null and e.last_commit_day >= (now() at time zone 'utc')::date - 1
-            and c.stream_id = s.id and c.epoch = e.epoch and c.commit_day = e.last_commit_day
-          order by c.first_seq desc limit 1) newest on true
+       ${newestArrival}
       where s.session_id = p.id) t
    order by p.started_at desc, p.id desc`;
 
-function pageStatement(limit: number, after: Cursor | null): Statement {
-  const columns = 'id, label, synthetic, started_at, ended_at';
-  const order = 'order by started_at desc, id desc limit $1';
-  if (after === null)
-    return {
-      name: 'sessions',
-      text: `with page as (select ${columns} from kymo.session ${order}) ${summaryOfPage}`,
-      values: [limit],
-    };
+// Each but those of all is the condition of an index (0017).
+const isInState: Readonly<Record<SessionSummary['state'] | 'all' | 'recorded', string>> = {
+  all: 'true',
+  recorded: 'not is_planned',
+  planned: 'is_planned',
+  live: `ended_at is null and not is_planned and ${isLiveSql('session.id')}`,
+  idle: `ended_at is null and not is_planned and not ${isLiveSql('session.id')}`,
+  ended: 'ended_at is not null and sealed_at is null',
+  sealed: 'sealed_at is not null',
+};
+
+// The name says which conditions the text has: PostgreSQL plans each text once a connection.
+function pageStatement(limit: number, after: Cursor | null, filter: SessionFilter): Statement {
+  const { state = 'recorded', patientId, from, to } = filter;
+  const values: unknown[] = [limit];
+  const conditions: string[] = [isInState[state]];
+  let name = `sessions-${state}`;
+  const add = (part: string, given: readonly unknown[], condition: (...at: string[]) => string): void => {
+    name += `-${part}`;
+    conditions.push(condition(...given.map((value) => `$${values.push(value)}`)));
+  };
+  if (patientId !== undefined) add('patient', [patientId], (id) => `patient_id = ${id}::uuid`);
+  if (from !== undefined) add('from', [from], (at) => `started_at >= ${at}::timestamptz`);
+  if (to !== undefined) add('to', [to], (at) => `started_at < ${at}::timestamptz`);
+  if (after !== null)
+    add(
+      'after',
+      [after.startedUs, after.id],
+      (us, id) =>
+        `(started_at, id) < ('epoch'::timestamptz + ${us}::bigint * interval '1 microsecond', ${id}::uuid)`,
+    );
   return {
-    name: 'sessions-after',
-    text: `with page as (select ${columns} from kymo.session
-        where (started_at, id) < ('epoch'::timestamptz + $2::bigint * interval '1 microsecond', $3::uuid) ${order})
-      ${summaryOfPage}`,
-    values: [limit, after.startedUs, after.id],
+    name,
+    text: `with page as (select ${pageColumns} from kymo.session
+        where ${conditions.join(' and ')} order by started_at desc, id desc limit $1) ${summaryOfPage}`,
+    values,
   };
 }
 
@@ -256,7 +340,7 @@ function detailStatements(sessionId: string): Statement[] {
   return [
     {
       name: 'session',
-      text: `with page as (select id, label, synthetic, started_at, ended_at from kymo.session where id = $1)
+      text: `with page as (select ${pageColumns} from kymo.session where id = $1)
         ${summaryOfPage}`,
       values,
     },

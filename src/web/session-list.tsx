@@ -18,8 +18,14 @@ const PAGE_ROWS = 50;
 const REFRESH_MS = 2000;
 const SKELETON_ROWS = 3;
 
-const stateOrder = { live: 0, idle: 1, ended: 2 } as const;
-const stateWords = { live: 'Recording', idle: 'Quiet', ended: 'Ended' } as const;
+const stateOrder = { live: 0, idle: 1, planned: 2, ended: 3, sealed: 4 } as const;
+const stateWords = {
+  live: 'Recording',
+  idle: 'Quiet',
+  planned: 'Planned',
+  ended: 'Ended',
+  sealed: 'Sealed',
+} as const;
 
 export function SessionList() {
   usePageTitle('Sessions');
@@ -150,7 +156,7 @@ export interface StateMarkProps {
 
 /** Green is for recording and for nothing else. */
 export function StateMark({ state, isStale = false }: StateMarkProps) {
-  const isUnknown = isStale && state !== 'ended';
+  const isUnknown = isStale && (state === 'live' || state === 'idle');
   return (
     <span className="state" data-state={isUnknown ? 'unknown' : state}>
       <span className="state-word">
@@ -162,11 +168,11 @@ export function StateMark({ state, isStale = false }: StateMarkProps) {
 
 /** Says that the recording is not what it was when its session ended. */
 export function AmendedTag({ session }: { session: SessionSummary }) {
-  if (!(session.revision > 1)) return null;
+  if (!session.amended) return null;
   return (
     <span
       className="tag"
-      title={`Readings came after the session had ended and was sealed: revision ${session.revision}`}
+      title={`Something came or was changed after the session had ended: revision ${session.revision}`}
     >
       amended
     </span>

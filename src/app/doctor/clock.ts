@@ -149,13 +149,16 @@ async function askDatabase({
   );
   const roundTripMs = clock.monotonicMs() - before;
   const offsetMs = Number(rows[0]?.now) - (clock.nowUs() / 1000 - roundTripMs / 2);
-  const { rows: found } = await database.client.query<{ there: boolean }>(
-    "select to_regclass('kymo.session') is not null as there",
+  // A planned session has its time ahead of it; a schema from before has none.
+  const { rows: found } = await database.client.query<{ there: boolean; has_plans: boolean }>(
+    `select to_regclass('kymo.session') is not null as there, exists (
+       select from pg_attribute where attrelid = to_regclass('kymo.session') and attname = 'is_planned') as has_plans`,
   );
   const newest =
     found[0]?.there === true
       ? await database.client.query<{ at: string | null }>(
-          'select extract(epoch from max(started_at)) * 1000 as at from kymo.session',
+          `select extract(epoch from max(started_at)) * 1000 as at from kymo.session
+            ${found[0].has_plans ? 'where not is_planned' : ''}`,
         )
       : null;
   const at = newest?.rows[0]?.at ?? null;

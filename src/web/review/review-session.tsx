@@ -121,7 +121,7 @@ function Review(props: ReviewSessionProps & { readonly model: ReviewModel }) {
           actions={actions}
           openExport={() => setExportOpen(true)}
           openHelp={() => setHelpOpen(true)}
-          goLive={detail.session.state === 'ended' ? null : () => setSearch(noReview)}
+          goLive={detail.session.endedAt !== null ? null : () => setSearch(noReview)}
         />
       </SessionHead>
       <ReviewNotices model={model} detail={detail} />

@@ -44,7 +44,7 @@ export function SessionPage({ id, search, setSearch }: SessionPageProps) {
   }
   if (detail.data === undefined) return <SessionSkeleton />;
   const { session } = detail.data;
-  const isEnded = session.state === 'ended';
+  const isEnded = session.endedAt !== null;
   const isReview = isEnded ? wasLive !== id : search.view === 'stored';
   if (!isEnded && !isReview && wasLive !== id) setWasLive(id);
   const shown = { detail: detail.data, nowMs: detail.dataUpdatedAt, isStale: detail.isRefetchError };
@@ -79,9 +79,9 @@ export function SessionPage({ id, search, setSearch }: SessionPageProps) {
 
 function titleOf(detail: SessionDetail | undefined): string {
   if (detail === undefined) return 'Session';
-  const { label, state } = detail.session;
+  const { label, endedAt } = detail.session;
   const name = label === '' ? 'Session without a label' : label;
-  return state === 'ended' ? `${name}, recording` : `${name}, live`;
+  return endedAt !== null ? `${name}, recording` : `${name}, live`;
 }
 
 /** An id that is no UUID was never a session either. */
