@@ -69,6 +69,8 @@ export interface Pools {
   readonly writer: RolePool;
   /** For the chunk writer, which keeps its own connections. */
   readonly writerUrl: string;
+  /** For the audit log, which keeps a connection of its own (clinic/audit-log.ts). */
+  readonly auditUrl: string;
   /** For connections that listen; as `app`, they see what row-level security and grants let them. */
   readonly appUrl: string;
   /** For runners of jobs (jobs/runner.ts), which keep connections of their own. */
@@ -105,6 +107,7 @@ export async function openPools(
   return {
     ...roles,
     writerUrl: urls.kymo_writer,
+    auditUrl: urls.kymo_audit,
     appUrl: urls.kymo_app,
     jobsUrl: urls.kymo_jobs,
     renew() {

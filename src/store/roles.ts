@@ -1,6 +1,7 @@
 /**
  * Owns the database roles: kymo_owner (whoever connects with DATABASE_URL; migrations only), kymo_writer, kymo_auth,
- * kymo_app and kymo_jobs (the queue of jobs and nothing else: what a job does is done as the others). Their passwords derive from a secret that only the owner can read, so that no second secret has to be
+ * kymo_app, kymo_audit (adds to the audit log and nothing else) and kymo_jobs (the queue of jobs and nothing else: what a
+ * job does is done as the others). Their passwords derive from a secret that only the owner can read, so that no second secret has to be
  * kept. Roles are the whole PostgreSQL server's, so one server has one Kymo database. Start-up refuses an application
  * role that could bypass row-level security, and so it does for readers (store/readers.ts), whose group it makes.
  */
@@ -11,7 +12,7 @@ import type pg from 'pg';
 
 import { AppError } from '#base/errors.ts';
 
-export const roleNames = ['kymo_writer', 'kymo_auth', 'kymo_app', 'kymo_jobs'] as const;
+export const roleNames = ['kymo_writer', 'kymo_auth', 'kymo_app', 'kymo_audit', 'kymo_jobs'] as const;
 export type RoleName = (typeof roleNames)[number];
 
 /** Serialises role changes between processes; the number is arbitrary. */
@@ -66,6 +67,7 @@ export async function roleUrls(owner: pg.Pool, ownerUrl: string): Promise<Record
       kymo_writer: urlOf('kymo_writer'),
       kymo_auth: urlOf('kymo_auth'),
       kymo_app: urlOf('kymo_app'),
+      kymo_audit: urlOf('kymo_audit'),
       kymo_jobs: urlOf('kymo_jobs'),
     };
   } finally {
@@ -98,7 +100,7 @@ async function refuseUnsafeReaders(app: pg.Pool): Promise<void> {
     select m.rolname as reader, r.rolname as name from pg_roles m
       join pg_roles r on pg_has_role(m.oid, r.oid, 'member')
      where (m.rolname = 'kymo_reader' or m.rolname like 'kymo\\_reader\\_%')
-       and (r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolname in ('kymo_app', 'kymo_auth', 'kymo_writer', 'kymo_jobs')
+       and (r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolname in ('kymo_app', 'kymo_auth', 'kymo_writer', 'kymo_audit', 'kymo_jobs')
             or exists (select from pg_namespace n where n.nspname = 'kymo' and n.nspowner = r.oid)
             or exists (select from pg_class c where c.relnamespace = 'kymo'::regnamespace and c.relowner = r.oid)
             or exists (select from pg_proc p where p.pronamespace = 'kymo'::regnamespace and p.proowner = r.oid))`);
