@@ -30,6 +30,7 @@ import type { LiveOptions } from '#api/live-options.ts';
 import type { ExtensionParts } from '#api/extension-routes.ts';
 import type { MotionAnswers } from '#api/motion-routes.ts';
 import type { OriginRule } from '#api/origin.ts';
+import type { Roles } from '#api/roles.ts';
 
 export const apiLimits = {
   /** Bodies of all routes but readings: names and options. */
@@ -49,6 +50,8 @@ export type HealthChecks = Readonly<Record<string, string>>;
 
 export interface ApiOptions {
   readonly about: { readonly version: string; readonly demo: boolean };
+  /** What this process answers itself, and who answers the rest. Absent: it answers everything. */
+  readonly roles?: Roles;
   readonly identity: Identity;
   readonly principals: Principals;
   readonly accounts: Accounts;

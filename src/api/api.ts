@@ -27,6 +27,7 @@ import { addMotionRoutes } from '#api/motion-routes.ts';
 import { addReadingRoutes } from '#api/reading-routes.ts';
 import { measureRequests } from '#api/request-metrics.ts';
 import { setSecurityHeaders } from '#api/security-headers.ts';
+import { passOnRequests } from '#api/roles.ts';
 import { addRetentionRoutes } from '#api/retention-routes.ts';
 import { addSessionRoutes } from '#api/session-routes.ts';
 import { addSignInRoutes } from '#api/sign-in-routes.ts';
@@ -67,6 +68,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   setSecurityHeaders(api, options);
   measureRequests(api, options);
   refuseRequests(api, options);
+  if (options.roles !== undefined) passOnRequests(api, options.roles);
   answerForeignPages(api, options.origins);
   guardRoutes(api, { principals: options.principals, ownerOf: options.sessions.ownerOf });
   const openApi = describeRoutes(api, options.about.version);

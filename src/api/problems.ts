@@ -24,6 +24,7 @@ const statusOfCode: Partial<Record<ErrorCode, number>> = {
   'stream-closed': 409,
   'new-epoch-required': 409,
   'message-too-large': 413,
+  misdirected: 421,
   'rate-limited': 429,
   'damaged-readings': 500,
   internal: 500,

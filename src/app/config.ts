@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { parseAllowedOrigins } from '#api/origin.ts';
+import { domains, parseRoles } from '#api/roles.ts';
 import { AppError } from '#base/errors.ts';
 import { createTrust } from '#app/client-address.ts';
 import { settings, type Kind, type Setting } from '#app/settings.ts';
@@ -59,6 +60,13 @@ export function assertSafeBinding(config: Config): void {
     throw invalid(config['tls-cert'] === '' ? 'tls-cert' : 'tls-key', 'is missing', 'TLS needs both files');
   if (config['trusted-proxy'] !== '') createTrust(config['trusted-proxy']);
   parseAllowedOrigins(config['allowed-origins']);
+  const { own } = parseRoles({ roles: config.roles, urls: config['role-urls'] });
+  if (own.size < domains.length && config['redis-url'] === '')
+    throw invalid(
+      'roles',
+      `leaves out ${domains.filter((one) => !own.has(one)).join(', ')}`,
+      'give --redis-url too, which joins it to the processes that have them',
+    );
   if (isLoopbackHost(config.host) || hasTls || config['trusted-proxy'] !== '' || config.insecure) return;
   throw invalid(
     'host',

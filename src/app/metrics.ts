@@ -29,7 +29,8 @@ import type { UpkeepThread } from '#app/upkeep-thread.ts';
 export interface Measured {
   readonly gateway: GatewayStatistics;
   readonly writer: Writer;
-  readonly upkeep: UpkeepThread;
+  /** Null where another process has it. */
+  readonly upkeep: UpkeepThread | null;
   /** Null: this server does not analyse. */
   readonly analysis: AnalysisThread | null;
   readonly hub: Readonly<HubCounters>;
@@ -161,10 +162,10 @@ export function createMetrics(measured: Measured): Registry {
     Number(writer.isStalled),
   );
 
-  counter('kymo_upkeep_steps_total', 'steps of background work', () => upkeep.counters.steps, 'task');
-  counter('kymo_upkeep_failures_total', 'steps that failed', () => upkeep.counters.failures, 'task');
-  counter('kymo_upkeep_deaths_total', 'times that its thread died', () => upkeep.deaths);
-  counter('kymo_upkeep_work_total', 'what background work did', () => upkeep.counters.tasks, 'work');
+  counter('kymo_upkeep_steps_total', 'steps of background work', () => upkeep?.counters.steps ?? {}, 'task');
+  counter('kymo_upkeep_failures_total', 'steps that failed', () => upkeep?.counters.failures ?? {}, 'task');
+  counter('kymo_upkeep_deaths_total', 'times that its thread died', () => upkeep?.deaths ?? 0);
+  counter('kymo_upkeep_work_total', 'what background work did', () => upkeep?.counters.tasks ?? {}, 'work');
 
   addAnalysisMetrics({ counter, gauge }, () => measured.analysis?.counts ?? null);
   addHubMetrics({ counter, gauge }, hub);

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { createApi } from '#api/api.ts';
 import type { TlsFiles } from '#api/api-options.ts';
 import { parseAllowedOrigins, type OriginRule } from '#api/origin.ts';
+import { parseRoles } from '#api/roles.ts';
 import type { Clock } from '#base/clock.ts';
 import { AppError, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
@@ -113,7 +114,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     revocations,
   });
   const writer = await startWriter(options, pools);
-  const upkeep = startUpkeep(options, pools);
+  const roles = parseRoles({ roles: config.roles, urls: config['role-urls'] });
+  const hasStreams = roles.own.has('streams');
+  const upkeep = hasStreams ? startUpkeep(options, pools) : null;
   const clocks = createClockRecorder({ app: pools.app, clock, log });
   lifecycle.add('clock observations', () => clocks.flush());
   const { bus } = carriers;
@@ -126,7 +129,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   lifecycle.add('commands', () => uses.close());
   const motionQueries = createMotionQueries(pools.app);
   const motion = startLiveMotion({
-    workers: config['motion-workers'],
+    workers: hasStreams ? config['motion-workers'] : 0,
     bodyModels: { find: (orgId, session) => findBodyModel(motionQueries, orgId, session) },
     publish: (...message) => engine.channels.publishAs(...message),
     bus,
@@ -163,25 +166,28 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const builtIn = uses.definitions.filter((one) => motion.live !== null || one !== sessionMotion);
   const definitions = [...builtIn, ...extensions.flatMap((extension) => extension.channels ?? [])];
   const engine: ChannelEngine = createChannelEngine({ definitions, carriers, pools, sessions, clock, log });
+  // One process of all runs what extensions do by themselves.
+  const running = hasStreams ? extensions : [];
   const watchers = startWatchers({
-    extensions,
+    extensions: running,
     services: engine.services,
     databaseUrl: pools.appUrl,
     clock,
     random: systemRandom,
     log,
   });
-  const analysis = config.analysis
-    ? startAnalysisThread(
-        { writerUrl: pools.writerUrl, logLevel: config['log-level'] },
-        { clock, log, publish: engine.services.publish },
-      )
-    : null;
+  const analysis =
+    hasStreams && config.analysis
+      ? startAnalysisThread(
+          { writerUrl: pools.writerUrl, logLevel: config['log-level'] },
+          { clock, log, publish: engine.services.publish },
+        )
+      : null;
   lifecycle.add('durable channels', () => engine.durable.close());
   if (analysis !== null) lifecycle.add('analysis', () => analysis.stop(), UPKEEP_STOP_MS);
   lifecycle.add('watchers', () => watchers.stop());
   const processors = startProcessors({
-    extensions,
+    extensions: running,
     services: engine.services,
     pools,
     clock,
@@ -218,6 +224,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const connectionLimit = createConnectionLimit(openFilesLimit());
   const api = await createApi({
     about: { version: versionOf(), demo: options.demoKey !== null },
+    roles,
     identity,
     principals,
     accounts,
@@ -280,6 +287,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     origins,
     addressOf,
     refusalOf,
+    roles,
   });
   lifecycle.add('listener', () => api.close());
   lifecycle.add(

@@ -61,6 +61,20 @@ export const settings = {
     value: 'text',
     doc: 'in front of every key and channel in Redis; another one for each installation that shares it',
   }),
+  roles: setting({
+    kind: 'string',
+    default: 'identity,clinic,jobs,streams',
+    env: 'KYMO_ROLES',
+    value: 'names',
+    doc: 'what this process does, of identity, clinic, jobs and streams; several processes join by --redis-url',
+  }),
+  'role-urls': setting({
+    kind: 'string',
+    default: '',
+    env: 'KYMO_ROLE_URLS',
+    value: 'role=url',
+    doc: 'where the other roles are answered: requests for them are passed on, once; separated by commas',
+  }),
   demo: setting({
     kind: 'boolean',
     default: false,

@@ -11,6 +11,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 
 import { judgeOrigin, type OriginRule } from '#api/origin.ts';
+import { passOnUpgrade, type Roles } from '#api/roles.ts';
 import type { RefusalOf } from '#app/clear-text.ts';
 import type { AddressOf } from '#app/client-address.ts';
 import { AppError } from '#base/errors.ts';
@@ -41,6 +42,8 @@ export interface UpgradeOptions {
   readonly origins: OriginRule;
   /** Requests that are refused whoever asks. */
   readonly refusalOf: RefusalOf;
+  /** Where sockets are answered when not here. */
+  readonly roles: Roles;
 }
 
 /** Starts answering upgrades of `server`. The returned function refuses them from then on. */
@@ -56,6 +59,7 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
     const url = URL.parse(request.url ?? '/', 'http://localhost');
     if (url === null) return refuse(socket, 404);
     if (options.refusalOf(request) !== null) return refuse(socket, 403);
+    if (passOnUpgrade(options.roles, request, { socket, head })) return;
     // RFC 6455 section 4.4; ws would answer 400, and take the draft's version 8. Before a ticket is used up.
     if (request.headers['sec-websocket-version'] !== '13') return refuse(socket, 426);
     // A browser lets any page open a WebSocket to anywhere; only the server can tell a foreign one (RFC 6455 section 10.2).

@@ -8,6 +8,7 @@ import { afterEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 
 import { createAddressOf } from '#app/client-address.ts';
+import { domains } from '#api/roles.ts';
 import { answerUpgrades } from '#app/upgrades.ts';
 import { systemClock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
@@ -95,6 +96,7 @@ async function start(options: { proxies?: string; gateway?: Partial<GatewayConfi
       },
     },
     refusalOf: () => null,
+    roles: { own: new Set(domains), urls: new Map() },
     addressOf: createAddressOf(options.proxies ?? null),
   });
   server.listen(0, '127.0.0.1');
