@@ -6,6 +6,7 @@
 import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify';
 
 import { assert } from '#base/assert.ts';
+import { isAction } from '#api/access.ts';
 
 /** What a route's schema says beside what Fastify checks. */
 declare module 'fastify' {
@@ -112,6 +113,13 @@ function buildDocument(
   };
 }
 
+/** Which permission a route takes, and what its `id` names (contract/permissions.ts). */
+function permissionOf({ config }: Documented): JsonSchema {
+  const { access, subject = 'organisation' } = config ?? {};
+  assert(access !== undefined, 'a route says who may call it');
+  return { 'x-kymo-access': access, ...(isAction(access) ? { 'x-kymo-subject': subject } : {}) };
+}
+
 interface OperationContext {
   readonly specification: SpecificationVersion;
   readonly byName: (schema: JsonSchema) => JsonSchema;
@@ -140,6 +148,7 @@ function describeOperation(route: Documented, { byName, specification }: Operati
     summary: schema.summary,
     ...(schema.description === undefined ? {} : { description: schema.description }),
     security: schema.security ?? [],
+    ...permissionOf(route),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(schema.body === undefined
       ? {}
