@@ -70,7 +70,9 @@ export interface ReportAngle {
   readonly label: string;
   readonly left: ReportSideCurve | null;
   readonly right: ReportSideCurve | null;
-  /** One band per side where they differ (angles of neither side); mean and one standard deviation to both sides. */
+  /** The right's is the negative of the left's in a symmetric walk: angles of the pelvis. */
+  readonly isMirrored: boolean;
+  /** Of the left; mean and one standard deviation to both sides. */
   readonly norm: {
     readonly population: string;
     readonly low: ReportCurve;
@@ -156,8 +158,8 @@ export interface SessionReport {
     readonly durationS: number;
     /** Readings are a computer's. */
     readonly isSynthetic: boolean;
-    readonly isSealed: boolean;
-    /** Above 1: readings came after it was signed off, and figures may differ from those that were signed. */
+    /** Readings came after it was signed off: figures may differ from those that were signed. */
+    readonly isAmended: boolean;
     readonly revision: number;
   };
   /** Why figures may still change; null: they are of all readings. */
@@ -181,6 +183,20 @@ export interface SessionReport {
     /** Of the norms: whose they are and under which licence. */
     readonly norms: readonly string[];
   };
+}
+
+/** `kymo.session_summary.quality`. */
+export interface SummaryQuality {
+  readonly storedReadings: number;
+  readonly lostReadings: number;
+  readonly pendingReadings: number;
+  readonly gaps: number;
+  readonly tailLost: boolean;
+  readonly sensors: number;
+  /** Used by the analysis, and nobody has calibrated them. */
+  readonly uncalibratedSensors: number;
+  /** Why figures may still change; null: they are of all readings. */
+  readonly provisional: string | null;
 }
 
 /** On every page of every report. */

@@ -297,7 +297,7 @@ test('a missing program is installed where we may, and the last line counts the 
   expect(outcome.out.trimEnd().split('\n').at(-1)).toBe('1 passed, 0 failed');
   const calls = readFileSync(inside('apt-calls'), 'utf8');
   const packages =
-    'chromium spin gcc libc6-dev redis-server nginx haproxy curl python3-websockets python3-aiohttp';
+    'chromium spin gcc libc6-dev redis-server nginx haproxy curl poppler-utils python3-websockets python3-aiohttp';
   expect(calls).toBe(`update\ninstall -y --no-install-recommends ${packages}\n`);
 });
 
