@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 import { Registry } from 'prom-client';
 
+import type { Api, ApiOptions } from '#api/api-options.ts';
 import { createApi } from '#api/api.ts';
 import type { LiveOptions } from '#api/live-options.ts';
 import { createBuiltInChannels } from '#app/channels/built-in.ts';
@@ -18,6 +19,7 @@ import { silentLog } from '#base/log.ts';
 import { createMemoryBroker } from '#bus/memory-broker.ts';
 import { createMemoryBus } from '#bus/memory-bus.ts';
 import { createMemoryPresence } from '#bus/memory-presence.ts';
+import { createAuditRecords } from '#clinic/audit-records.ts';
 import { createAccounts } from '#identity/accounts.ts';
 import { createIdentity } from '#identity/identity.ts';
 import { createChannels } from '#live/create-channels.ts';
@@ -54,19 +56,21 @@ export async function readGenerated(path: string): Promise<string> {
   return readFile(new URL(path, root), 'utf8').catch(() => '');
 }
 
-// The documents come from the server's own routes, which need no database.
-async function describeApi(version: string): Promise<Record<string, unknown>> {
+/** The server's own routes on parts that reach nothing; `changes` are the parts that a test looks at. */
+export async function createDescribedApi(version: string, changes: Partial<ApiOptions> = {}): Promise<Api> {
   const unreachable: RolePool = {
     run: () => Promise.reject(new Error('a description reads no data')),
     stats: { connections: 0, idle: 0, waiting: 0, refused: 0 },
   };
   const identity = createIdentity({ authPool: unreachable, clock: systemClock });
-  const api = await createApi({
+  return createApi({
     about: { version, demo: false },
     identity,
     principals: ownPrincipals(identity),
     onRevoked: () => undefined,
     accounts: createAccounts({ appPool: unreachable, clock: systemClock }),
+    audit: { record: async () => undefined },
+    auditRecords: createAuditRecords(unreachable),
     sessions: createSessionQueries(unreachable),
     retention: createRetentionControls({ app: unreachable, writer: unreachable }),
     readings: createReadingQueries(unreachable),
@@ -86,7 +90,13 @@ async function describeApi(version: string): Promise<Record<string, unknown>> {
     origins: { allowed: new Set(), isSecure: false },
     log: silentLog,
     clock: systemClock,
+    ...changes,
   });
+}
+
+// The documents come from the server's own routes, which need no database.
+async function describeApi(version: string): Promise<Record<string, unknown>> {
+  const api = await createDescribedApi(version);
   const documents: Record<string, unknown> = {};
   for (const name of ['openapi.json', 'asyncapi.json'])
     documents[name] = (await api.inject(`/${name}`)).json<unknown>();

@@ -14,8 +14,10 @@ import type { Registry } from 'prom-client';
 
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
+import type { Audit } from '#contract/audit.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
 import type { ReadingsAccepted, ReadingsRequest } from '#contract/rest.ts';
+import type { AuditRecords } from '#clinic/audit-records.ts';
 import type { Accounts } from '#identity/accounts.ts';
 import type { Identity } from '#identity/identity.ts';
 import type { Principals } from '#identity/principals.ts';
@@ -55,6 +57,8 @@ export interface ApiOptions {
   readonly identity: Identity;
   readonly principals: Principals;
   readonly accounts: Accounts;
+  readonly audit: Audit;
+  readonly auditRecords: AuditRecords;
   readonly sessions: SessionQueries;
   readonly retention: RetentionControls;
   readonly readings: ReadingQueries;

@@ -15,6 +15,8 @@ import { CHANNEL_NAME_CHARACTERS } from '#live/channel-limits.ts';
 import { guardRoutes } from '#api/access.ts';
 import { apiLimits, type Api, type ApiOptions } from '#api/api-options.ts';
 import { addChannelRoutes } from '#api/channel-routes.ts';
+import { addAuditRoutes } from '#api/audit-routes.ts';
+import { auditRoutes } from '#api/audit-chain.ts';
 import { answerForeignPages } from '#api/cross-origin.ts';
 import { addDeviceRoutes } from '#api/device-routes.ts';
 import { addKeyRoutes } from '#api/key-routes.ts';
@@ -71,6 +73,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   if (options.roles !== undefined) passOnRequests(api, options.roles);
   answerForeignPages(api, options.origins);
   guardRoutes(api, { principals: options.principals, ownerOf: options.sessions.ownerOf });
+  auditRoutes(api, options);
   const openApi = describeRoutes(api, options.about.version);
   addSystemRoutes(api, { ...options, openApi });
   addSignInRoutes(api, options);
@@ -85,6 +88,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   addSocketRoutes(api);
   if (options.live !== null) addChannelRoutes(api, { ...options, live: options.live });
   addKeyRoutes(api, options);
+  addAuditRoutes(api, options);
   if (options.extensions !== undefined) addExtensionRoutes(api, options.extensions);
   if (options.webDirectory !== null) await addWebPage(api, options.webDirectory);
   await api.ready();

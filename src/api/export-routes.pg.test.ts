@@ -20,6 +20,7 @@ import { systemClock, type Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { randomEpoch, uuidv7 } from '#base/uuid.ts';
 import { SessionRecord } from '#contract/export.ts';
+import { createAuditRecords } from '#clinic/audit-records.ts';
 import { createAccounts } from '#identity/accounts.ts';
 import { createIdentity } from '#identity/identity.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
@@ -34,6 +35,7 @@ import { createReadingQueries } from '#store/reading-queries.ts';
 import { createSealTask } from '#store/seal-task.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
+import { createRecordedAudit } from '#test/support/recorded-audit.ts';
 import { motionApi } from '#test/support/motion-api.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { askDuckDb } from '#test/support/duckdb.ts';
@@ -102,6 +104,8 @@ async function makeApi(registry: Registry, clock: Clock = systemClock): Promise<
     principals: ownPrincipals(identity),
     onRevoked: () => undefined,
     accounts: createAccounts({ appPool: pools.app, clock: systemClock }),
+    audit: createRecordedAudit(),
+    auditRecords: createAuditRecords(pools.app),
     sessions: createSessionQueries(pools.app),
     retention: createRetentionControls(pools),
     readings: createReadingQueries(pools.app),

@@ -7,6 +7,7 @@ import { systemClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
 import { randomEpoch } from '#base/uuid.ts';
 import type { Problem, Retention, SessionDetail } from '#contract/rest.ts';
+import { createAuditRecords } from '#clinic/audit-records.ts';
 import { createAccounts } from '#identity/accounts.ts';
 import { createIdentity } from '#identity/identity.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
@@ -17,6 +18,7 @@ import { openPools, runAsOrg, type Pools } from '#store/pools.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
+import { createRecordedAudit } from '#test/support/recorded-audit.ts';
 import { motionApi } from '#test/support/motion-api.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
@@ -41,6 +43,8 @@ beforeAll(async () => {
     principals: ownPrincipals(identity),
     onRevoked: () => undefined,
     accounts: createAccounts({ appPool: pools.app, clock: systemClock }),
+    audit: createRecordedAudit(),
+    auditRecords: createAuditRecords(pools.app),
     sessions: createSessionQueries(pools.app),
     retention: createRetentionControls(pools),
     readings: createReadingQueries(pools.app),

@@ -15,6 +15,7 @@ import type { Pools } from '#store/pools.ts';
 import type { Writer } from '#store/writer.ts';
 import { addAnalysisMetrics } from '#app/analysis-metrics.ts';
 import type { AnalysisThread } from '#app/analysis-thread.ts';
+import { addAuditMetrics, type OpenedAudit } from '#app/audit.ts';
 import { addCarrierMetrics } from '#app/carrier-metrics.ts';
 import { addCacheMetrics } from '#app/answer-cache.ts';
 import type { OpenedCarriers } from '#app/carriers.ts';
@@ -44,6 +45,7 @@ export interface Measured {
   readonly connections: ConnectionLimit['counters'];
   readonly carriers: Pick<OpenedCarriers, 'memory' | 'redis'>;
   readonly cache: ReadCache;
+  readonly audit: OpenedAudit;
   readonly motion: Pick<RunningMotion, 'live' | 'counters'>;
 }
 
@@ -170,6 +172,7 @@ export function createMetrics(measured: Measured): Registry {
   addAnalysisMetrics({ counter, gauge }, () => measured.analysis?.counts ?? null);
   addHubMetrics({ counter, gauge }, hub);
   addChannelMetrics({ counter, gauge }, measured);
+  addAuditMetrics({ counter, gauge }, measured.audit);
   addCarrierMetrics({ counter, gauge }, measured.carriers);
   addCacheMetrics({ counter, gauge }, measured);
   addMotionMetrics({ counter, gauge }, measured.motion);

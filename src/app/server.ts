@@ -7,6 +7,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
+import { auditChannels } from '#api/audited-channels.ts';
 import { createApi } from '#api/api.ts';
 import type { TlsFiles } from '#api/api-options.ts';
 import { parseAllowedOrigins, type OriginRule } from '#api/origin.ts';
@@ -39,6 +40,7 @@ import { createWriter, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { startAnalysisThread } from '#app/analysis-thread.ts';
 import { openReadCache } from '#app/answer-cache.ts';
+import { openAudit } from '#app/audit.ts';
 import { createBackend } from '#app/backend.ts';
 import { openCarriers } from '#app/carriers.ts';
 import { widenByToken } from '#app/channel-tokens.ts';
@@ -100,6 +102,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   lifecycle.add('database connections', () => pools.close());
   const carriers = await openCarriers({ config, clock, log, lifecycle });
   const cache = openReadCache({ config, carriers, clock });
+  const audited = openAudit({ config, pools, clock, log, lifecycle });
   const revocations = createRevocations(clock);
   const identity = createIdentity({
     authPool: pools.auth,
@@ -195,8 +198,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     log,
   });
   lifecycle.add('processors', () => processors.stop());
+  const channels = auditChannels(engine.channels, {
+    audit: audited.audit,
+    onFailure: (cause) => log.error('an outcome is missing in the audit log', { error: messageOf(cause) }),
+  });
   const hub = createHub({
-    channels: engine.channels,
+    channels,
     clock,
     limits: { heartbeatMs: config['heartbeat-ms'], drainSpreadMs: config['drain-spread-ms'] },
     authenticate: (key, address) => principals.authenticate(key, address === '' ? null : address),
@@ -228,6 +235,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     identity,
     principals,
     accounts,
+    ...audited,
     sessions,
     retention: createRetentionControls(pools),
     readings: createReadingQueries(pools.app),
@@ -239,7 +247,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     onRevoked: (revocation) => revoking.revoke(revocation),
     onDeviceRevoked: (deviceId) => gateway.disconnect(deviceId),
     live: {
-      channels: engine.channels,
+      channels,
       connect: hub.connect,
       isRevoked: revocations.isRevoked,
       // A proxy that cuts what is quiet sooner needs a shorter heartbeat, on streams as on sockets.
@@ -267,6 +275,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       connections: connectionLimit.counters,
       carriers,
       cache,
+      audit: audited,
       motion,
     }),
     webDirectory: existsSync(webDirectory) ? webDirectory : null,

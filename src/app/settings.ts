@@ -206,6 +206,15 @@ export const settings = {
     maximum: 65_536,
     doc: 'most memory for such answers',
   }),
+  'audit-days': setting({
+    kind: 'number',
+    default: 3650,
+    env: 'KYMO_AUDIT_DAYS',
+    value: 'days',
+    minimum: 0,
+    maximum: 36_500,
+    doc: 'how long entries of the audit log are kept, a year at least; 0: for ever',
+  }),
   'token-secret': setting({
     kind: 'string',
     default: '',

@@ -134,7 +134,7 @@ function rowOf(entry: AuditEntry, nowUs: number): AuditRow {
     action: entry.action,
     route: plain(entry.route, auditLimits.routeCharacters),
     patient: uuidOrNull(entry.patientId),
-    of: resource?.kind ?? null,
+    of: resource === null ? null : plain(resource.kind, auditLimits.kindCharacters),
     id: resourceId,
     patients: patients === undefined ? null : patients.slice(0, auditLimits.listedPatients).filter(isUuid),
     status: entry.status,

@@ -9,10 +9,6 @@ import type { Action } from '#contract/permissions.ts';
 import type { Principal } from '#contract/principal.ts';
 import { Id } from '#contract/rest.ts';
 
-/** What an entry can be about beside a patient. `id` is a UUID; anything else is left out. */
-export const auditedThings = ['session', 'stream', 'device', 'job', 'key', 'person', 'channel'] as const;
-export type AuditedThing = (typeof auditedThings)[number];
-
 /** What was done: an action of the table of permissions, or one of these. */
 export type AuditAction =
   | Action
@@ -20,7 +16,6 @@ export type AuditAction =
   | 'channel.history'
   | 'channel.publish'
   | 'channel.request'
-  | 'channel.presence'
   /** Signing in and out, passwords, second factors. */
   | 'account.sign-in'
   | 'account.change';
@@ -40,7 +35,8 @@ export interface AuditEntry {
   readonly requestId: string | null;
   /** Whose data; null: nobody's or not known. For a session or stream the log looks it up itself. */
   readonly patientId: string | null;
-  readonly resource: { readonly kind: AuditedThing; readonly id: string } | null;
+  /** What it was done to: `session`, `stream`, `notes`, ... `id` is a UUID; anything else is left out. */
+  readonly resource: { readonly kind: string; readonly id: string } | null;
   /** Whose data a list showed; absent: no list. At most `auditLimits.listedPatients`. */
   readonly patients?: readonly string[];
   /** HTTP status of the outcome; null: about to be done. */
@@ -64,6 +60,7 @@ export const auditLimits = {
   /** The subject of a foreign token is the longest actor. */
   actorCharacters: 200,
   routeCharacters: 200,
+  kindCharacters: 40,
   /** An IPv6 address with a zone. */
   addressCharacters: 64,
 } as const;
