@@ -71,9 +71,14 @@ export type JobRequest = Static<typeof JobRequest>;
 /**
  * `queued`: not begun, or waiting for its next attempt. `failed`: given up; it may be asked for again (retry).
  */
-export const jobStates = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;
-export const JobState = Type.Union(jobStates.map((state) => Type.Literal(state)));
-export type JobState = (typeof jobStates)[number];
+export const JobState = Type.Union([
+  Type.Literal('queued'),
+  Type.Literal('running'),
+  Type.Literal('done'),
+  Type.Literal('failed'),
+  Type.Literal('cancelled'),
+]);
+export type JobState = Static<typeof JobState>;
 
 export const JobFile = Type.Object({
   name: Type.String(),

@@ -1,14 +1,13 @@
 /**
- * Owns what a task is: a kind of job, what it takes, how often it is tried, and the function that does it. A task may run
- * twice (its process was killed, its lease ran out), so what it stores must be the same after a second time; what must
- * happen once goes into `statements`, which commit together with the end of the job.
+ * Owns what a task is: a kind of job and the function that does it. A task may run twice (its process was killed, its lease
+ * ran out), so what it stores must be the same after a second time; what must happen once goes into `statements`, which
+ * commit together with the end of the job.
  */
 
 import type { Static, TSchema } from 'typebox';
 
-import type { Action } from '#contract/permissions.ts';
-import type { Lane } from '#store/job-queue.ts';
 import type { Statement } from '#store/pools.ts';
+import type { JobKind } from '#jobs/kinds.ts';
 
 export interface TaskJob {
   readonly id: string;
@@ -47,18 +46,9 @@ export interface TaskOutcome {
   readonly result?: Readonly<Record<string, unknown>>;
 }
 
-export interface Task<S extends TSchema = TSchema> {
-  readonly kind: string;
-  readonly input: S;
-  readonly lane: Lane;
-  /** Attempts in all; the last failure is kept with the job, which may then be retried by hand. Default 5. */
-  readonly maxAttempts?: number;
-  /** Wait after failed attempt n (from 1), ms. Default 2 s, 8 s, 32 s, ... at most an hour, plus or minus a quarter. */
+export interface Task<S extends TSchema = TSchema> extends JobKind<S> {
+  /** Wait after failed attempt n (from 1), ms, spread by a quarter. Default 2 s, 8 s, 32 s, ... at most an hour. */
   readonly backOffMs?: (attempt: number) => number;
-  /** Who may ask for it over the API, beside job.run; null: nobody, it comes from events and schedules. */
-  readonly action: Action | null;
-  /** What it is about. */
-  readonly about: (input: Static<S>) => { readonly patientId?: string; readonly sessionId?: string };
   /** Throws AppError with `temporary: false` for what no other attempt would change: the job fails at once. */
   run(context: TaskContext<Static<S>>): Promise<TaskOutcome | void>;
 }

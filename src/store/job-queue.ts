@@ -15,7 +15,7 @@ export const queueLimits = {
   mostOpen: 10_000,
 } as const;
 
-/** `quick`: done within a second or so. `slow`: seconds to minutes; never takes all workers. */
+/** `quick`: done within seconds. `slow`: may take minutes; never takes all workers. */
 export type Lane = 'quick' | 'slow';
 
 export interface NewJob {

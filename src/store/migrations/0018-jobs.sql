@@ -53,7 +53,9 @@ create unique index job_by_coalesce_key on kymo.job (org_id, coalesce_key) where
 create index job_by_org on kymo.job (org_id, created_at desc, id desc);
 create index job_by_patient on kymo.job (patient_id, created_at desc, id desc) where patient_id is not null;
 create index job_by_session on kymo.job (session_id, created_at desc, id desc) where session_id is not null;
-create index job_open on kymo.job (org_id, state) where state in ('queued', 'running');
+create index job_by_state on kymo.job (org_id, state, created_at desc, id desc);
+create index job_open on kymo.job (kind, state, run_at) where state in ('queued', 'running');
+create index job_failed on kymo.job (finished_at) where state = 'failed';
 create index job_by_file_expiry on kymo.job (file_expires_at) where file_expires_at is not null;
 create index job_by_end on kymo.job (finished_at) where finished_at is not null;
 
@@ -176,10 +178,12 @@ end $$;
 revoke execute on function kymo.requeue from public;
 grant execute on function kymo.requeue to kymo_app;
 
--- Throws unless this run still has the job: first in every transaction that stores something for it.
+-- Throws unless this run still has the job, and nobody asked it to stop: first in every transaction that stores something
+-- for it, which then comes before any change of the job.
 create function kymo.hold_job(wanted_id uuid, wanted_run uuid) returns void language plpgsql as $$
 begin
-  perform from kymo.job where id = wanted_id and run_id = wanted_run and state = 'running' for update;
+  perform from kymo.job
+    where id = wanted_id and run_id = wanted_run and state = 'running' and cancel_asked_at is null for update;
   if not found then
     raise exception 'the job was taken over, cancelled or removed' using errcode = 'KY004';
   end if;
@@ -231,15 +235,19 @@ end $$;
 create function kymo.job_backlog()
   returns table (kind text, ready bigint, oldest_s double precision, later bigint, running bigint, failed bigint)
   language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-  select j.kind,
-         count(*) filter (where j.state = 'queued' and j.run_at <= now()),
-         coalesce(extract(epoch from now() - min(j.run_at) filter (where j.state = 'queued' and j.run_at <= now())), 0),
-         count(*) filter (where j.state = 'queued' and j.run_at > now()),
-         count(*) filter (where j.state = 'running'),
-         count(*) filter (where j.state = 'failed')
-    from kymo.job j
-   where j.state in ('queued', 'running') or (j.state = 'failed' and j.finished_at > now() - interval '1 day')
-   group by j.kind
+  select found.kind, sum(found.ready)::bigint, max(found.oldest_s), sum(found.later)::bigint, sum(found.running)::bigint,
+         sum(found.failed)::bigint
+    from (select j.kind,
+                 count(*) filter (where j.state = 'queued' and j.run_at <= now()) as ready,
+                 coalesce(extract(epoch from now() - min(j.run_at) filter (
+                   where j.state = 'queued' and j.run_at <= now())), 0)::double precision as oldest_s,
+                 count(*) filter (where j.state = 'queued' and j.run_at > now()) as later,
+                 count(*) filter (where j.state = 'running') as running, 0::bigint as failed
+            from kymo.job j where j.state in ('queued', 'running') group by j.kind
+          union all
+          select j.kind, 0, 0, 0, 0, count(*)
+            from kymo.job j where j.state = 'failed' and j.finished_at > now() - interval '1 day' group by j.kind) found
+   group by found.kind
 $$;
 
 -- Removes files whose time is over, pieces of attempts that ended without one, and jobs that ended long ago: at most
