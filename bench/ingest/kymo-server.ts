@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
 import { uuidv7 } from '#base/uuid.ts';
+import { pinned } from '#bench/channels/pinning.ts';
 import type { BenchDatabase } from '#bench/support/bench-database.ts';
 import type { Child, RunScope } from '#bench/support/run-scope.ts';
 import { newKey } from '#identity/keys.ts';
@@ -32,6 +33,8 @@ export interface KymoOptions {
   readonly nodeArgs?: readonly string[];
   /** Further flags of `kymo start`. */
   readonly flags?: readonly string[];
+  /** On the core of the servers (channels/pinning.ts). */
+  readonly isPinned?: boolean;
 }
 
 export async function startKymo(
@@ -40,22 +43,23 @@ export async function startKymo(
   options: KymoOptions,
 ): Promise<KymoServer> {
   const { nodeArgs = [], flags = [], stateDir } = options;
-  const child = await scope.start({
-    name: 'kymo start',
-    command: process.execPath,
-    args: [
-      ...nodeArgs,
-      MAIN,
-      'start',
-      '--port',
-      '0',
-      '--data',
-      stateDir,
-      '--database-url',
-      database.url,
-      ...flags,
-    ],
-  });
+  const args = [
+    ...nodeArgs,
+    MAIN,
+    'start',
+    '--port',
+    '0',
+    '--data',
+    stateDir,
+    '--database-url',
+    database.url,
+    ...flags,
+  ];
+  const started =
+    options.isPinned === true
+      ? pinned('server', process.execPath, args)
+      : { command: process.execPath, args };
+  const child = await scope.start({ name: 'kymo start', ...started });
   const ready = await child.waitForLine(parseReadyLine, READY_MS);
   return { child, ...ready, deviceKeys: await makeDevices(database, options.devices) };
 }

@@ -45,15 +45,16 @@ export interface DatabaseServer {
   readonly ownerUrl: string;
 }
 
-/** Makes a database of its own on the server; the scope drops it. */
+/** Makes a database of its own on the server, empty or as a copy of `template`; the scope drops it. */
 export async function createBenchDatabase(
   scope: RunScope,
-  server: DatabaseServer,
+  server: DatabaseServer & { readonly template?: string },
   name: string,
 ): Promise<BenchDatabase> {
   const owner = decodeURIComponent(new URL(server.ownerUrl).username);
   const admin = await connect(server.adminUrl);
-  await admin.query(`create database ${name} owner ${admin.escapeIdentifier(owner)}`);
+  const copied = server.template === undefined ? '' : `template ${server.template} strategy file_copy`;
+  await admin.query(`create database ${name} owner ${admin.escapeIdentifier(owner)} ${copied}`);
   scope.defer(`database ${name}`, async () => {
     await admin.query(`drop database if exists ${name} with (force)`);
     await admin.end();

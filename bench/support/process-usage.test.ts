@@ -30,7 +30,7 @@ test('a tree is the root and all below it, nothing beside it', () => {
     process(12, 11, 25),
     process(20, 1, 9),
   ];
-  expect(sumTree(processes, 10)).toEqual({ cpuS: 1.78, rssMiB: 3, processes: 3 });
+  expect(sumTree(processes, 10)).toEqual({ cpuS: 1.78, rssMiB: 3, processes: 3, pids: expect.any(Array) });
 });
 
 test('the machine is busy with all but idling and waiting for disks', () => {

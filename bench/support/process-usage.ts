@@ -27,6 +27,7 @@ export interface TreeUsage {
   readonly cpuS: number;
   readonly rssMiB: number;
   readonly processes: number;
+  readonly pids: readonly number[];
 }
 
 /** Fields of /proc/PID/stat. The program's name may hold blanks and brackets: fields are counted from its end. */
@@ -70,14 +71,14 @@ export function sumTree(processes: readonly ProcessStat[], rootPid: number): Tre
   const waiting = [root];
   let ticks = 0;
   let residentBytes = 0;
-  let count = 0;
+  const pids: number[] = [];
   for (let stat = waiting.pop(); stat !== undefined; stat = waiting.pop()) {
     ticks += stat.ownTicks + stat.reapedTicks;
     residentBytes += stat.residentBytes;
-    count++;
+    pids.push(stat.pid);
     waiting.push(...(byParent.get(stat.pid) ?? []));
   }
-  return { cpuS: ticks / TICKS_PER_S, rssMiB: residentBytes / 2 ** 20, processes: count };
+  return { cpuS: ticks / TICKS_PER_S, rssMiB: residentBytes / 2 ** 20, processes: pids.length, pids };
 }
 
 /** CPU time that the whole machine has spent on anything since it started, time stolen by its host included. */
