@@ -65,9 +65,14 @@ function isKept(metric: string): boolean {
   return !/-(?:ratio|symmetry-angle|asymmetry|normalised-index|trend)$/.test(metric);
 }
 
+/** With the error that was measured with these sensors, for plots over months. */
+export type KeptFigure = Figure & { readonly error: number | null };
+
 /** What is kept of an analysis for months: figures with a value, `kymo.session_summary.figures`. */
-export function summaryFigures(metrics: MotionAnalysis['metrics']): Figure[] {
-  return metrics.flatMap(({ metric, side, value, spread, count }) =>
-    value === null || !isKept(metric) ? [] : { metric, side, value, sd: spread, n: count },
+export function summaryFigures(metrics: MotionAnalysis['metrics']): KeptFigure[] {
+  return metrics.flatMap(({ metric, side, value, spread, count, error }) =>
+    value === null || !isKept(metric)
+      ? []
+      : { metric, side, value, sd: spread, n: count, error: error?.value ?? null },
   );
 }
