@@ -8,9 +8,10 @@ import { messageOf } from '#base/errors.ts';
 import { isPinning } from '#bench/channels/pinning.ts';
 import { compareSides, figuresOf, type SideResult } from '#bench/api/comparison.ts';
 import { provideDataset } from '#bench/api/dataset.ts';
+import { k6Words, runK6, writeKeys } from '#bench/api/k6-run.ts';
 import { startClinicians, type Clinicians } from '#bench/api/measurement.ts';
 import { apiOptions, apiUsage, type ApiBenchOptions } from '#bench/api/options.ts';
-import { readScenario, shrink } from '#bench/api/scenario.ts';
+import { readScenario, shrink, type Scenario } from '#bench/api/scenario.ts';
 import { sideNames, startSide, type SideName } from '#bench/api/sides.ts';
 import { operationTable, sideTable } from '#bench/api/tables.ts';
 import { provideFastapi } from '#bench/ingest/fastapi-peer.ts';
@@ -26,6 +27,8 @@ import { createTemporaryDirectory } from '#test/support/temporary-directory.ts';
 const FASTAPI_PACKAGES = ['fastapi', 'uvicorn', 'asyncpg', 'uvloop', 'redis', 'httptools', 'hiredis'];
 /** Of one core: a generator beyond it measures itself. */
 const GENERATOR_BOUND = 0.9;
+/** The longest that a timer takes: 24 days. */
+const LONGEST_MS = 2 ** 31 - 1;
 
 async function main(scope: RunScope): Promise<void> {
   const options = readOptions(apiOptions, apiUsage);
@@ -67,9 +70,11 @@ async function main(scope: RunScope): Promise<void> {
     });
     sides.push(await startClinicians(scope, side, { scenario, isPinned, seed: scenario.seed }));
   }
+  if (options.serve) return serve(sides[0]!, { scenario, folder: directory.path, options });
   const meters = { database, redisPid: 'pid' in redis ? redis.pid : null };
   const results = await compareSides(sides, { options, meters, say: progress.say });
   progress.end();
+  const k6 = options.k6 ? runK6(k6WordsFor(sides[0]!, { scenario, folder: directory.path, options })) : null;
   process.stdout.write(
     `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB; ${machine.system}; Node ${machine.node}; ` +
       `load before the run ${machine.loadBefore}\n` +
@@ -94,11 +99,34 @@ async function main(scope: RunScope): Promise<void> {
     pinned: isPinned && isPinning,
     ...('versions' in fastapi ? { peerVersions: fastapi.versions } : {}),
     generatorBound: busiest > GENERATOR_BOUND,
+    ...(k6 === null ? {} : { k6 }),
     ...summaryOf(results),
   });
 }
 
-function chooseSides({ sides, quick }: ApiBenchOptions): SideName[] {
+interface K6Load {
+  readonly scenario: Scenario;
+  readonly folder: string;
+  readonly options: ApiBenchOptions;
+}
+
+function k6WordsFor({ side }: Clinicians, { scenario, folder, options }: K6Load): string[] {
+  return k6Words({
+    url: `http://${side.host}:${side.port}`,
+    keys: writeKeys(scenario, folder),
+    ratePerS: options.rate,
+    seconds: Math.ceil(options.seconds),
+  });
+}
+
+/** Until a signal ends the run. */
+async function serve(clinicians: Clinicians, load: K6Load): Promise<void> {
+  process.stdout.write(`\nk6 ${k6WordsFor(clinicians, load).join(' ')}\n\nCtrl-C ends it.\n`);
+  await new Promise((resolve) => void setTimeout(resolve, LONGEST_MS));
+}
+
+function chooseSides({ sides, quick, serve }: ApiBenchOptions): SideName[] {
+  if (serve) return ['kymo'];
   if (sides === '')
     return quick ? ['kymo', 'kymo-uncached', 'fastapi', 'bare-node-uncached'] : [...sideNames];
   return sides.split(',').map((name) => {
@@ -116,7 +144,6 @@ async function prepare(database: BenchDatabase): Promise<void> {
     default now(), org_id uuid not null, subject text not null, action text not null, path text not null, patients text not
     null, status smallint not null, request_id uuid not null)`);
   await database.query('grant all on peer_audit to public');
-  // As the product's own sessions have it: the time to compile a statement is lost on ones as short as these.
   await database.query('checkpoint');
 }
 

@@ -1,5 +1,6 @@
 /**
- * Owns the files in generated/: what follows from the code and is committed so that a review shows how it changes.
+ * Owns the files in generated/, and the load for k6: what follows from the code and is committed so that a review shows how
+ * it changes.
  *   node scripts/generate.ts           writes them
  *   node scripts/generate.ts --check   fails when one is not current
  */
@@ -20,6 +21,8 @@ import { createMemoryBroker } from '#bus/memory-broker.ts';
 import { createMemoryBus } from '#bus/memory-bus.ts';
 import { createMemoryPresence } from '#bus/memory-presence.ts';
 import { createAuditRecords } from '#clinic/audit-records.ts';
+import { k6Script } from '#bench/api/k6-script.ts';
+import { readScenario } from '#bench/api/scenario.ts';
 import { createAccounts } from '#identity/accounts.ts';
 import { createIdentity } from '#identity/identity.ts';
 import { createChannels } from '#live/create-channels.ts';
@@ -45,10 +48,13 @@ export interface GeneratedFile {
 export async function generateFiles(): Promise<readonly GeneratedFile[]> {
   const manifest = JSON.parse(await readFile(new URL('package.json', root), 'utf8')) as { version: string };
   const documents = await describeApi(manifest.version);
-  return Object.entries(documents).map(([path, document]) => ({
-    path: `generated/${path}`,
-    text: `${JSON.stringify(document, null, 2)}\n`,
-  }));
+  return [
+    ...Object.entries(documents).map(([path, document]) => ({
+      path: `generated/${path}`,
+      text: `${JSON.stringify(document, null, 2)}\n`,
+    })),
+    { path: 'deploy/k6/clinic.js', text: k6Script(readScenario()) },
+  ];
 }
 
 /** The committed text; empty when there is none yet. */

@@ -62,6 +62,11 @@ export const apiOptions = {
     default: '',
     doc: 'where the records are kept between runs; default: the temporary folder',
   },
+  serve: {
+    kind: 'flag',
+    doc: 'only the records and the server, until Ctrl-C: for other generators (deploy/k6)',
+  },
+  k6: { kind: 'flag', doc: 'afterwards the same load by k6, where it is installed (deploy/k6)' },
   'profile-dir': { kind: 'text', default: '', doc: "a folder for the CPU profile of Kymo's server" },
 } as const satisfies OptionTable;
 
