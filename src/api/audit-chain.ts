@@ -155,17 +155,18 @@ function patientsOf(request: FastifyRequest, payload: unknown): readonly string[
 const UUID_CHARACTERS = 36;
 
 /**
- * Whose data a page of JSON shows: the ids of `{"patients":[{"id":...}]}`, and every `"patientId"` of any other page. Read
- * from the text, since answers from the cache have no other form.
+ * Whose data a page of JSON shows: the ids of `{"patients":[{"id":...}]}`, and of any other page what stands after
+ * `"patientId"` or `"patient":{"id"`. Looked for in the text, since answers from the cache have no other form.
  */
 export function listedPatients(text: string): readonly string[] | null {
-  const marker = text.startsWith('{"patients":[') ? '{"id":"' : '"patientId":"';
+  const markers = text.startsWith('{"patients":[') ? ['{"id":"'] : ['"patientId":"', '"patient":{"id":"'];
   const found = new Set<string>();
-  for (let at = text.indexOf(marker); at >= 0; at = text.indexOf(marker, at)) {
-    at += marker.length;
-    found.add(text.slice(at, at + UUID_CHARACTERS));
-    if (found.size >= auditLimits.listedPatients) break;
-  }
+  for (const marker of markers)
+    for (let at = text.indexOf(marker); at >= 0; at = text.indexOf(marker, at)) {
+      if (found.size >= auditLimits.listedPatients) break;
+      at += marker.length;
+      found.add(text.slice(at, at + UUID_CHARACTERS));
+    }
   return found.size === 0 ? null : [...found];
 }
 

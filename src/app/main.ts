@@ -18,6 +18,7 @@ import { retentionCommand } from '#app/retention-command.ts';
 import { simulateCommand } from '#app/simulate-command.ts';
 import { startCommand } from '#app/start-command.ts';
 import { sealCommand, unsealCommand } from '#app/unseal-command.ts';
+import { verifyAuditCommand } from '#app/verify-audit-command.ts';
 
 interface Command {
   readonly doc: string;
@@ -94,6 +95,11 @@ const commands: Record<string, Command> = {
     help: () => unsealCommand.help,
     run: unsealCommand.run,
   },
+  'verify-audit': {
+    doc: 'check that nobody has changed the audit log',
+    help: () => verifyAuditCommand.help,
+    run: verifyAuditCommand.run,
+  },
   simulate: {
     doc: 'send the readings of many synthetic people',
     help: () => simulateCommand.help,
@@ -106,7 +112,7 @@ const help = (): string => `Kymo records human motion as it happens.
 Usage: kymo COMMAND [flags]
 
 ${Object.entries(commands)
-  .map(([name, command]) => `  ${name.padEnd(10)} ${command.doc}`)
+  .map(([name, command]) => `  ${name.padEnd(12)} ${command.doc}`)
   .join('\n')}
 
 kymo COMMAND --help tells what a command takes.

@@ -51,7 +51,7 @@ test('entries of one turn are committed together, and nobody is told before the 
 });
 
 test('one commit is under way at a time, and what comes meanwhile goes with the next', async () => {
-  const { log, commits, clock } = setUp({ gatherMs: 4 });
+  const { log, commits, clock } = setUp({ gatherMs: 4, maxGatherMs: 50 });
   void log.record(entry);
   await settle();
   for (let i = 0; i < 5; i++) void log.record(entry);
@@ -111,4 +111,18 @@ test('what PostgreSQL would refuse in one entry does not fail the entries beside
   const [row] = commits[0]!.rows;
   expect(row).toMatchObject({ request: null, patient: null, id: null, patients: [entry.orgId] });
   expect(row!['actor']).toMatch(/^a\uFFFDb\uFFFDc{196}$/);
+});
+
+test('a database that takes longer gets fewer and larger commits', async () => {
+  const { log, commits, clock } = setUp({ gatherMs: 4, maxGatherMs: 50 });
+  void log.record(entry);
+  await settle();
+  clock.advance(10);
+  commits[0]!.resolve();
+  await settle();
+  void log.record(entry);
+  clock.advance(9);
+  expect(commits).toHaveLength(1);
+  clock.advance(1);
+  expect(commits).toHaveLength(2);
 });
