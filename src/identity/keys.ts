@@ -1,14 +1,15 @@
 /**
- * Owns the form of keys: `kd_` (device) or `ka_` (access) and 32 bytes from the platform's cryptographic generator in
+ * Owns the form of keys: `kd_` (device), `ka_` (access), `ks_` (a sign-in, in a cookie) or `kl_` (used once) and 32 bytes from the platform's cryptographic generator in
  * base64url. A key has 256 random bits, so a plain SHA-256 suffices to keep it (no dictionary helps), and looking a
  * hash up in an index tells nothing by its time.
  */
 
 import { createHash, randomBytes } from 'node:crypto';
 
-export type KeyKind = 'device' | 'access';
+export type KeyKind = 'device' | 'access' | 'sign-in' | 'link';
 
-const prefixes: Record<KeyKind, string> = { device: 'kd_', access: 'ka_' };
+const prefixes: Record<KeyKind, string> = { device: 'kd_', access: 'ka_', 'sign-in': 'ks_', link: 'kl_' };
+const kinds: Readonly<Record<string, KeyKind>> = { d: 'device', a: 'access', s: 'sign-in', l: 'link' };
 const randomCharacters = 43;
 
 export interface NewKey {
@@ -29,6 +30,6 @@ export function hashKey(key: string): Buffer {
 
 /** The kind of a well-formed key; null for anything else, at any length, without hashing it. */
 export function kindOfKey(key: string): KeyKind | null {
-  if (key.length !== 3 + randomCharacters || !/^k[da]_[A-Za-z0-9_-]+$/.test(key)) return null;
-  return key.startsWith(prefixes.device) ? 'device' : 'access';
+  if (key.length !== 3 + randomCharacters || !/^k[dasl]_[A-Za-z0-9_-]+$/.test(key)) return null;
+  return kinds[key.charAt(1)] ?? null;
 }

@@ -27,6 +27,17 @@ create table kymo.member (
 create index member_by_person on kymo.member (person_id, created_at, org_id);
 create index member_by_patient on kymo.member (patient_id) where patient_id is not null;
 
+-- An account that belongs to no organisation any more is of no use to anyone: it goes with its last membership, also
+-- with that of a patient who is erased.
+create function kymo.forget_person() returns trigger language plpgsql security definer set search_path = pg_catalog as $$
+begin
+  delete from kymo.person p where p.id = old.person_id
+    and not exists (select from kymo.member m where m.person_id = p.id);
+  return null;
+end $$;
+revoke all on function kymo.forget_person() from public;
+create trigger forget_person after delete on kymo.member for each row execute function kymo.forget_person();
+
 -- One cookie each. The organisation is the one that the person works in at the moment.
 create table kymo.sign_in (
   id uuid primary key,
