@@ -1,7 +1,8 @@
 /**
  * Owns who may call a route. Every route declares it (`config.access`) and what its address names (`config.subject`); one
  * that does not is refused at start, so no route is open by accident. Keys come in the Authorization header only, never in
- * an address (DESIGN section 6).
+ * an address (DESIGN section 6). A cookie counts for pages of this server alone: a request that has one and comes from
+ * elsewhere, or changes something and does not say where it comes from, is refused.
  */
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -12,13 +13,15 @@ import { actions, authorise, type Action, type Resource } from '#contract/permis
 import type { Principal } from '#contract/principal.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
 import type { Principals } from '#identity/principals.ts';
+import { judgeOrigin, refusalOfOrigin, type OriginRule } from '#api/origin.ts';
+import { signInToken } from '#api/sign-in-cookie.ts';
 
 /**
  * An action: whoever may do it. `public`: anyone. `device`: a device key. `any`: whoever can show who they are, foreign
- * tokens too; the route's own rule does the rest. `stream`: the same, or a ticket in the query, which the route itself
- * redeems.
+ * tokens too; the route's own rule does the rest. `person`: whoever signed in. `stream`: as `any`, or a ticket in the query,
+ * which the route itself redeems.
  */
-export type Access = Action | 'public' | 'device' | 'any' | 'stream';
+export type Access = Action | 'public' | 'device' | 'any' | 'person' | 'stream';
 
 /**
  * What the address of a route with an action names, by its parameter `id`. `organisation`: nothing smaller. `own`: the
@@ -39,7 +42,9 @@ declare module 'fastify' {
 }
 
 export interface GuardParts {
-  readonly principals: Pick<Principals, 'authenticate'>;
+  readonly principals: Pick<Principals, 'authenticate' | 'authenticateSignIn'>;
+  /** Which pages are this server's own. */
+  readonly origins: OriginRule;
   /** Whose recording a session or stream is; null: nobody's; undefined: there is none. Asked for patients' accounts only. */
   readonly ownerOf: (
     orgId: string,
@@ -61,6 +66,11 @@ export function guardRoutes(app: FastifyInstance, parts: GuardParts): void {
     const principal = await authenticate(request, parts);
     request.principal = principal;
     if (access === 'any' || access === 'stream') return;
+    if (access === 'person') {
+      if (principal.kind !== 'user')
+        throw new AppError('forbidden', 'this is for people who signed in, not for keys');
+      return;
+    }
     if (access === 'device') {
       if (principal.kind !== 'device') throw new AppError('forbidden', 'this needs a device key (kd_...)');
       return;
@@ -95,17 +105,40 @@ function hasTicket({ query }: FastifyRequest): boolean {
   return typeof ticket === 'string' && ticket !== '';
 }
 
-async function authenticate(request: FastifyRequest, { principals }: GuardParts): Promise<Principal> {
+async function authenticate(
+  request: FastifyRequest,
+  { principals, origins }: GuardParts,
+): Promise<Principal> {
   const key = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
-  if (key === undefined)
+  if (key !== undefined) {
+    const principal = await principals.authenticate(key, request.ip);
+    if (principal === null)
+      throw new AppError('unauthenticated', 'the key or token is unknown, expired or revoked');
+    return principal;
+  }
+  const token = signInToken(request.headers.cookie, origins);
+  if (token === null)
     throw new AppError(
       'unauthenticated',
-      'send a key: Authorization: Bearer ka_... (or kd_... for a device)',
+      'sign in, or send a key: Authorization: Bearer ka_... (or kd_... for a device)',
     );
-  const principal = await principals.authenticate(key, request.ip);
-  if (principal === null)
-    throw new AppError('unauthenticated', 'the key or token is unknown, expired or revoked');
+  refuseForgery(request, origins);
+  const principal = await principals.authenticateSignIn(token, request.ip);
+  if (principal === null) throw new AppError('unauthenticated', 'this sign-in has ended: sign in again');
   return principal;
+}
+
+/** Browsers send cookies with what any page asks for; where a request comes from, a page cannot forge. */
+function refuseForgery({ method, headers }: FastifyRequest, origins: OriginRule): void {
+  const verdict = judgeOrigin(origins, headers);
+  if (verdict === 'same') return;
+  if (verdict === 'none' && (method === 'GET' || method === 'HEAD')) return;
+  throw new AppError(
+    'forbidden',
+    verdict === 'none'
+      ? 'what changes something with a cookie says where it comes from: send Origin, or use a key'
+      : refusalOfOrigin(headers.origin ?? ''),
+  );
 }
 
 /** What a patient's account must own to go on. Nobody else's way is lengthened by a query. */

@@ -20,6 +20,7 @@ import type { ReadingsAccepted, ReadingsRequest } from '#contract/rest.ts';
 import type { AuditRecords } from '#clinic/audit-records.ts';
 import type { Accounts } from '#identity/accounts.ts';
 import type { Identity } from '#identity/identity.ts';
+import type { People } from '#identity/people.ts';
 import type { Principals } from '#identity/principals.ts';
 import type { Revocation } from '#identity/revocations.ts';
 import type { EnvelopeQueries } from '#store/envelope-queries.ts';
@@ -59,6 +60,8 @@ export interface ApiOptions {
   readonly accounts: Accounts;
   readonly audit: Audit;
   readonly auditRecords: AuditRecords;
+  /** Absent: keys are the only way in. */
+  readonly people?: People;
   readonly sessions: SessionQueries;
   readonly retention: RetentionControls;
   readonly readings: ReadingQueries;

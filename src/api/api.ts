@@ -26,6 +26,7 @@ import { addExportRoutes } from '#api/export-routes.ts';
 import { describeRoutes } from '#api/openapi.ts';
 import { answerFrameworkError, answerWithProblems } from '#api/problems.ts';
 import { addMotionRoutes } from '#api/motion-routes.ts';
+import { addPeopleRoutes } from '#api/people-routes.ts';
 import { addReadingRoutes } from '#api/reading-routes.ts';
 import { measureRequests } from '#api/request-metrics.ts';
 import { setSecurityHeaders } from '#api/security-headers.ts';
@@ -72,11 +73,16 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   refuseRequests(api, options);
   if (options.roles !== undefined) passOnRequests(api, options.roles);
   answerForeignPages(api, options.origins);
-  guardRoutes(api, { principals: options.principals, ownerOf: options.sessions.ownerOf });
+  guardRoutes(api, {
+    principals: options.principals,
+    origins: options.origins,
+    ownerOf: options.sessions.ownerOf,
+  });
   auditRoutes(api, options);
   const openApi = describeRoutes(api, options.about.version);
   addSystemRoutes(api, { ...options, openApi });
   addSignInRoutes(api, options);
+  if (options.people !== undefined) addPeopleRoutes(api, { ...options, people: options.people });
   addSessionRoutes(api, options);
   addRetentionRoutes(api, options);
   addReadingRoutes(api, options);

@@ -3,7 +3,7 @@
 import { Type } from 'typebox';
 
 import { AppError } from '#base/errors.ts';
-import { DeviceCreated, DevicePage, DeviceRequest, Id } from '#contract/rest.ts';
+import { DeviceCreated, DevicePage, DeviceRequest, DeviceRotation, Id } from '#contract/rest.ts';
 import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { answers, NoContent, security } from '#api/route-schemas.ts';
@@ -11,6 +11,8 @@ import { invalidCursor, pageLimits, pageQuery } from '#api/session-routes.ts';
 
 const config = { access: 'device.manage' } as const;
 const tags = ['devices'];
+/** Long enough to bring the new key to a device that lies in a drawer of the clinic. */
+const DEFAULT_GRACE_S = 86_400;
 
 export function addDeviceRoutes(
   api: Api,
@@ -45,6 +47,47 @@ export function addDeviceRoutes(
       const page = await accounts.listDevices(principalOf(request).orgId, { limit, cursor });
       if (page === null) throw invalidCursor();
       return page;
+    },
+  });
+
+  api.put('/v1/devices/:id', {
+    config,
+    schema: {
+      tags,
+      operationId: 'renameDevice',
+      summary: 'Another name for a device',
+      security: security('device.manage'),
+      params: Type.Object({ id: Id }),
+      body: DeviceRequest,
+      response: answers({ 204: NoContent }, { ...config, refusals: [400, 404, 413, 415] }),
+    },
+    handler: async (request, reply) => {
+      const id = request.params.id.toLowerCase();
+      if (!(await accounts.renameDevice(principalOf(request).orgId, id, request.body.name)))
+        throw new AppError('not-found', 'there is no such device');
+      return reply.code(204).send(null);
+    },
+  });
+
+  api.post('/v1/devices/:id/rotate', {
+    config,
+    schema: {
+      tags,
+      operationId: 'rotateDeviceKey',
+      summary: 'A new key for a device, shown this once; the old one goes on for a time',
+      security: security('device.manage'),
+      params: Type.Object({ id: Id }),
+      body: DeviceRotation,
+      response: answers({ 200: DeviceCreated }, { ...config, refusals: [400, 404, 413, 415] }),
+    },
+    handler: async (request) => {
+      const id = request.params.id.toLowerCase();
+      const { graceSeconds = DEFAULT_GRACE_S } = request.body;
+      const made = await accounts.rotateDeviceKey(principalOf(request).orgId, id, graceSeconds);
+      if (made === null) throw new AppError('not-found', 'there is no such device, or it was revoked');
+      identity.forget(id);
+      if (graceSeconds === 0) onDeviceRevoked(id);
+      return made;
     },
   });
 

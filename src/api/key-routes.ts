@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 
 import { AppError } from '#base/errors.ts';
 import { AccessKeyCreated, AccessKeyPage, AccessKeyRequest, Id, RevocationRequest } from '#contract/rest.ts';
+import { permissionsOfKey, refuseWiderKey } from '#identity/access.ts';
 import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { answers, NoContent, security } from '#api/route-schemas.ts';
@@ -24,10 +25,14 @@ export function addKeyRoutes(api: Api, { accounts, identity, onRevoked }: ApiOpt
       response: answers({ 201: AccessKeyCreated }, { ...config, refusals: [400, 413, 415] }),
     },
     handler: async (request, reply) => {
-      const { name, scope, expiresAt } = request.body;
-      const made = await accounts.createAccessKey(principalOf(request).orgId, {
+      const { name, scope, permissions, expiresAt } = request.body;
+      const maker = principalOf(request);
+      refuseWiderKey(maker, permissionsOfKey(scope, permissions ?? null));
+      const made = await accounts.createAccessKey(maker.orgId, {
         name,
         scope,
+        createdBy: `${maker.kind}:${maker.subject}`,
+        ...(permissions === undefined ? {} : { permissions }),
         ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt) }),
       });
       return reply.code(201).send(made);

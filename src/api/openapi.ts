@@ -54,6 +54,13 @@ export function describeRoutes(app: FastifyInstance, version: string): OpenApi {
 }
 
 const securitySchemes = {
+  signIn: {
+    type: 'apiKey',
+    in: 'cookie',
+    name: 'kymo.session',
+    description:
+      'The cookie of a person who signed in (docs/accounts.md); behind TLS its name begins with `__Host-`. What changes something also needs an Origin of this server.',
+  },
   accessKey: {
     type: 'http',
     scheme: 'bearer',

@@ -36,10 +36,11 @@ export function answers(
 /** OpenAPI security requirements: which kinds of key open the route. */
 export function security(access: Access): { [name: string]: string[] }[] {
   if (access === 'public') return [];
-  const anyone = [{ accessKey: [] }, { deviceKey: [] }, { token: [] }];
+  const anyone = [{ signIn: [] }, { accessKey: [] }, { deviceKey: [] }, { token: [] }];
   if (access === 'any') return anyone;
+  if (access === 'person') return [{ signIn: [] }];
   if (access === 'stream') return [...anyone, { ticket: [] }];
-  return access === 'device' ? [{ deviceKey: [] }] : [{ accessKey: [] }];
+  return access === 'device' ? [{ deviceKey: [] }] : [{ signIn: [] }, { accessKey: [] }];
 }
 
 export function described<T extends TSchema>(schema: T, description: string): T {

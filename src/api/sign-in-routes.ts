@@ -5,8 +5,8 @@ import { LimitedTicketRequest, SignedIn, Ticket } from '#contract/rest.ts';
 import type { IssuedTicket } from '#identity/tickets.ts';
 import { deviceOf, principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
-import { isOwnMachine } from '#api/loopback.ts';
 import { answers, security } from '#api/route-schemas.ts';
+import { isFromOwnMachine } from '#api/visitor.ts';
 
 const tags = ['sign-in'];
 /** How long the connection that a limited ticket opens may last, unless it says. */
@@ -83,12 +83,7 @@ export function addSignInRoutes(api: Api, options: ApiOptions): void {
       response: answers({ 200: SignedIn }, { access: 'public', refusals: [403] }),
     },
     handler: async (request) => {
-      const { host, origin, forwarded } = request.headers;
-      const isForwarded =
-        forwarded !== undefined ||
-        Object.keys(request.headers).some((name) => name.startsWith('x-forwarded-'));
-      const remoteAddress = request.socket.remoteAddress;
-      if (demoKey === null || !isOwnMachine({ remoteAddress, host, origin, isForwarded }))
+      if (demoKey === null || !isFromOwnMachine(request))
         throw new AppError('forbidden', 'demo accounts exist on the machine of the server only');
       return { key: await demoKey() };
     },

@@ -5,6 +5,7 @@
 
 import { Type, type Static } from 'typebox';
 
+import { actions } from '#contract/permissions.ts';
 import { channelOperations } from '#contract/principal.ts';
 import { StreamDefinition } from '#protocol/messages.ts';
 import { limits } from '#protocol/limits.ts';
@@ -194,6 +195,21 @@ export const DeviceCreated = Type.Object(
 );
 export type DeviceCreated = Static<typeof DeviceCreated>;
 
+/** A new key for a device; the old one goes on for a time, so that the device can be told. */
+export const DeviceRotation = Type.Object(
+  {
+    graceSeconds: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 30 * 86_400,
+        description:
+          'how long the old key goes on; default a day. 0: it was stolen, and what it has open ends',
+      }),
+    ),
+  },
+  { $id: 'DeviceRotation', additionalProperties: false },
+);
+
 export const DeviceSummary = Type.Object(
   {
     id: Id,
@@ -201,6 +217,9 @@ export const DeviceSummary = Type.Object(
     createdAt: Instant,
     revokedAt: Nullable(Instant),
     lastSeenAt: Nullable(Instant),
+    /** When the key was last exchanged, and until when the one before is good; null: never, or not any more. */
+    rotatedAt: Nullable(Instant),
+    previousKeyUntil: Nullable(Instant),
   },
   { $id: 'DeviceSummary' },
 );
@@ -281,7 +300,15 @@ export const LimitedTicketRequest = Type.Object(
 export const AccessKeyRequest = Type.Object(
   {
     name: Type.String({ minLength: 1, maxLength: limits.nameCharacters }),
-    scope: Type.Enum(['read', 'admin', 'server']),
+    scope: Type.Enum(['read', 'admin', 'server', 'custom']),
+    permissions: Type.Optional(
+      Type.Array(Type.Enum([...actions]), {
+        minItems: 1,
+        maxItems: actions.length,
+        uniqueItems: true,
+        description: 'with scope `custom`, and only then: what the key may do, and nothing else',
+      }),
+    ),
     expiresAt: Type.Optional(Instant),
   },
   { additionalProperties: false, $id: 'AccessKeyRequest' },
@@ -297,7 +324,9 @@ export const AccessKeySummary = Type.Object(
   {
     id: Id,
     name: Type.String(),
-    scope: Type.Enum(['read', 'admin', 'server']),
+    scope: Type.Enum(['read', 'admin', 'server', 'custom']),
+    /** Of scope `custom`; null for the others. */
+    permissions: Nullable(Type.Array(Type.String())),
     createdAt: Instant,
     expiresAt: Nullable(Instant),
     revokedAt: Nullable(Instant),

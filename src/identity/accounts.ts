@@ -16,6 +16,7 @@ import type {
   DevicePage,
   DeviceSummary,
 } from '#contract/rest.ts';
+import type { Action } from '#contract/permissions.ts';
 import type { Scope } from '#identity/access.ts';
 import { newKey } from '#identity/keys.ts';
 import { runAsOrg, type RolePool, type Statement } from '#store/pools.ts';
@@ -24,11 +25,23 @@ export interface Accounts {
   createDevice(orgId: string, name: string): Promise<DeviceCreated>;
   /** Newest first. `cursor`: `next` of the page before. Returns null when it is not one. */
   listDevices(orgId: string, page: { cursor: string | null; limit: number }): Promise<DevicePage | null>;
+  /** False when the organisation has no such device. */
+  renameDevice(orgId: string, deviceId: string, name: string): Promise<boolean>;
+  /** A new key; the one before goes on for `graceSeconds`, and any before that ends. Null when there is no such device, or it was revoked. */
+  rotateDeviceKey(orgId: string, deviceId: string, graceSeconds: number): Promise<DeviceCreated | null>;
   /** False when the organisation has no such device. Idempotent; what the device sent stays. */
   revokeDevice(orgId: string, deviceId: string): Promise<boolean>;
   createAccessKey(
     orgId: string,
-    key: { name: string; scope: Scope; expiresAt?: Date },
+    key: {
+      name: string;
+      scope: Scope;
+      /** With scope `custom`, and only then. */
+      permissions?: readonly Action[];
+      expiresAt?: Date;
+      /** `KIND:ID` of whoever makes it. */
+      createdBy?: string;
+    },
   ): Promise<AccessKeyCreated>;
   /** Newest first. `cursor`: `next` of the page before. Returns null when it is not one. */
   listAccessKeys(
@@ -79,6 +92,25 @@ export function createAccounts(options: { appPool: RolePool; clock: Clock }): Ac
         next: rows.length > limit ? (shown.at(-1)?.id ?? null) : null,
       };
     },
+    async renameDevice(orgId, deviceId, name) {
+      const { rowCount } = await change(orgId, {
+        text: 'update kymo.device set name = $2 where id = $1',
+        values: [deviceId, plainName(name)],
+      });
+      return rowCount === 1;
+    },
+    async rotateDeviceKey(orgId, deviceId, graceSeconds) {
+      const { key, hash } = newKey('device');
+      const { rows } = await change(orgId, {
+        text: `update kymo.device set key_hash = $2, rotated_at = now(),
+            previous_key_hash = case when $3 > 0 then key_hash end,
+            previous_key_until = case when $3 > 0 then now() + make_interval(secs => $3) end
+          where id = $1 and revoked_at is null returning name`,
+        values: [deviceId, hash, graceSeconds],
+      });
+      const row = rows[0] as { name: string } | undefined;
+      return row === undefined ? null : { id: deviceId, name: row.name, key };
+    },
     async revokeDevice(orgId, deviceId) {
       const { rowCount } = await change(orgId, {
         text: 'update kymo.device set revoked_at = coalesce(revoked_at, now()) where id = $1',
@@ -86,13 +118,17 @@ export function createAccounts(options: { appPool: RolePool; clock: Clock }): Ac
       });
       return rowCount === 1;
     },
-    async createAccessKey(orgId, { name, scope, expiresAt }) {
+    async createAccessKey(orgId, { name, scope, permissions, expiresAt, createdBy = '' }) {
+      if ((scope === 'custom') !== (permissions !== undefined))
+        throw new AppError('invalid-field', 'scope custom, and no other, lists permissions', {
+          field: '/permissions',
+        });
       const id = uuidv7(clock);
       const { key, hash } = newKey('access');
       await change(orgId, {
-        text: `insert into kymo.access_key (id, org_id, name, key_hash, scope, expires_at)
-          values ($1, $2, $3, $4, $5, $6)`,
-        values: [id, orgId, plainName(name), hash, scope, expiresAt ?? null],
+        text: `insert into kymo.access_key (id, org_id, name, key_hash, scope, permissions, expires_at, created_by)
+          values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+        values: [id, orgId, plainName(name), hash, scope, permissions ?? null, expiresAt ?? null, createdBy],
       });
       return { id, key };
     },
@@ -125,6 +161,8 @@ interface DeviceRow {
   readonly created_at: Date;
   readonly revoked_at: Date | null;
   readonly last_seen_at: Date | null;
+  readonly rotated_at: Date | null;
+  readonly previous_until: Date | null;
 }
 
 function summaryOf(row: DeviceRow): DeviceSummary {
@@ -134,12 +172,15 @@ function summaryOf(row: DeviceRow): DeviceSummary {
     createdAt: row.created_at.toISOString(),
     revokedAt: row.revoked_at?.toISOString() ?? null,
     lastSeenAt: row.last_seen_at?.toISOString() ?? null,
+    rotatedAt: row.rotated_at?.toISOString() ?? null,
+    previousKeyUntil: row.previous_until?.toISOString() ?? null,
   };
 }
 
 function pageStatement(after: string | null, limit: number): Statement {
   return {
-    text: `select id, name, created_at, revoked_at, last_seen_at from kymo.device
+    text: `select id, name, created_at, revoked_at, last_seen_at, rotated_at,
+        case when previous_key_until > now() then previous_key_until end as previous_until from kymo.device
       where $1::uuid is null
          or (created_at, id) < (select created_at, id from kymo.device where id = $1::uuid)
       order by created_at desc, id desc limit $2`,
@@ -151,16 +192,19 @@ interface KeyRow {
   readonly id: string;
   readonly name: string;
   readonly scope: Scope;
+  readonly permissions: string[] | null;
   readonly created_at: Date;
   readonly expires_at: Date | null;
   readonly revoked_at: Date | null;
 }
 
-function keySummaryOf({ id, name, scope, created_at, expires_at, revoked_at }: KeyRow): AccessKeySummary {
+function keySummaryOf(row: KeyRow): AccessKeySummary {
+  const { id, name, scope, permissions, created_at, expires_at, revoked_at } = row;
   return {
     id,
     name,
     scope,
+    permissions,
     createdAt: created_at.toISOString(),
     expiresAt: expires_at?.toISOString() ?? null,
     revokedAt: revoked_at?.toISOString() ?? null,
@@ -169,7 +213,7 @@ function keySummaryOf({ id, name, scope, created_at, expires_at, revoked_at }: K
 
 function keyPageStatement(after: string | null, limit: number): Statement {
   return {
-    text: `select id, name, scope, created_at, expires_at, revoked_at from kymo.access_key
+    text: `select id, name, scope, permissions, created_at, expires_at, revoked_at from kymo.access_key
       where $1::uuid is null
          or (created_at, id) < (select created_at, id from kymo.access_key where id = $1::uuid)
       order by created_at desc, id desc limit $2`,

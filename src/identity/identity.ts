@@ -7,7 +7,7 @@ import type { Clock } from '#base/clock.ts';
 import type { Principal } from '#contract/principal.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
 import type { RolePool, Statement } from '#store/pools.ts';
-import type { AccessIdentity, Scope } from '#identity/access.ts';
+import { permissionsOfKey, type AccessIdentity, type Scope } from '#identity/access.ts';
 import { createFailedAttempts } from '#identity/failed-attempts.ts';
 import { createKeyring, type IdentityCounters, type Known } from '#identity/keyring.ts';
 import type { TicketShelf } from '#identity/ticket-shelf.ts';
@@ -68,9 +68,9 @@ export function createIdentity(options: {
 
   async function lookUpDevice(hash: Buffer): Promise<Known<DeviceIdentity>> {
     const [result] = await authPool.run([deviceStatement(hash)]);
-    const row = result?.rows[0] as { id: string; org_id: string } | undefined;
+    const row = result?.rows[0] as { id: string; org_id: string; until: Date | null } | undefined;
     const identity = row === undefined ? null : { deviceId: row.id, orgId: row.org_id };
-    return { identity, expiresAtUs: Number.POSITIVE_INFINITY };
+    return { identity, expiresAtUs: (row?.until?.getTime() ?? Number.POSITIVE_INFINITY) * 1000 };
   }
 
   async function lookUpAccess(hash: Buffer): Promise<Known<AccessIdentity>> {
@@ -78,7 +78,9 @@ export function createIdentity(options: {
     const row = result?.rows[0] as AccessRow | undefined;
     if (row === undefined) return { identity: null, expiresAtUs: 0 };
     const expiresAtUs = row.expires_at === null ? Number.POSITIVE_INFINITY : row.expires_at.getTime() * 1000;
-    return { identity: { orgId: row.org_id, keyId: row.id, scope: row.scope, expiresAtUs }, expiresAtUs };
+    const permissions = permissionsOfKey(row.scope, row.permissions);
+    const identity = { orgId: row.org_id, keyId: row.id, scope: row.scope, permissions, expiresAtUs };
+    return { identity, expiresAtUs };
   }
 
   return {
@@ -109,18 +111,24 @@ interface AccessRow {
   readonly id: string;
   readonly org_id: string;
   readonly scope: Scope;
+  readonly permissions: readonly string[] | null;
   readonly expires_at: Date | null;
 }
 
-// `last_seen_at` is for people: written at most once a minute, so that reading a key stays cheap.
+// `last_seen_at` is for people: written at most once a minute, so that reading a key stays cheap. The key before the last
+// rotation is as good as the new one until its grace time is over.
 function deviceStatement(hash: Buffer): Statement {
   return {
     name: 'device-by-key',
-    text: `with seen as (
-        update kymo.device set last_seen_at = now()
-         where key_hash = $1 and revoked_at is null
-           and (last_seen_at is null or last_seen_at < now() - interval '1 minute'))
-      select id, org_id from kymo.device where key_hash = $1 and revoked_at is null`,
+    text: `with found as (
+        select id, org_id, null::timestamptz as until from kymo.device where key_hash = $1 and revoked_at is null
+        union all
+        select id, org_id, previous_key_until from kymo.device
+         where previous_key_hash = $1 and previous_key_until > now() and revoked_at is null),
+      seen as (
+        update kymo.device d set last_seen_at = now() from found
+         where d.id = found.id and (d.last_seen_at is null or d.last_seen_at < now() - interval '1 minute'))
+      select id, org_id, until from found limit 1`,
     values: [hash],
   };
 }
@@ -128,7 +136,7 @@ function deviceStatement(hash: Buffer): Statement {
 function accessStatement(hash: Buffer): Statement {
   return {
     name: 'access-by-key',
-    text: `select id, org_id, scope, expires_at from kymo.access_key
+    text: `select id, org_id, scope, permissions, expires_at from kymo.access_key
       where key_hash = $1 and revoked_at is null and (expires_at is null or expires_at > now())`,
     values: [hash],
   };

@@ -6,11 +6,12 @@ import { createEntrances, type Entrances, type SendIdentityMail } from '#identit
 import { createFailedAttempts } from '#identity/failed-attempts.ts';
 import type { OnIdentityEvent } from '#identity/identity-events.ts';
 import type { IdentityCounters } from '#identity/keyring.ts';
+import { createLinks, type Links } from '#identity/links.ts';
 import { createMembers, type Members } from '#identity/members.ts';
-import { createOneTimeTokens, type OneTimeTokens } from '#identity/one-time-tokens.ts';
+import { createOneTimeTokens } from '#identity/one-time-tokens.ts';
 import { createOwnAccount, type OwnAccount } from '#identity/own-account.ts';
 import { createPasswords } from '#identity/passwords.ts';
-import { createPersonQueries, type PersonQueries } from '#identity/person-queries.ts';
+import { createPersonQueries } from '#identity/person-queries.ts';
 import { createSecondFactors } from '#identity/second-factors.ts';
 import { createSecretBox, type MasterKeySource } from '#identity/secret-box.ts';
 import { createSignInAttempts } from '#identity/sign-in-attempts.ts';
@@ -22,10 +23,11 @@ export interface People {
   readonly signIns: SignIns;
   readonly own: OwnAccount;
   readonly members: Members;
-  readonly oneTime: OneTimeTokens;
-  readonly queries: PersonQueries;
+  readonly links: Links;
   /** A forgotten password can be reset. */
   readonly hasMail: boolean;
+  /** Nobody but this machine reaches the server, so links are for it alone. */
+  readonly hasLoopbackLinks: boolean;
   /** `signIns`: look-ups of cookies. `attempts`: guesses that were not looked at. */
   readonly counters: { readonly signIns: IdentityCounters; readonly attempts: { readonly refused: number } };
 }
@@ -38,6 +40,7 @@ export interface PeopleOptions {
   readonly masters: MasterKeySource;
   /** Null: nothing is sent; invitations are handed over by whoever makes them, and passwords are not reset. */
   readonly sendMail: SendIdentityMail | null;
+  readonly hasLoopbackLinks: boolean;
   /** Every sign-in, failure and change of who may what. */
   readonly onEvent: OnIdentityEvent;
 }
@@ -54,12 +57,12 @@ export function createPeople(options: PeopleOptions): People {
   const shared = { people: queries, passwords: createPasswords(), attempts, secondFactors, signIns, onEvent };
   return {
     signIns,
-    queries,
-    oneTime,
+    links: createLinks({ authPool, clock, queries, oneTime, onEvent }),
     entrances: createEntrances({ ...shared, authPool, clock, log, oneTime, sendMail }),
     own: createOwnAccount(shared),
     members: createMembers({ appPool: options.appPool, clock, signIns, sendMail, onEvent }),
     hasMail: sendMail !== null,
+    hasLoopbackLinks: options.hasLoopbackLinks,
     counters: { signIns: counters, attempts: attempts.counters },
   };
 }

@@ -43,6 +43,7 @@ export interface SignIns {
     personId: string,
     scope: { readonly orgId?: string; readonly but?: string },
   ): Promise<readonly { readonly id: string; readonly orgId: string }[]>;
+  /** This process must look it up again: it was revoked by another. */
   forget(signInId: string): void;
 }
 
@@ -122,6 +123,7 @@ export function createSignIns(options: {
         },
       ]);
       const row = result?.rows[0] as { org_id: string } | undefined;
+      keyring.forget(signInId);
       return row === undefined ? null : { orgId: row.org_id };
     },
     async revokeAll(personId, { orgId, but }) {
@@ -132,7 +134,9 @@ export function createSignIns(options: {
           values: [personId, orgId ?? null, but ?? null],
         },
       ]);
-      return (result!.rows as { id: string; org_id: string }[]).map((row) => ({
+      const ended = result!.rows as { id: string; org_id: string }[];
+      for (const { id } of ended) keyring.forget(id);
+      return ended.map((row) => ({
         id: row.id,
         orgId: row.org_id,
       }));

@@ -83,6 +83,7 @@ async function start(options: { proxies?: string; gateway?: Partial<GatewayConfi
     identity,
     principals: {
       authenticate: async (key, address) => ((await find('access', key, address)) ? viewer : null),
+      authenticateSignIn: async () => null,
       channelGrant: async () => null,
     },
     gateway,

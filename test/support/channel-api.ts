@@ -140,8 +140,9 @@ export function createChannelApi(options: ChannelApiOptions): ChannelApi {
   api.setValidatorCompiler(compileValidator);
   api.setSerializerCompiler(() => JSON.stringify);
   answerWithProblems(api, silentLog);
-  answerForeignPages(api, { allowed: new Set(options.allowedOrigins), isSecure: false });
-  guardRoutes(api, { principals, ownerOf: async () => undefined });
+  const origins = { allowed: new Set(options.allowedOrigins), isSecure: false };
+  answerForeignPages(api, origins);
+  guardRoutes(api, { principals, origins, ownerOf: async () => undefined });
   const openApi = describeRoutes(api, '1');
   const tickets = new Map<string, Principal>();
   const revoked = new Set<string>();
@@ -184,5 +185,6 @@ const principals: Principals = {
     const name = /^user-([a-z]+)$/.exec(key)?.[1];
     return name === undefined && key !== 'back-end' ? null : principalNamed(name ?? key);
   },
+  authenticateSignIn: async () => null,
   channelGrant: async () => null,
 };

@@ -1,0 +1,711 @@
+import { Registry } from 'prom-client';
+import type pg from 'pg';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+
+import type { Api } from '#api/api-options.ts';
+import { createApi } from '#api/api.ts';
+import { systemClock } from '#base/clock.ts';
+import { silentLog } from '#base/log.ts';
+import { uuidv7 } from '#base/uuid.ts';
+import type {
+  Account,
+  BackupCodes,
+  InvitationCreated,
+  InvitationPage,
+  LinkCreated,
+  MemberList,
+  SignInAnswer,
+  SignInList,
+  TotpEnrolment,
+} from '#contract/account.ts';
+import type { Problem } from '#contract/rest.ts';
+import { createAccounts } from '#identity/accounts.ts';
+import type { IdentityMail } from '#identity/entrances.ts';
+import { createIdentity } from '#identity/identity.ts';
+import type { IdentityEvent } from '#identity/identity-events.ts';
+import type { People } from '#identity/people.ts';
+import type { Revocation } from '#identity/revocations.ts';
+import { codeOfStep, stepAt } from '#identity/totp.ts';
+import { createEnvelopeQueries } from '#store/envelope-queries.ts';
+import { createExportQueries } from '#store/export-queries.ts';
+import { openPools, type Pools } from '#store/pools.ts';
+import { createReadingQueries } from '#store/reading-queries.ts';
+import { createRetentionControls } from '#store/retention-controls.ts';
+import { createSessionQueries } from '#store/session-queries.ts';
+import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
+import { motionApi } from '#test/support/motion-api.ts';
+import { createPerson, openPeople, peopleApi, signIn, type TestPerson } from '#test/support/people.ts';
+import { createTenant, type Tenant } from '#test/support/tenants.ts';
+import { openTestPool } from '#test/support/test-pool.ts';
+
+const ORIGIN = 'http://localhost';
+
+let database: TestDatabase;
+let pools: Pools;
+let owner: pg.Pool;
+let tenant: Tenant;
+let foreign: Tenant;
+let api: Api;
+let people: People;
+let events: IdentityEvent[];
+let mails: IdentityMail[];
+let revoked: Revocation[];
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pools = await openPools(database.ownerUrl);
+  owner = openTestPool(database.ownerUrl);
+  foreign = await createTenant(database.ownerUrl, pools, 'Elsewhere');
+});
+
+beforeEach(async () => {
+  tenant = await createTenant(database.ownerUrl, pools, 'Here');
+  revoked = [];
+  ({ people, events, mails } = openPeople(pools));
+  api = await makeApi();
+  return () => api.close();
+});
+
+afterAll(async () => {
+  await pools.close();
+  await owner.end();
+  await database.drop();
+});
+
+function makeApi(isSecure = false): Promise<Api> {
+  const identity = createIdentity({ authPool: pools.auth, clock: systemClock });
+  return createApi({
+    about: { version: '1.2.3', demo: false },
+    identity,
+    ...peopleApi(people, identity),
+    onRevoked: (one) => revoked.push(one),
+    accounts: createAccounts({ appPool: pools.app, clock: systemClock }),
+    sessions: createSessionQueries(pools.app),
+    retention: createRetentionControls(pools),
+    readings: createReadingQueries(pools.app),
+    envelopes: createEnvelopeQueries(pools.app),
+    exports: createExportQueries(pools.app),
+    ...motionApi(pools.app),
+    submitReadings: () => Promise.reject(new Error('nothing is sent here')),
+    onDeviceRevoked: () => undefined,
+    live: null,
+    demoKey: null,
+    checkReadiness: async () => ({}),
+    metrics: new Registry(),
+    webDirectory: null,
+    tls: null,
+    trustedProxy: null,
+    origins: { allowed: new Set(['https://listed.example']), isSecure },
+    log: silentLog,
+    clock: systemClock,
+  });
+}
+
+interface Asked {
+  readonly cookie?: string;
+  readonly key?: string;
+  readonly body?: object;
+  readonly headers?: Record<string, string>;
+  readonly remoteAddress?: string;
+}
+
+interface Answered {
+  readonly status: number;
+  readonly body: unknown;
+  readonly setCookie: string | undefined;
+}
+
+/** As our own page asks: with its cookie and its origin. */
+async function call(
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+  url: string,
+  asked: Asked = {},
+): Promise<Answered> {
+  const answer = await api.inject({
+    method,
+    url,
+    remoteAddress: asked.remoteAddress ?? '127.0.0.1',
+    headers: {
+      host: 'localhost',
+      ...(asked.key === undefined
+        ? { origin: ORIGIN, ...(asked.cookie === undefined ? {} : { cookie: asked.cookie }) }
+        : { authorization: `Bearer ${asked.key}` }),
+      ...asked.headers,
+    },
+    ...(asked.body === undefined ? {} : { payload: asked.body }),
+  });
+  return {
+    status: answer.statusCode,
+    body: answer.body === '' ? null : answer.json<unknown>(),
+    setCookie: answer.headers['set-cookie'] as string | undefined,
+  };
+}
+
+const cookieOf = ({ setCookie }: Answered): string => setCookie!.split(';')[0]!;
+const post = (url: string, body: object, asked: Asked = {}): Promise<Answered> =>
+  call('POST', url, { ...asked, body });
+
+function secretOf({ secret }: TotpEnrolment): Buffer {
+  const bits = [...secret].map((c) =>
+    'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0'),
+  );
+  return Buffer.from(
+    bits
+      .join('')
+      .match(/.{8}/g)!
+      .map((byte) => Number.parseInt(byte, 2)),
+  );
+}
+
+/** Turns the second factor on; gives the codes of it, each once. */
+async function enrol(person: TestPerson): Promise<{ next: () => string; codes: string[] }> {
+  const cookie = await signIn(pools, person);
+  const { body } = await post('/v1/account/totp', { password: person.password }, { cookie });
+  const secret = secretOf(body as TotpEnrolment);
+  let step = stepAt(systemClock.nowUs()) - 1;
+  const next = (): string => codeOfStep(secret, step++);
+  const confirmed = await post('/v1/account/totp/confirm', { code: next() }, { cookie });
+  expect(confirmed.status).toBe(200);
+  return { next, codes: (confirmed.body as BackupCodes).codes };
+}
+
+async function createPatient(orgId: string): Promise<string> {
+  const id = uuidv7(systemClock);
+  await owner.query('insert into kymo.patient (id, org_id, code) values ($1, $2, $3)', [
+    id,
+    orgId,
+    `P-${id.slice(-8)}`,
+  ]);
+  return id;
+}
+
+test('a password signs in with a cookie, and the cookie says who is there', async () => {
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'clinician' });
+  const entered = await post('/v1/account/sign-in', {
+    email: person.email.toUpperCase(),
+    password: person.password,
+  });
+  expect(entered).toMatchObject({ status: 200, body: { state: 'signed-in' } });
+  expect(entered.setCookie).toMatch(
+    /^kymo\.session=ks_[\w-]{43}; Path=\/; Expires=[^;]+; HttpOnly; SameSite=Lax$/,
+  );
+  const account = await call('GET', '/v1/account', { cookie: cookieOf(entered) });
+  expect(account.body).toMatchObject({
+    person: { id: person.id, email: person.email, hasPassword: true, hasTotp: false },
+    organisation: { id: tenant.orgId, name: 'Here' },
+    role: 'clinician',
+    patientId: null,
+  });
+  expect((account.body as Account).permissions).toContain('session.write');
+  expect((account.body as Account).permissions).not.toContain('organisation.manage');
+  expect(events).toEqual([
+    { kind: 'signed-in', orgId: tenant.orgId, personId: person.id, address: '127.0.0.1', detail: 'password' },
+  ]);
+});
+
+test('a key asks who it is too', async () => {
+  const { body } = await call('GET', '/v1/account', { key: tenant.readKey });
+  expect(body).toMatchObject({
+    person: null,
+    organisation: { id: tenant.orgId },
+    organisations: [],
+    role: 'service',
+    permissions: ['organisation.read', 'patient.read', 'session.read', 'job.read'],
+    expiresAt: null,
+  });
+  expect((await call('GET', '/v1/account')).status).toBe(401);
+});
+
+test('behind TLS the cookie is for this host and for TLS alone', async () => {
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'assistant' });
+  await api.close();
+  api = await makeApi(true);
+  const { email, password } = person;
+  const entered = await post(
+    '/v1/account/sign-in',
+    { email, password },
+    { headers: { origin: 'https://localhost' } },
+  );
+  expect(entered.setCookie).toMatch(/^__Host-kymo\.session=ks_.*; HttpOnly; SameSite=Lax; Secure$/);
+});
+
+test('a wrong password and an unknown address are answered alike, in words and in time', async () => {
+  const { email } = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  const time = async (address: string): Promise<{ answered: Answered; ms: number }> => {
+    const startMs = performance.now();
+    const answered = await post('/v1/account/sign-in', { email: address, password: 'not the password' });
+    return { answered, ms: performance.now() - startMs };
+  };
+  await time('warm@up.example');
+  const wrong = await time(email);
+  const unknown = await time('nobody@clinic.example');
+  expect(wrong.answered.status).toBe(401);
+  const told = ({ body }: Answered): object => ({ ...(body as Problem), requestId: '' });
+  expect(told(unknown.answered)).toEqual(told(wrong.answered));
+  // Without the work for nobody's password it would be less than a tenth.
+  expect(unknown.ms).toBeGreaterThan(wrong.ms / 4);
+  expect(events.map(({ kind }) => kind)).toEqual(['sign-in-failed', 'sign-in-failed', 'sign-in-failed']);
+});
+
+test('guessing ends after ten wrong passwords, for whoever exists or not, and for that network alone', async () => {
+  const { email, password } = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  for (const address of [email, 'nobody@else.example']) {
+    for (let i = 0; i < 10; i++)
+      expect((await post('/v1/account/sign-in', { email: address, password: `guess ${i}` })).status).toBe(
+        401,
+      );
+    // Also the right one is not looked at any more.
+    expect((await post('/v1/account/sign-in', { email: address, password })).status).toBe(429);
+  }
+  const elsewhere = await post('/v1/account/sign-in', { email, password }, { remoteAddress: '192.0.2.7' });
+  expect(elsewhere.status).toBe(200);
+});
+
+test('guesses at the same time do not slip past the limit', async () => {
+  const { email } = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  const answers = await Promise.all(
+    Array.from({ length: 30 }, (_, i) => post('/v1/account/sign-in', { email, password: `guess ${i}` })),
+  );
+  expect(answers.filter(({ status }) => status === 401)).toHaveLength(10);
+  expect(answers.filter(({ status }) => status === 429)).toHaveLength(20);
+});
+
+test('a request with a cookie that changes something must come from our own page', async () => {
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  const cookie = await signIn(pools, person);
+  const body = { email: 'x@y.example', role: 'owner' };
+  const from = async (headers: Record<string, string>): Promise<number> =>
+    (
+      await api.inject({
+        method: 'POST',
+        url: '/v1/invitations',
+        headers: { cookie, ...headers },
+        payload: body,
+      })
+    ).statusCode;
+  expect(await from({})).toBe(403);
+  expect(await from({ origin: 'https://evil.example' })).toBe(403);
+  expect(await from({ origin: 'null' })).toBe(403);
+  // Listed pages use keys and tokens; the cookie is our own page's.
+  expect(await from({ origin: 'https://listed.example' })).toBe(403);
+  expect(await from({ origin: ORIGIN })).toBe(201);
+  const read = (headers: Record<string, string>): Promise<{ statusCode: number }> =>
+    api.inject({ method: 'GET', url: '/v1/members', headers: { cookie, ...headers } });
+  expect((await read({})).statusCode).toBe(200);
+  expect((await read({ origin: 'https://evil.example' })).statusCode).toBe(403);
+});
+
+test('foreign pages sign nobody in', async () => {
+  const { email, password } = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  const answer = await post(
+    '/v1/account/sign-in',
+    { email, password },
+    { headers: { origin: 'https://evil.example' } },
+  );
+  expect(answer).toMatchObject({ status: 403, setCookie: undefined });
+});
+
+test('a cookie that was there before is worth nothing after signing in', async () => {
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  const planted = await signIn(pools, person);
+  const { email, password } = person;
+  const entered = await post('/v1/account/sign-in', { email, password }, { cookie: planted });
+  expect(cookieOf(entered)).not.toBe(planted);
+  expect((await call('GET', '/v1/account', { cookie: planted })).status).toBe(401);
+  // Nor does one that was made up become one.
+  const made = `kymo.session=ks_${'A'.repeat(43)}`;
+  const again = await post('/v1/account/sign-in', { email, password }, { cookie: made });
+  expect(cookieOf(again)).not.toBe(made);
+  expect((await call('GET', '/v1/account', { cookie: made })).status).toBe(401);
+});
+
+test('signing out ends the cookie at once, and tells what is open of it', async () => {
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  const cookie = await signIn(pools, person);
+  expect((await call('GET', '/v1/account', { cookie })).status).toBe(200);
+  const out = await call('POST', '/v1/account/sign-out', { cookie });
+  expect(out).toMatchObject({
+    status: 204,
+    setCookie: 'kymo.session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax',
+  });
+  expect((await call('GET', '/v1/account', { cookie })).status).toBe(401);
+  expect(revoked).toEqual([{ orgId: tenant.orgId, keyId: expect.any(String) as string }]);
+});
+
+test('a known cookie costs no query, and a sign-in ends by its times', async () => {
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  const cookie = await signIn(pools, person);
+  const seen = async (): Promise<number> => (await call('GET', '/v1/openapi-nothing', { cookie })).status;
+  expect(await seen()).toBe(404);
+  const ask = async (): Promise<number> => (await call('GET', '/v1/account/sign-ins', { cookie })).status;
+  await Promise.all(Array.from({ length: 20 }, ask));
+  expect(people.counters.signIns.lookups).toBe(1);
+  for (const change of [
+    `set last_seen_at = now() - interval '13 hours'`,
+    `set last_seen_at = now(), expires_at = now() - interval '1 second'`,
+  ]) {
+    await owner.query(`update kymo.sign_in ${change} where person_id = $1`, [person.id]);
+    ({ people, events, mails } = openPeople(pools));
+    await api.close();
+    api = await makeApi();
+    expect(await ask()).toBe(401);
+  }
+});
+
+test('sign-ins are listed, and one is ended by its person alone', async () => {
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'clinician' });
+  const other = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  const [here, there, others] = [
+    await signIn(pools, person),
+    await signIn(pools, person),
+    await signIn(pools, other),
+  ];
+  const { signIns } = (await call('GET', '/v1/account/sign-ins', { cookie: here })).body as SignInList;
+  expect(signIns.map(({ isCurrent }) => isCurrent)).toEqual([false, true]);
+  const url = `/v1/account/sign-ins/${signIns[0]!.id}`;
+  expect((await call('DELETE', url, { cookie: others })).status).toBe(404);
+  expect((await call('GET', '/v1/account', { cookie: there })).status).toBe(200);
+  expect((await call('DELETE', url, { cookie: here })).status).toBe(204);
+  expect((await call('GET', '/v1/account', { cookie: there })).status).toBe(401);
+});
+
+test('another password ends all other sign-ins, and needs the one before', async () => {
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'clinician' });
+  const [here, there] = [await signIn(pools, person), await signIn(pools, person)];
+  const change = (body: object): Promise<Answered> =>
+    call('PUT', '/v1/account/password', { cookie: here, body });
+  expect((await change({ password: 'another password' })).status).toBe(400);
+  expect((await change({ current: 'wrong', password: 'another password' })).status).toBe(403);
+  expect((await change({ current: person.password, password: 'short' })).status).toBe(400);
+  expect((await change({ current: person.password, password: 'another password' })).status).toBe(204);
+  expect((await call('GET', '/v1/account', { cookie: here })).status).toBe(200);
+  expect((await call('GET', '/v1/account', { cookie: there })).status).toBe(401);
+  const { email } = person;
+  expect((await post('/v1/account/sign-in', { email, password: person.password })).status).toBe(401);
+  expect((await post('/v1/account/sign-in', { email, password: 'another password' })).status).toBe(200);
+});
+
+test('a second factor is asked for, and each code is good once', async () => {
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'clinician' });
+  const { email, password } = person;
+  const totp = await enrol(person);
+  const begin = async (): Promise<string> => {
+    const { body, setCookie } = await post('/v1/account/sign-in', { email, password });
+    expect(setCookie).toBe(undefined);
+    const answer = body as SignInAnswer;
+    return answer.state === 'second-factor' ? answer.challenge : '';
+  };
+  const challenge = await begin();
+  const code = totp.next();
+  const entered = await post('/v1/account/second-factor', { challenge, code });
+  expect(entered.status).toBe(200);
+  const { body } = await call('GET', '/v1/account', { cookie: cookieOf(entered) });
+  expect(body).toMatchObject({ person: { hasTotp: true, backupCodesLeft: 10 } });
+  // The same code again, with another challenge, and another code with the same challenge.
+  expect((await post('/v1/account/second-factor', { challenge: await begin(), code })).status).toBe(401);
+  expect((await post('/v1/account/second-factor', { challenge, code: totp.next() })).status).toBe(401);
+  const backup = totp.codes[3]!.toUpperCase().replaceAll('-', ' ');
+  expect((await post('/v1/account/second-factor', { challenge: await begin(), code: backup })).status).toBe(
+    200,
+  );
+  expect((await post('/v1/account/second-factor', { challenge: await begin(), code: backup })).status).toBe(
+    401,
+  );
+});
+
+test('of two who show one code at the same time, one gets in', async () => {
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'clinician' });
+  const { email, password } = person;
+  const totp = await enrol(person);
+  const challenges = await Promise.all(
+    [1, 2].map(async () => {
+      const { body } = await post('/v1/account/sign-in', { email, password });
+      return (body as { challenge: string }).challenge;
+    }),
+  );
+  const code = totp.next();
+  const answers = await Promise.all(
+    challenges.map((challenge) => post('/v1/account/second-factor', { challenge, code })),
+  );
+  expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 401]);
+});
+
+test('codes are not guessed: five to a challenge, ten to a person', async () => {
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'clinician' });
+  const { email, password } = person;
+  await enrol(person);
+  const statuses: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    const { body } = await post('/v1/account/sign-in', { email, password });
+    const { challenge } = body as { challenge: string };
+    for (let i = 0; i < 6; i++)
+      statuses.push((await post('/v1/account/second-factor', { challenge, code: '000000' })).status);
+  }
+  expect(statuses.slice(0, 12)).toEqual(Array(12).fill(401));
+  expect(statuses.slice(12, 17)).toEqual(Array(5).fill(429));
+});
+
+test('the second factor is turned off with the password, and not enrolled twice', async () => {
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'clinician' });
+  await enrol(person);
+  const cookie = await signIn(pools, person);
+  const { password } = person;
+  expect((await post('/v1/account/totp', { password }, { cookie })).status).toBe(409);
+  expect((await post('/v1/account/totp/disable', { password: 'wrong' }, { cookie })).status).toBe(403);
+  const renewed = await post('/v1/account/totp/backup-codes', { password }, { cookie });
+  expect((renewed.body as BackupCodes).codes).toHaveLength(10);
+  expect((await post('/v1/account/totp/disable', { password }, { cookie })).status).toBe(204);
+  const entered = await post('/v1/account/sign-in', { email: person.email, password });
+  expect(entered.body).toMatchObject({ state: 'signed-in' });
+  const { rows } = await owner.query('select from kymo.two_factor where person_id = $1', [person.id]);
+  expect(rows).toEqual([]);
+});
+
+test('a reset goes to who has an account, is used once, and ends every sign-in', async () => {
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'clinician' });
+  const cookie = await signIn(pools, person);
+  const forgot = (email: string): Promise<Answered> => post('/v1/account/password/forgot', { email });
+  expect(await forgot(person.email)).toEqual(await forgot('nobody@clinic.example'));
+  await people.entrances.settled();
+  expect(mails).toMatchObject([{ kind: 'password-reset', to: person.email }]);
+  const token = mails[0]!.fragment.replace('reset=', '');
+  const reset = (password: string): Promise<Answered> =>
+    post('/v1/account/password/reset', { token, password });
+  expect((await reset('a new password')).status).toBe(204);
+  expect((await reset('a newer password')).status).toBe(401);
+  expect((await call('GET', '/v1/account', { cookie })).status).toBe(401);
+  const { email } = person;
+  expect((await post('/v1/account/sign-in', { email, password: 'a new password' })).status).toBe(200);
+});
+
+test('a link signs in once, before it ends, and on the machine of the server', async () => {
+  const { email } = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  const make = async (): Promise<LinkCreated> =>
+    (await post('/v1/links', {}, { key: tenant.adminKey, headers: { host: 'localhost' } }))
+      .body as LinkCreated;
+  const { token, kind } = await make();
+  expect(kind).toBe('link');
+  // Elsewhere it is not even used up.
+  expect((await post('/v1/account/links', { token }, { remoteAddress: '192.0.2.7' })).status).toBe(401);
+  const forwarded = { headers: { 'x-forwarded-for': '127.0.0.1' } };
+  expect((await post('/v1/account/links', { token }, forwarded)).status).toBe(401);
+  const entered = await post('/v1/account/links', { token });
+  expect(entered.body).toMatchObject({ state: 'signed-in', account: { person: { email } } });
+  expect((await post('/v1/account/links', { token })).status).toBe(401);
+  const late = await make();
+  await owner.query(`update kymo.verification set expires_at = now() - interval '1 second'`);
+  expect((await post('/v1/account/links', { token: late.token })).status).toBe(401);
+});
+
+test('links are made by the key of the server on its own machine, and by nobody else', async () => {
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  const make = async (asked: Asked): Promise<number> => (await post('/v1/links', {}, asked)).status;
+  const headers = { host: 'localhost' };
+  expect(await make({ cookie: await signIn(pools, person) })).toBe(403);
+  expect(await make({ key: tenant.readKey, headers })).toBe(403);
+  expect(await make({ key: tenant.adminKey, headers, remoteAddress: '192.0.2.7' })).toBe(403);
+  expect(await make({ key: tenant.adminKey, headers: { host: 'rebound.example' } })).toBe(403);
+  expect(await make({ key: tenant.adminKey, headers })).toBe(201);
+  const stranger = await post(
+    '/v1/links',
+    { email: 'nobody@clinic.example' },
+    { key: tenant.adminKey, headers },
+  );
+  expect(stranger.status).toBe(404);
+});
+
+test('an invitation makes an account with its role, once', async () => {
+  const boss = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  const cookie = await signIn(pools, boss);
+  const email = `new-${boss.id}@clinic.example`;
+  const made = await post('/v1/invitations', { email, role: 'assistant' }, { cookie });
+  const { token, invitation, isMailed } = made.body as InvitationCreated;
+  expect({ isMailed, mails }).toMatchObject({
+    isMailed: true,
+    mails: [{ kind: 'invitation', to: email, fragment: `invitation=${token}` }],
+  });
+  const look = await post('/v1/account/invitations/look', { token });
+  expect(look.body).toMatchObject({ organisation: 'Here', email, role: 'assistant', hasAccount: false });
+  const accept = (body: object): Promise<Answered> =>
+    post('/v1/account/invitations/accept', { token, ...body });
+  expect((await accept({ password: 'good enough password' })).status).toBe(400);
+  expect((await accept({ name: 'New', password: 'short' })).status).toBe(400);
+  const answers = await Promise.all(
+    [1, 2].map(() => accept({ name: 'New', password: 'good enough password' })),
+  );
+  expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+  const entered = answers.find(({ status }) => status === 200)!;
+  expect(entered.body).toMatchObject({ account: { role: 'assistant', person: { email, name: 'New' } } });
+  expect((await accept({ name: 'New', password: 'good enough password' })).status).toBe(401);
+  const { invitations } = (await call('GET', '/v1/invitations', { cookie })).body as InvitationPage;
+  expect(invitations).toMatchObject([{ id: invitation.id, state: 'accepted' }]);
+  expect((await call('DELETE', `/v1/invitations/${invitation.id}`, { cookie })).status).toBe(404);
+  // A member is not invited again.
+  expect((await post('/v1/invitations', { email, role: 'owner' }, { cookie })).status).toBe(409);
+});
+
+test('whoever has an account joins with its password and its second factor, and switches between organisations', async () => {
+  const person = await createPerson(pools, { orgId: foreign.orgId, role: 'clinician' });
+  const totp = await enrol(person);
+  const made = await post(
+    '/v1/invitations',
+    { email: person.email, role: 'assistant' },
+    { key: tenant.adminKey },
+  );
+  const { token } = made.body as InvitationCreated;
+  const accept = (password: string): Promise<Answered> =>
+    post('/v1/account/invitations/accept', { token, password });
+  expect((await accept('not the password')).status).toBe(401);
+  const { body } = await accept(person.password);
+  const { challenge } = body as { challenge: string };
+  const entered = await post('/v1/account/second-factor', { challenge, code: totp.next() });
+  const cookie = cookieOf(entered);
+  expect(entered.body).toMatchObject({ account: { organisation: { id: tenant.orgId }, role: 'assistant' } });
+  const switched = await call('PUT', '/v1/account/organisation', {
+    cookie,
+    body: { organisationId: foreign.orgId },
+  });
+  expect(switched.body).toMatchObject({
+    account: { organisation: { id: foreign.orgId }, role: 'clinician' },
+  });
+  expect((await call('GET', '/v1/account', { cookie })).status).toBe(401);
+  const stranger = await createTenant(database.ownerUrl, pools, 'Stranger');
+  const refused = await call('PUT', '/v1/account/organisation', {
+    cookie: cookieOf(switched),
+    body: { organisationId: stranger.orgId },
+  });
+  expect(refused.status).toBe(403);
+});
+
+test('an invitation that was revoked or has ended lets nobody in', async () => {
+  const invite = async (): Promise<InvitationCreated> =>
+    (
+      await post(
+        '/v1/invitations',
+        { email: `${uuidv7(systemClock)}@x.example`, role: 'owner' },
+        { key: tenant.adminKey },
+      )
+    ).body as InvitationCreated;
+  const [gone, late] = [await invite(), await invite()];
+  expect(
+    (await call('DELETE', `/v1/invitations/${gone.invitation.id}`, { key: foreign.adminKey })).status,
+  ).toBe(404);
+  expect(
+    (await call('DELETE', `/v1/invitations/${gone.invitation.id}`, { key: tenant.adminKey })).status,
+  ).toBe(204);
+  await owner.query(`update kymo.invitation set expires_at = now() - interval '1 s' where id = $1`, [
+    late.invitation.id,
+  ]);
+  for (const { token } of [gone, late]) {
+    expect((await post('/v1/account/invitations/look', { token })).status).toBe(404);
+    const body = { token, name: 'X', password: 'good enough password' };
+    expect((await post('/v1/account/invitations/accept', body)).status).toBe(401);
+  }
+});
+
+test('nobody gives themselves or others more than they may', async () => {
+  const [boss, clinician, assistant] = [
+    await createPerson(pools, { orgId: tenant.orgId, role: 'owner' }),
+    await createPerson(pools, { orgId: tenant.orgId, role: 'clinician' }),
+    await createPerson(pools, { orgId: tenant.orgId, role: 'assistant' }),
+  ];
+  for (const person of [clinician, assistant]) {
+    const cookie = await signIn(pools, person);
+    expect((await post('/v1/invitations', { email: 'a@b.example', role: 'owner' }, { cookie })).status).toBe(
+      403,
+    );
+    const self = await call('PUT', `/v1/members/${person.id}`, { cookie, body: { role: 'owner' } });
+    expect(self.status).toBe(403);
+    expect((await call('DELETE', `/v1/members/${boss.id}`, { cookie })).status).toBe(403);
+  }
+  // A key that may manage people, and nothing else, is not the way to become an owner.
+  const narrow = await createAccounts({ appPool: pools.app, clock: systemClock }).createAccessKey(
+    tenant.orgId,
+    {
+      name: 'people',
+      scope: 'custom',
+      permissions: ['organisation.manage', 'organisation.read'],
+    },
+  );
+  const { key } = narrow;
+  expect((await post('/v1/invitations', { email: 'a@b.example', role: 'owner' }, { key })).status).toBe(403);
+  expect((await call('PUT', `/v1/members/${clinician.id}`, { key, body: { role: 'owner' } })).status).toBe(
+    403,
+  );
+  expect((await call('DELETE', `/v1/members/${boss.id}`, { key })).status).toBe(403);
+});
+
+test('an organisation keeps an owner, also when two leave at the same time', async () => {
+  const [one, two] = [
+    await createPerson(pools, { orgId: tenant.orgId, role: 'owner' }),
+    await createPerson(pools, { orgId: tenant.orgId, role: 'owner' }),
+  ];
+  const remove = (person: TestPerson): Promise<Answered> =>
+    call('DELETE', `/v1/members/${person.id}`, { key: tenant.adminKey });
+  const answers = await Promise.all([remove(one), remove(two)]);
+  expect(answers.map(({ status }) => status).toSorted()).toEqual([204, 409]);
+  const last = answers[0]!.status === 409 ? one : two;
+  expect((await remove(last)).status).toBe(409);
+  const demoted = await call('PUT', `/v1/members/${last.id}`, {
+    key: tenant.adminKey,
+    body: { role: 'clinician' },
+  });
+  expect(demoted.status).toBe(409);
+});
+
+test('another role ends the sign-ins here, and removal leaves nothing of the account', async () => {
+  const boss = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'clinician' });
+  const cookie = await signIn(pools, person);
+  const bossCookie = await signIn(pools, boss);
+  expect((await call('GET', '/v1/account', { cookie })).status).toBe(200);
+  const url = `/v1/members/${person.id}`;
+  expect((await call('PUT', url, { cookie: bossCookie, body: { role: 'assistant' } })).status).toBe(204);
+  expect((await call('GET', '/v1/account', { cookie })).status).toBe(401);
+  const again = await signIn(pools, person);
+  expect((await call('GET', '/v1/account', { cookie: again })).body).toMatchObject({ role: 'assistant' });
+  expect((await call('DELETE', url, { cookie: bossCookie })).status).toBe(204);
+  expect((await call('GET', '/v1/account', { cookie: again })).status).toBe(401);
+  expect((await owner.query('select from kymo.person where id = $1', [person.id])).rowCount).toBe(0);
+  const { members } = (await call('GET', '/v1/members', { cookie: bossCookie })).body as MemberList;
+  expect(members.map(({ id }) => id)).toEqual([boss.id]);
+});
+
+test('members of another organisation are neither seen nor touched', async () => {
+  const theirs = await createPerson(pools, { orgId: foreign.orgId, role: 'owner' });
+  const boss = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  const cookie = await signIn(pools, boss);
+  const { members } = (await call('GET', '/v1/members', { cookie })).body as MemberList;
+  expect(members.map(({ id }) => id)).toEqual([boss.id]);
+  expect((await call('DELETE', `/v1/members/${theirs.id}`, { cookie })).status).toBe(404);
+  const changed = await call('PUT', `/v1/members/${theirs.id}`, { cookie, body: { role: 'assistant' } });
+  expect(changed.status).toBe(404);
+});
+
+test('a patient’s account names a patient of this organisation, and sees nobody', async () => {
+  const [ours, theirs] = [await createPatient(tenant.orgId), await createPatient(foreign.orgId)];
+  const invite = (body: object): Promise<Answered> =>
+    post('/v1/invitations', { email: `${uuidv7(systemClock)}@x.example`, ...body }, { key: tenant.adminKey });
+  expect((await invite({ role: 'patient' })).status).toBe(400);
+  expect((await invite({ role: 'clinician', patientId: ours })).status).toBe(400);
+  expect((await invite({ role: 'patient', patientId: theirs })).status).toBe(400);
+  expect((await invite({ role: 'patient', patientId: ours })).status).toBe(201);
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'patient', patientId: ours });
+  const cookie = await signIn(pools, person);
+  expect((await call('GET', '/v1/account', { cookie })).body).toMatchObject({
+    role: 'patient',
+    patientId: ours,
+  });
+  expect((await call('GET', '/v1/members', { cookie })).status).toBe(403);
+  // The account goes with the patient.
+  await owner.query('delete from kymo.patient where id = $1', [ours]);
+  expect((await owner.query('select from kymo.person where id = $1', [person.id])).rowCount).toBe(0);
+});
+
+test('keys have no account of their own', async () => {
+  for (const [method, url] of [
+    ['POST', '/v1/account/sign-out'],
+    ['GET', '/v1/account/sign-ins'],
+  ] as const)
+    expect((await call(method, url, { key: tenant.adminKey })).status).toBe(403);
+});
