@@ -25,6 +25,7 @@ import { k6Script } from '#bench/api/k6-script.ts';
 import { readScenario } from '#bench/api/scenario.ts';
 import { createAccounts } from '#identity/accounts.ts';
 import { createIdentity } from '#identity/identity.ts';
+import { createPeople } from '#identity/people.ts';
 import { createChannels } from '#live/create-channels.ts';
 import type { RolePool } from '#store/pools.ts';
 import { createEnvelopeQueries } from '#store/envelope-queries.ts';
@@ -75,6 +76,19 @@ export async function createDescribedApi(version: string, changes: Partial<ApiOp
     principals: ownPrincipals(identity),
     onRevoked: () => undefined,
     accounts: createAccounts({ appPool: unreachable, clock: systemClock }),
+    people: createPeople({
+      appPool: unreachable,
+      authPool: unreachable,
+      clock: systemClock,
+      log: silentLog,
+      masters: {
+        current: () => Promise.reject(new Error('a description seals nothing')),
+        find: async () => null,
+      },
+      sendMail: null,
+      hasLoopbackLinks: true,
+      onEvent: () => undefined,
+    }),
     audit: { record: async () => undefined },
     auditRecords: createAuditRecords(unreachable),
     sessions: createSessionQueries(unreachable),

@@ -32,7 +32,11 @@ function setUp(addRoutes: (api: Api) => void) {
   const audit = createRecordedAudit();
   const api = Fastify({ genReqId: () => id }).withTypeProvider<TypeBoxTypeProvider>() as unknown as Api;
   answerWithProblems(api, silentLog);
-  guardRoutes(api, { principals: { authenticate: async () => clinician }, ownerOf: async () => null });
+  guardRoutes(api, {
+    principals: { authenticate: async () => clinician, authenticateSignIn: async () => null },
+    origins: { allowed: new Set(), isSecure: false },
+    ownerOf: async () => null,
+  });
   auditRoutes(api, { audit, log: silentLog });
   addRoutes(api);
   const call = (method: 'GET' | 'POST' | 'DELETE', url: string) =>

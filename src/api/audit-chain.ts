@@ -76,7 +76,7 @@ export function planOf(route: {
 /** Null: recorded elsewhere (channels: audited-channels.ts), or about nobody. */
 function actionOf(access: Access, url: string): AuditAction | null {
   if (isAction(access)) return access;
-  return access === 'any' && url.startsWith('/v1/account') ? 'account.change' : null;
+  return (access === 'any' || access === 'person') && url.startsWith('/v1/account') ? 'account.change' : null;
 }
 
 /** Adds the recording to all routes of `app` that come after it. Goes after the guard, which says who asks. */

@@ -19,6 +19,7 @@ import type {
   TotpEnrolment,
 } from '#contract/account.ts';
 import type { Problem } from '#contract/rest.ts';
+import { createAuditRecords } from '#clinic/audit-records.ts';
 import { createAccounts } from '#identity/accounts.ts';
 import type { IdentityMail } from '#identity/entrances.ts';
 import { createIdentity } from '#identity/identity.ts';
@@ -33,6 +34,7 @@ import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
+import { createRecordedAudit } from '#test/support/recorded-audit.ts';
 import { motionApi } from '#test/support/motion-api.ts';
 import { createPerson, openPeople, peopleApi, signIn, type TestPerson } from '#test/support/people.ts';
 import { createTenant, type Tenant } from '#test/support/tenants.ts';
@@ -80,6 +82,8 @@ function makeApi(isSecure = false): Promise<Api> {
     ...peopleApi(people, identity),
     onRevoked: (one) => revoked.push(one),
     accounts: createAccounts({ appPool: pools.app, clock: systemClock }),
+    audit: createRecordedAudit(),
+    auditRecords: createAuditRecords(pools.app),
     sessions: createSessionQueries(pools.app),
     retention: createRetentionControls(pools),
     readings: createReadingQueries(pools.app),

@@ -48,6 +48,7 @@ test('each key stands for its own device, reader and organisation', async () => 
     orgId: tenantA.orgId,
     keyId: tenantA.adminKeyId,
     scope: 'admin',
+    permissions: null,
     expiresAtUs: Number.POSITIVE_INFINITY,
   });
   expect(await identity.authenticateAccess(tenantB.readKey)).toMatchObject({
