@@ -37,6 +37,7 @@ import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { ownPrincipals } from '#test/support/principals.ts';
+import { recordsApi } from '#test/support/records-api.ts';
 
 const root = new URL('../', import.meta.url);
 
@@ -92,6 +93,7 @@ export async function createDescribedApi(version: string, changes: Partial<ApiOp
     audit: { record: async () => undefined },
     auditRecords: createAuditRecords(unreachable),
     sessions: createSessionQueries(unreachable),
+    ...recordsApi(unreachable),
     retention: createRetentionControls({ app: unreachable, writer: unreachable }),
     readings: createReadingQueries(unreachable),
     envelopes: createEnvelopeQueries(unreachable),

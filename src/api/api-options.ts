@@ -18,6 +18,7 @@ import type { Audit } from '#contract/audit.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
 import type { ReadingsAccepted, ReadingsRequest } from '#contract/rest.ts';
 import type { AuditRecords } from '#clinic/audit-records.ts';
+import type { Records } from '#clinic/records.ts';
 import type { Accounts } from '#identity/accounts.ts';
 import type { Identity } from '#identity/identity.ts';
 import type { People } from '#identity/people.ts';
@@ -63,6 +64,8 @@ export interface ApiOptions {
   /** Absent: keys are the only way in. */
   readonly people?: People;
   readonly sessions: SessionQueries;
+  /** Patients and what is written down of them. */
+  readonly records: Records;
   readonly retention: RetentionControls;
   readonly readings: ReadingQueries;
   readonly envelopes: EnvelopeQueries;

@@ -51,6 +51,7 @@ import { motionApi } from '#test/support/motion-api.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { storeChunk } from '#test/support/stored-chunks.ts';
 import { ownPrincipals } from '#test/support/principals.ts';
+import { recordsApi } from '#test/support/records-api.ts';
 import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
 import { openTestPool } from '#test/support/test-pool.ts';
 
@@ -129,6 +130,7 @@ async function makeApi(changes: Partial<ApiOptions>): Promise<Api> {
     audit: createRecordedAudit(),
     auditRecords: createAuditRecords(pools.app),
     sessions: createSessionQueries(pools.app),
+    ...recordsApi(pools.app),
     retention: createRetentionControls(pools),
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),

@@ -18,7 +18,7 @@ declare module 'fastify' {
 
 /** What a listed page may send beside what any page may, and read beside the body. */
 const preflight = {
-  'access-control-allow-methods': 'GET, POST, PUT, DELETE',
+  'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
   'access-control-allow-headers': 'authorization, content-type, idempotency-key, last-event-id',
   // Ten minutes: a changed list is felt soon (Chromium keeps an answer for two hours at most).
   'access-control-max-age': '600',

@@ -44,6 +44,7 @@ import { storeChunk, type StoredSegment } from '#test/support/stored-chunks.ts';
 import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
 import { openTestPool } from '#test/support/test-pool.ts';
 import { ownPrincipals } from '#test/support/principals.ts';
+import { recordsApi } from '#test/support/records-api.ts';
 
 let database: TestDatabase;
 let pools: Pools;
@@ -107,6 +108,7 @@ async function makeApi(registry: Registry, clock: Clock = systemClock): Promise<
     audit: createRecordedAudit(),
     auditRecords: createAuditRecords(pools.app),
     sessions: createSessionQueries(pools.app),
+    ...recordsApi(pools.app),
     retention: createRetentionControls(pools),
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),

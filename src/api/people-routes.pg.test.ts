@@ -34,6 +34,7 @@ import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
+import { recordsApi } from '#test/support/records-api.ts';
 import { createRecordedAudit } from '#test/support/recorded-audit.ts';
 import { motionApi } from '#test/support/motion-api.ts';
 import { createPerson, openPeople, peopleApi, signIn, type TestPerson } from '#test/support/people.ts';
@@ -85,6 +86,7 @@ function makeApi(isSecure = false): Promise<Api> {
     audit: createRecordedAudit(),
     auditRecords: createAuditRecords(pools.app),
     sessions: createSessionQueries(pools.app),
+    ...recordsApi(pools.app),
     retention: createRetentionControls(pools),
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),

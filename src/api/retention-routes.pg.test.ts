@@ -24,6 +24,7 @@ import { createTestDatabase, type TestDatabase } from '#test/support/database.ts
 import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
 import { openTestPool } from '#test/support/test-pool.ts';
 import { ownPrincipals } from '#test/support/principals.ts';
+import { recordsApi } from '#test/support/records-api.ts';
 
 let database: TestDatabase;
 let pools: Pools;
@@ -46,6 +47,7 @@ beforeAll(async () => {
     audit: createRecordedAudit(),
     auditRecords: createAuditRecords(pools.app),
     sessions: createSessionQueries(pools.app),
+    ...recordsApi(pools.app),
     retention: createRetentionControls(pools),
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),

@@ -34,6 +34,14 @@ export const pageQuery = {
   ),
 };
 
+/** The page that such a query asks for. */
+export function pageOf({ limit, cursor }: { readonly limit?: number; readonly cursor?: string }): {
+  limit: number;
+  cursor: string | null;
+} {
+  return { limit: limit ?? pageLimits.defaultItems, cursor: cursor ?? null };
+}
+
 export function addSessionRoutes(api: Api, { sessions }: ApiOptions): void {
   api.get('/v1/sessions', {
     config: listConfig,

@@ -15,6 +15,7 @@ import { reanalyseCommand } from '#app/reanalyse-command.ts';
 import { replayCommand } from '#app/replay-command.ts';
 import { restoreCommand } from '#app/restore-command.ts';
 import { retentionCommand } from '#app/retention-command.ts';
+import { rotateMasterKeyCommand } from '#app/rotate-master-key-command.ts';
 import { simulateCommand } from '#app/simulate-command.ts';
 import { startCommand } from '#app/start-command.ts';
 import { sealCommand, unsealCommand } from '#app/unseal-command.ts';
@@ -99,6 +100,11 @@ const commands: Record<string, Command> = {
     doc: 'check that nobody has changed the audit log',
     help: () => verifyAuditCommand.help,
     run: verifyAuditCommand.run,
+  },
+  'rotate-master-key': {
+    doc: 'wrap the keys of all patients with a new master key',
+    help: () => rotateMasterKeyCommand.help,
+    run: rotateMasterKeyCommand.run,
   },
   simulate: {
     doc: 'send the readings of many synthetic people',

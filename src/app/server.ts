@@ -17,6 +17,7 @@ import { AppError, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
 import { createAccounts, type Accounts } from '#identity/accounts.ts';
+import { createRecords } from '#clinic/records.ts';
 import { createIdentity, type Identity } from '#identity/identity.ts';
 import { createGateway, defaultGatewayConfig } from '#ingest/gateway.ts';
 import { createHttpReadings } from '#ingest/http-readings.ts';
@@ -50,6 +51,7 @@ import { createClearTextRule } from '#app/clear-text.ts';
 import { createAddressOf } from '#app/client-address.ts';
 import { isLoopbackHost, type Config } from '#app/config.ts';
 import { createConnectionLimit, openFilesLimit } from '#app/connection-limit.ts';
+import { stateDirectoryOf } from '#app/database.ts';
 import type { LoadedExtension } from '#app/extensions/extension-loader.ts';
 import { startProcessors } from '#app/extensions/processors.ts';
 import { startWatchers } from '#app/extensions/watchers.ts';
@@ -57,6 +59,7 @@ import type { Lifecycle } from '#app/lifecycle.ts';
 import { startLiveMotion } from '#app/live-motion.ts';
 import { sessionMotion } from '#app/channels/motion-channels.ts';
 import { listen } from '#app/listening.ts';
+import { openMasterKeys } from '#app/master-key-file.ts';
 import { createMetrics } from '#app/metrics.ts';
 import { createMotionAnswers, findBodyModel } from '#app/motion-answers.ts';
 import { spreadRevocations } from '#app/revocation-spread.ts';
@@ -237,6 +240,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     accounts,
     ...audited,
     sessions,
+    records: createRecords({
+      app: pools.app,
+      clock,
+      cache,
+      masters: openMasterKeys(config['master-key'], stateDirectoryOf(config)),
+    }),
     retention: createRetentionControls(pools),
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),

@@ -215,6 +215,13 @@ export const settings = {
     maximum: 36_500,
     doc: 'how long entries of the audit log are kept, a year at least; 0: for ever',
   }),
+  'master-key': setting({
+    kind: 'string',
+    default: '',
+    env: 'KYMO_MASTER_KEY',
+    value: 'keys',
+    doc: 'wraps the keys of what names patients, 32 bytes as base64, older ones behind a comma; else a file in the data folder',
+  }),
   'token-secret': setting({
     kind: 'string',
     default: '',

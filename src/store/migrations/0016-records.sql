@@ -15,6 +15,12 @@ alter table kymo.patient
 drop index kymo.patient_by_code;
 create unique index patient_by_code on kymo.patient (org_id, code_key);
 create index patient_active_by_org on kymo.patient (org_id, created_at desc, id desc) where archived_at is null;
+create index patient_archived_by_org on kymo.patient (org_id, created_at desc, id desc) where archived_at is not null;
+
+-- How somebody walks at a glance (contract/clinic.ts, headlineMetrics): what patient pages read instead of all figures.
+alter table kymo.session_summary add column headline jsonb generated always as (jsonb_path_query_array(figures,
+  '$[*] ? (@.metric == "speed" || @.metric == "cadence" || @.metric == "stride-length" || @.metric == "stance-share")'))
+  stored;
 
 alter table kymo.session add column label_key text collate "C" generated always as (lower(label)) stored;
 create index session_by_label on kymo.session (org_id, label_key, id) where label <> '';

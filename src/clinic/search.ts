@@ -1,0 +1,147 @@
+/**
+ * Owns search: patients by the beginning of the code or by an exact identifier, sessions by the beginning of the label, notes
+ * by their words. One round trip; every part walks an index and stops at `searchFindings`. What is searched for may be a
+ * name, so it is in no address, log or statement's text.
+ */
+
+import { clinicLimits } from '#contract/clinic.ts';
+import { authorise, may } from '#contract/permissions.ts';
+import type { Principal } from '#contract/principal.ts';
+import { rowsAsOrg } from '#clinic/json-pages.ts';
+import { jsonObject } from '#clinic/json-sql.ts';
+import type { KeyStore } from '#clinic/key-store.ts';
+import { blindOf, searchedKinds } from '#clinic/master-keys.ts';
+import { prefixRangeSql } from '#clinic/patient-sql.ts';
+import { wordsOf } from '#clinic/words.ts';
+import type { RolePool, Statement } from '#store/pools.ts';
+
+/** More words than these narrow nothing. */
+const SEARCHED_WORDS = 8;
+/** Of a note's beginning. */
+const SHOWN_CHARACTERS = 200;
+
+export interface Found {
+  /** SearchFindings as JSON. */
+  readonly body: string;
+  /** Whose records are in it. */
+  readonly patientIds: readonly string[];
+}
+
+export interface Search {
+  find(principal: Principal, text: string): Promise<Found>;
+}
+
+interface FoundRow {
+  readonly id: string;
+  readonly body: string;
+  readonly patient_id: string | null;
+}
+
+export function createSearch({ app, keys }: { app: RolePool; keys: KeyStore }): Search {
+  return {
+    async find(principal, text) {
+      authorise(principal, 'patient.read', null);
+      const typed = text.trim();
+      if (typed === '') return { body: '{"patients":[],"sessions":[],"notes":[]}', patientIds: [] };
+      const indexKey = await keys.indexKey(principal, { make: false });
+      const blinds =
+        indexKey === null
+          ? []
+          : searchedKinds.map((kind) => blindOf(indexKey, kind, typed)).filter((blind) => blind !== null);
+      const words = wordsOf(typed, SEARCHED_WORDS);
+      const statements = [
+        byIdentifier(blinds),
+        byCode(typed),
+        notesBy(words),
+        // Recordings are another permission.
+        ...(may(principal, 'session.read') ? [sessionsBy(typed)] : []),
+      ];
+      const results = await rowsAsOrg<FoundRow>(app, principal, { statements, mode: 'snapshot' });
+      const [named, coded, notes, sessions = []] = results as [
+        FoundRow[],
+        FoundRow[],
+        FoundRow[],
+        FoundRow[]?,
+      ];
+      const known = new Set(named.map(({ id }) => id));
+      const patients = [...named, ...coded.filter(({ id }) => !known.has(id))].slice(
+        0,
+        clinicLimits.searchFindings,
+      );
+      const shown = [...patients, ...notes, ...sessions];
+      return {
+        body: `{"patients":${list(patients)},"sessions":${list(sessions)},"notes":${list(notes)}}`,
+        patientIds: [...new Set(shown.map((row) => row.patient_id).filter((id) => id !== null))],
+      };
+    },
+  };
+}
+
+function list(rows: readonly FoundRow[]): string {
+  return `[${rows.map(({ body }) => body).join(',')}]`;
+}
+
+const patientFields = {
+  id: 'p.id',
+  code: 'p.code',
+  diagnosis: 'p.diagnosis',
+  birthYear: 'p.birth_year',
+  archivedAt: 'kymo.iso(p.archived_at)',
+} as const;
+
+function byIdentifier(blinds: readonly Buffer[]): Statement {
+  return {
+    name: 'search-identifiers',
+    text: `select distinct on (p.id) p.id, p.id as patient_id, ${jsonObject({ ...patientFields, by: 'i.kind' })}::text as body
+      from kymo.patient_identifier i join kymo.patient p on p.id = i.patient_id
+     where i.org_id = kymo.current_org() and i.blind = any($1::bytea[])
+     order by p.id desc, i.kind limit ${clinicLimits.searchFindings}`,
+    values: [blinds],
+  };
+}
+
+function byCode(text: string): Statement {
+  return {
+    name: 'search-codes',
+    text: `select p.id, p.id as patient_id, ${jsonObject({ ...patientFields, by: "'code'" })}::text as body
+      from kymo.patient p where ${prefixRangeSql('p.code_key', 'lower($1)')}
+     order by p.code_key limit ${clinicLimits.searchFindings}`,
+    values: [text],
+  };
+}
+
+function sessionsBy(text: string): Statement {
+  return {
+    name: 'search-sessions',
+    text: `select s.id, s.patient_id, ${jsonObject({
+      id: 's.id',
+      label: 's.label',
+      startedAt: 'kymo.iso(s.started_at)',
+      patient: 's.patient_id',
+    })}::text as body
+      from kymo.session s where s.label <> '' and ${prefixRangeSql('s.label_key', 'lower($1)')}
+     order by s.label_key, s.id limit ${clinicLimits.searchFindings}`,
+    values: [text],
+  };
+}
+
+// The longest word is likely the rarest: its notes are walked, newest first, and each is asked for the other words.
+function notesBy(words: readonly string[]): Statement {
+  const [first = '', ...others] = words.toSorted((a, b) => b.length - a.length);
+  return {
+    name: 'search-notes',
+    text: `select n.id, n.patient_id, ${jsonObject({
+      id: 'n.id',
+      patient: 'n.patient_id',
+      code: 'p.code',
+      text: `left(n.text, ${SHOWN_CHARACTERS})`,
+      updatedAt: 'kymo.iso(n.updated_at)',
+    })}::text as body
+      from kymo.note_word w join kymo.note n on n.id = w.note_id join kymo.patient p on p.id = n.patient_id
+     where w.org_id = kymo.current_org() and w.word = $1
+       and (select count(*) from kymo.note_word o
+             where o.org_id = w.org_id and o.note_id = w.note_id and o.word = any($2::text[])) = cardinality($2::text[])
+     order by w.note_id desc limit ${clinicLimits.searchFindings}`,
+    values: [first, others],
+  };
+}
