@@ -10,6 +10,7 @@ import { answers, NoContent, security } from '#api/route-schemas.ts';
 import { invalidCursor, pageLimits, pageQuery } from '#api/session-routes.ts';
 
 const config = { access: 'device.manage' } as const;
+const readConfig = { access: 'device.read' } as const;
 const tags = ['devices'];
 /** Long enough to bring the new key to a device that lies in a drawer of the clinic. */
 const DEFAULT_GRACE_S = 86_400;
@@ -33,14 +34,14 @@ export function addDeviceRoutes(
   });
 
   api.get('/v1/devices', {
-    config,
+    config: readConfig,
     schema: {
       tags,
       operationId: 'listDevices',
       summary: 'Devices, newest first',
-      security: security('device.manage'),
+      security: security('device.read'),
       querystring: Type.Object(pageQuery, { additionalProperties: false }),
-      response: answers({ 200: DevicePage }, { ...config, refusals: [400] }),
+      response: answers({ 200: DevicePage }, { ...readConfig, refusals: [400] }),
     },
     handler: async (request) => {
       const { limit = pageLimits.defaultItems, cursor = null } = request.query;
