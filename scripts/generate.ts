@@ -32,6 +32,8 @@ import { createEnvelopeQueries } from '#store/envelope-queries.ts';
 import { createMotionAnswers } from '#app/motion-answers.ts';
 import { createExportQueries } from '#store/export-queries.ts';
 import { createMotionQueries } from '#store/motion-queries.ts';
+import { createWebhooks } from '#jobs/webhooks/endpoints.ts';
+import { createWebhookQueries } from '#store/webhook-queries.ts';
 import { createWindowQueries } from '#store/window-queries.ts';
 import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
@@ -100,6 +102,12 @@ export async function createDescribedApi(version: string, changes: Partial<ApiOp
     exports: createExportQueries(unreachable),
     windows: createWindowQueries(unreachable),
     motion: createMotionAnswers(createMotionQueries(unreachable)),
+    webhooks: createWebhooks({
+      queries: createWebhookQueries(unreachable),
+      clock: systemClock,
+      rules: { allowPrivate: false },
+      secretBytes: (count) => new Uint8Array(count),
+    }),
     submitReadings: () => Promise.reject(new Error('a description stores no data')),
     onDeviceRevoked: () => undefined,
     live: describeChannels(),

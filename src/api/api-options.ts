@@ -30,6 +30,7 @@ import type { ReadingQueries } from '#store/reading-queries.ts';
 import type { RetentionControls } from '#store/retention-controls.ts';
 import type { SessionQueries } from '#store/session-queries.ts';
 import type { WindowQueries } from '#store/window-queries.ts';
+import type { Webhooks } from '#jobs/webhooks/endpoints.ts';
 import type { LiveOptions } from '#api/live-options.ts';
 import type { ExtensionParts } from '#api/extension-routes.ts';
 import type { MotionAnswers } from '#api/motion-routes.ts';
@@ -72,6 +73,8 @@ export interface ApiOptions {
   readonly exports: ExportQueries;
   readonly windows: WindowQueries;
   readonly motion: MotionAnswers;
+  /** Absent: there are none. */
+  readonly webhooks?: Webhooks;
   /** Stores readings that come by HTTP; resolves after COMMIT. */
   readonly submitReadings: (identity: DeviceIdentity, request: ReadingsRequest) => Promise<ReadingsAccepted>;
   /** Closes what a device that was just revoked has open. */

@@ -27,6 +27,7 @@ import { addExportRoutes } from '#api/export-routes.ts';
 import { describeRoutes } from '#api/openapi.ts';
 import { answerFrameworkError, answerWithProblems } from '#api/problems.ts';
 import { addMotionRoutes } from '#api/motion-routes.ts';
+import { addWebhookRoutes } from '#api/webhook-routes.ts';
 import { addPeopleRoutes } from '#api/people-routes.ts';
 import { addPatientRoutes } from '#api/patient-routes.ts';
 import { addProgrammeRoutes } from '#api/programme-routes.ts';
@@ -95,6 +96,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   addEnvelopeRoutes(api, options);
   addExportRoutes(api, options);
   addMotionRoutes(api, options);
+  if (options.webhooks !== undefined) addWebhookRoutes(api, options.webhooks);
   addWindowRoutes(api, options);
   addDeviceRoutes(api, options);
   addSocketRoutes(api);

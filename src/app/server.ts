@@ -66,6 +66,7 @@ import { spreadRevocations } from '#app/revocation-spread.ts';
 import { readTrustedIssuer } from '#app/trusted-issuer.ts';
 import { answerUpgrades } from '#app/upgrades.ts';
 import { startUpkeepThread, type UpkeepThread } from '#app/upkeep-thread.ts';
+import { createServerWebhooks } from '#app/webhooks.ts';
 
 /** A step of upkeep ends at its next safe place, which is far sooner than this. */
 const UPKEEP_STOP_MS = 20_000;
@@ -252,6 +253,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     exports: createExportQueries(pools.app),
     windows: createWindowQueries(pools.app),
     motion: createMotionAnswers(motionQueries, motion.bodyModelChanged),
+    webhooks: createServerWebhooks(pools.app, { clock, allowPrivate: config['webhooks-private'] }),
     submitReadings: createHttpReadings({ gateway, store: writer, clock }),
     onRevoked: (revocation) => revoking.revoke(revocation),
     onDeviceRevoked: (deviceId) => gateway.disconnect(deviceId),

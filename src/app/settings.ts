@@ -257,6 +257,12 @@ export const settings = {
     value: 'name',
     doc: 'what such tokens must say in `aud`; not looked at by default',
   }),
+  'webhooks-private': setting({
+    kind: 'boolean',
+    default: false,
+    env: 'KYMO_WEBHOOKS_PRIVATE',
+    doc: 'let webhooks go to private addresses and without TLS too; whoever manages webhooks then reaches this network',
+  }),
   'log-level': setting({
     kind: 'string',
     default: 'warn',
