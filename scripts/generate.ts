@@ -70,7 +70,7 @@ export async function readGenerated(path: string): Promise<string> {
 export async function createDescribedApi(version: string, changes: Partial<ApiOptions> = {}): Promise<Api> {
   const unreachable: RolePool = {
     run: () => Promise.reject(new Error('a description reads no data')),
-    stats: { connections: 0, idle: 0, waiting: 0, refused: 0 },
+    stats: { connections: 0, idle: 0, waiting: 0, longestWaitMs: 0, refused: 0 },
   };
   const identity = createIdentity({ authPool: unreachable, clock: systemClock });
   return createApi({

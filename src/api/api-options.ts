@@ -35,6 +35,8 @@ import type { LiveOptions } from '#api/live-options.ts';
 import type { ExtensionParts } from '#api/extension-routes.ts';
 import type { MotionAnswers } from '#api/motion-routes.ts';
 import type { OriginRule } from '#api/origin.ts';
+import type { Overload } from '#api/overload.ts';
+import type { RequestLimits } from '#api/request-limits.ts';
 import type { Roles } from '#api/roles.ts';
 
 export const apiLimits = {
@@ -100,6 +102,10 @@ export interface ApiOptions {
   readonly refusalOf?: (request: IncomingMessage) => string | null;
   /** Routes of extensions, and what they may use. Absent: none. */
   readonly extensions?: ExtensionParts;
+  /** How many requests a minute one address, user, device or organisation may make. Absent: as many as they like. */
+  readonly limits?: RequestLimits;
+  /** When to send requests away. Absent: never. */
+  readonly overload?: Overload;
   readonly log: Log;
   readonly clock: Clock;
 }

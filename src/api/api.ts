@@ -28,10 +28,12 @@ import { describeRoutes } from '#api/openapi.ts';
 import { answerFrameworkError, answerWithProblems } from '#api/problems.ts';
 import { addMotionRoutes } from '#api/motion-routes.ts';
 import { addWebhookRoutes } from '#api/webhook-routes.ts';
+import { shedRequests } from '#api/overload.ts';
 import { addPeopleRoutes } from '#api/people-routes.ts';
 import { addPatientRoutes } from '#api/patient-routes.ts';
 import { addProgrammeRoutes } from '#api/programme-routes.ts';
 import { addReadingRoutes } from '#api/reading-routes.ts';
+import { limitAddresses, limitPrincipals } from '#api/request-limits.ts';
 import { measureRequests } from '#api/request-metrics.ts';
 import { setSecurityHeaders } from '#api/security-headers.ts';
 import { passOnRequests } from '#api/roles.ts';
@@ -76,12 +78,15 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   measureRequests(api, options);
   refuseRequests(api, options);
   if (options.roles !== undefined) passOnRequests(api, options.roles);
+  if (options.overload !== undefined) shedRequests(api, options.overload);
+  if (options.limits !== undefined) limitAddresses(api, options.limits);
   answerForeignPages(api, options.origins);
   guardRoutes(api, {
     principals: options.principals,
     origins: options.origins,
     ownerOf: options.sessions.ownerOf,
   });
+  if (options.limits !== undefined) limitPrincipals(api, options.limits);
   auditRoutes(api, options);
   const openApi = describeRoutes(api, options.about.version);
   addSystemRoutes(api, { ...options, openApi });

@@ -105,9 +105,12 @@ export function sendNotFound(request: FastifyRequest, reply: FastifyReply): Fast
 }
 
 function sendFailure(reply: FastifyReply, failure: Failure): FastifyReply {
+  // A limit knows better than this table when to come back.
+  const { 'retry-after': retryAfter, ...headers } = failure.headers;
+  if (retryAfter !== undefined && !reply.hasHeader('retry-after')) reply.header('retry-after', retryAfter);
   return reply
     .code(failure.problem.status)
-    .headers(failure.headers)
+    .headers(headers)
     .type('application/problem+json')
     .serializer(JSON.stringify)
     .send(failure.problem);

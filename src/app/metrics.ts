@@ -23,6 +23,7 @@ import type { DeliveryCounters } from '#app/command-delivery.ts';
 import type { ConnectionLimit } from '#app/connection-limit.ts';
 import type { RunningMotion } from '#app/live-motion.ts';
 import { addMotionMetrics } from '#app/motion-metrics.ts';
+import { addGuardMetrics, type RequestGuards } from '#app/request-guards.ts';
 import type { ProcessorCounters } from '#app/extensions/processors.ts';
 import type { WatcherCounters } from '#app/extensions/watcher-counters.ts';
 import type { UpkeepThread } from '#app/upkeep-thread.ts';
@@ -46,6 +47,7 @@ export interface Measured {
   readonly carriers: Pick<OpenedCarriers, 'memory' | 'redis'>;
   readonly cache: ReadCache;
   readonly audit: OpenedAudit;
+  readonly guards: RequestGuards;
   readonly motion: Pick<RunningMotion, 'live' | 'counters'>;
 }
 
@@ -173,6 +175,7 @@ export function createMetrics(measured: Measured): Registry {
   addHubMetrics({ counter, gauge }, hub);
   addChannelMetrics({ counter, gauge }, measured);
   addAuditMetrics({ counter, gauge }, measured.audit);
+  addGuardMetrics({ counter, gauge }, measured);
   addCarrierMetrics({ counter, gauge }, measured.carriers);
   addCacheMetrics({ counter, gauge }, measured);
   addMotionMetrics({ counter, gauge }, measured.motion);

@@ -62,6 +62,7 @@ import { listen } from '#app/listening.ts';
 import { openMasterKeys } from '#app/master-key-file.ts';
 import { createMetrics } from '#app/metrics.ts';
 import { createMotionAnswers, findBodyModel } from '#app/motion-answers.ts';
+import { startRequestGuards } from '#app/request-guards.ts';
 import { spreadRevocations } from '#app/revocation-spread.ts';
 import { readTrustedIssuer } from '#app/trusted-issuer.ts';
 import { answerUpgrades } from '#app/upgrades.ts';
@@ -107,6 +108,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const carriers = await openCarriers({ config, clock, log, lifecycle });
   const cache = openReadCache({ config, carriers, clock });
   const audited = openAudit({ config, pools, clock, log, lifecycle });
+  const guards = startRequestGuards({ config, carriers, pools, clock, lifecycle });
   const revocations = createRevocations(clock);
   const identity = createIdentity({
     authPool: pools.auth,
@@ -240,6 +242,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     principals,
     accounts,
     ...audited,
+    ...guards,
     sessions,
     records: createRecords({
       app: pools.app,
@@ -287,6 +290,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       carriers,
       cache,
       audit: audited,
+      guards,
       motion,
     }),
     webDirectory: existsSync(webDirectory) ? webDirectory : null,
@@ -305,6 +309,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     gateway,
     hub,
     origins,
+    overload: guards.overload,
     addressOf,
     refusalOf,
     roles,

@@ -11,6 +11,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 
 import { judgeOrigin, type OriginRule } from '#api/origin.ts';
+import type { Overload } from '#api/overload.ts';
 import { passOnUpgrade, type Roles } from '#api/roles.ts';
 import type { RefusalOf } from '#app/clear-text.ts';
 import type { AddressOf } from '#app/client-address.ts';
@@ -42,6 +43,7 @@ export interface UpgradeOptions {
   readonly origins: OriginRule;
   /** Requests that are refused whoever asks. */
   readonly refusalOf: RefusalOf;
+  readonly overload: Overload;
   /** Where sockets are answered when not here. */
   readonly roles: Roles;
 }
@@ -65,6 +67,7 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
     // A browser lets any page open a WebSocket to anywhere; only the server can tell a foreign one (RFC 6455 section 10.2).
     if (judgeOrigin(options.origins, request.headers) === 'foreign') return refuse(socket, 403);
     const address = addressOf(request);
+    if (isShed(options.overload, url.pathname)) return refuse(socket, 503);
     const key = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? null;
     const ticket = url.searchParams.get('ticket');
     if (url.pathname === '/v1/device') {
@@ -136,6 +139,15 @@ export function answerUpgrades(server: Server, options: UpgradeOptions): () => v
   return () => {
     isRefusing = true;
   };
+}
+
+/** Devices are the last to be sent away. */
+function isShed(overload: Overload, path: string): boolean {
+  const { served } = overload;
+  const who = path === '/v1/device' ? 'devices' : 'people';
+  if (served === 'all' || (served === 'devices' && who === 'devices')) return false;
+  overload.shed(who);
+  return true;
 }
 
 function destroySelf(this: Duplex): void {

@@ -14,6 +14,7 @@ import { presenceScripts } from '#bus/redis-presence-scripts.ts';
 import { createRedisBroker, type RedisBroker } from '#bus/redis-broker.ts';
 import { createRedisBus, type RedisBus } from '#bus/redis-bus.ts';
 import { cacheScripts, createRedisCache, type RedisCache } from '#bus/redis-cache.ts';
+import { countScripts, createRedisCounts, type RedisCounts } from '#bus/redis-counts.ts';
 import { createRedisInterest } from '#bus/redis-interest.ts';
 import { connectRedisLink } from '#bus/redis-link.ts';
 import { createRedisPresence, type RedisPresence } from '#bus/redis-presence.ts';
@@ -51,6 +52,7 @@ export interface Redis {
   readonly presence: RedisPresence;
   readonly shelf: RedisShelf;
   readonly cache: RedisCache;
+  readonly counts: RedisCounts;
   readonly state: RedisState;
   /** Times that the link was lost, and attempts to connect. */
   readonly counters: { readonly lost: number; readonly attempts: number };
@@ -75,7 +77,7 @@ const DEFAULTS = {
 export async function connectRedis(given: RedisOptions): Promise<Redis> {
   const options = { ...DEFAULTS, ...given };
   const { prefix, clock, log } = options;
-  const scripts = [...brokerScripts, ...presenceScripts, ...cacheScripts];
+  const scripts = [...brokerScripts, ...presenceScripts, ...cacheScripts, ...countScripts];
   const link = await connectRedisLink({ ...options, scripts });
   const subscriptions = createRedisSubscriptions(link, log);
   const tag = randomBytes(8);
@@ -91,6 +93,7 @@ export async function connectRedis(given: RedisOptions): Promise<Redis> {
     broker,
     presence,
     shelf: createRedisShelf(link, prefix),
+    counts: createRedisCounts(link, prefix),
     cache: createRedisCache({ link, prefix, clock, instanceId }),
     get state() {
       return { isUp: link.isUp, problem: link.problem };

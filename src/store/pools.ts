@@ -58,6 +58,8 @@ export interface PoolStats {
   readonly connections: number;
   readonly idle: number;
   readonly waiting: number;
+  /** How long the caller has waited who waits longest; 0: nobody does. */
+  readonly longestWaitMs: number;
   /** Callers sent away since the start because too many waited already, or too long. */
   readonly refused: number;
 }
@@ -207,6 +209,8 @@ function parseInt8(text: string): number | bigint {
 
 function createRolePool(pool: pg.Pool): RolePool & { renew(): void } {
   let refused = 0;
+  /** Callers without a connection, in the order in which they came; at most maxWaiting and as many as are served at once. */
+  const waits = new Set<{ readonly sinceMs: number }>();
   /** Counts renewals; a connection that was made before the last one is old. */
   let age = 0;
   const ages = new WeakMap<pg.PoolClient, number>();
@@ -223,12 +227,16 @@ function createRolePool(pool: pg.Pool): RolePool & { renew(): void } {
       refused++;
       throw new AppError('overloaded', 'too many requests wait for the database', { temporary: true });
     }
+    const wait = { sinceMs: performance.now() };
+    waits.add(wait);
     try {
       return await connect();
     } catch (thrown) {
       const error = storeError(thrown);
       if (error instanceof AppError && error.code === 'overloaded') refused++;
       throw error;
+    } finally {
+      waits.delete(wait);
     }
   };
   return {
@@ -249,10 +257,16 @@ function createRolePool(pool: pg.Pool): RolePool & { renew(): void } {
         connections: pool.totalCount,
         idle: pool.idleCount,
         waiting: pool.waitingCount,
+        longestWaitMs: longestOf(waits),
         refused,
       };
     },
   };
+}
+
+function longestOf(waits: ReadonlySet<{ readonly sinceMs: number }>): number {
+  for (const { sinceMs } of waits) return performance.now() - sinceMs;
+  return 0;
 }
 
 const beginStatements: Record<TransactionMode, string> = {

@@ -87,6 +87,7 @@ async function start(options: { proxies?: string; gateway?: Partial<GatewayConfi
       channelGrant: async () => null,
     },
     gateway,
+    overload: { served: 'all', counters: { people: 0, devices: 0 }, lateMs: 0, shed() {}, stop() {} },
     origins: { allowed: new Set(['https://app.example']), isSecure: false },
     hub: {
       attach({ socket }, who) {

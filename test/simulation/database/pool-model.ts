@@ -146,6 +146,7 @@ function createModelledPool(
         connections: open,
         idle: idle.length,
         waiting: waiting.length,
+        longestWaitMs: 0,
         refused: refusedCallers,
       };
     },
