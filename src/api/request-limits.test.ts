@@ -37,7 +37,11 @@ function serve(numbers: Partial<LimitNumbers>) {
     const principal = { ...principalNamed(key), permissions: null };
     return key === 'device' ? { ...principal, kind: 'device', role: 'device' } : principal;
   };
-  guardRoutes(api, { principals: { authenticate }, ownerOf: async () => null });
+  guardRoutes(api, {
+    principals: { authenticate, authenticateSignIn: async () => null },
+    origins: { allowed: new Set(), isSecure: false },
+    ownerOf: async () => null,
+  });
   limitPrincipals(api, limits);
   api.get('/mine', { config: { access: 'any' } }, async () => 'ok');
   api.get('/readings', { config: { access: 'device' } }, async () => 'ok');

@@ -7,6 +7,7 @@
 
 import pg from 'pg';
 
+import { systemClock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
 import { refuseUnsafeDatabase, roleUrls, type RoleName } from '#store/roles.ts';
 import { storeError } from '#store/store-error.ts';
@@ -227,7 +228,7 @@ function createRolePool(pool: pg.Pool): RolePool & { renew(): void } {
       refused++;
       throw new AppError('overloaded', 'too many requests wait for the database', { temporary: true });
     }
-    const wait = { sinceMs: performance.now() };
+    const wait = { sinceMs: systemClock.monotonicMs() };
     waits.add(wait);
     try {
       return await connect();
@@ -265,7 +266,7 @@ function createRolePool(pool: pg.Pool): RolePool & { renew(): void } {
 }
 
 function longestOf(waits: ReadonlySet<{ readonly sinceMs: number }>): number {
-  for (const { sinceMs } of waits) return performance.now() - sinceMs;
+  for (const { sinceMs } of waits) return systemClock.monotonicMs() - sinceMs;
   return 0;
 }
 
