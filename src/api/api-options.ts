@@ -24,6 +24,7 @@ import type { Identity } from '#identity/identity.ts';
 import type { People } from '#identity/people.ts';
 import type { Principals } from '#identity/principals.ts';
 import type { Revocation } from '#identity/revocations.ts';
+import type { JobService } from '#jobs/job-service.ts';
 import type { EnvelopeQueries } from '#store/envelope-queries.ts';
 import type { ExportQueries } from '#store/export-queries.ts';
 import type { ReadingQueries } from '#store/reading-queries.ts';
@@ -77,6 +78,7 @@ export interface ApiOptions {
   readonly motion: MotionAnswers;
   /** Absent: there are none. */
   readonly webhooks?: Webhooks;
+  readonly jobs: JobService;
   /** Stores readings that come by HTTP; resolves after COMMIT. */
   readonly submitReadings: (identity: DeviceIdentity, request: ReadingsRequest) => Promise<ReadingsAccepted>;
   /** Closes what a device that was just revoked has open. */

@@ -26,6 +26,7 @@ import { addExtensionRoutes } from '#api/extension-routes.ts';
 import { addExportRoutes } from '#api/export-routes.ts';
 import { describeRoutes } from '#api/openapi.ts';
 import { answerFrameworkError, answerWithProblems } from '#api/problems.ts';
+import { addJobRoutes } from '#api/job-routes.ts';
 import { addMotionRoutes } from '#api/motion-routes.ts';
 import { addWebhookRoutes } from '#api/webhook-routes.ts';
 import { shedRequests } from '#api/overload.ts';
@@ -102,6 +103,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   addExportRoutes(api, options);
   addMotionRoutes(api, options);
   if (options.webhooks !== undefined) addWebhookRoutes(api, options.webhooks);
+  addJobRoutes(api, options);
   addWindowRoutes(api, options);
   addDeviceRoutes(api, options);
   addSocketRoutes(api);

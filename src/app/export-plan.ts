@@ -4,7 +4,7 @@
  */
 
 import { AppError } from '#base/errors.ts';
-import { exportFormats, type ExportFormat } from '#contract/export-format.ts';
+import { exportFileName, exportFormats, type ExportFormat } from '#contract/export-format.ts';
 import type { ExportStream } from '#contract/export.ts';
 
 export interface PlannedFile {
@@ -51,7 +51,7 @@ export function planFiles(
       );
   return streams.filter(isWanted).map((stream) => ({
     stream,
-    name: `${plainName(stream.definition.segment)}-${stream.definition.stream}.${format}`,
+    name: exportFileName(stream.definition, format),
     stored: stream.epochs.flatMap(({ stored }) => stored).reduce((sum, [from, to]) => sum + to - from, 0),
   }));
 }
@@ -59,9 +59,4 @@ export function planFiles(
 /** Bytes that a reading takes in a file, about: what the recordings of data/gaitmap and synthetic ones took. */
 export function bytesOfReading(format: ExportFormat, axes: number): number {
   return format === 'csv' ? 70 + 20 * axes : 1 + 3.2 * axes;
-}
-
-function plainName(segment: string): string {
-  const plain = segment.replaceAll(/[^A-Za-z0-9._-]+/g, '-').replace(/^[.-]+/, '');
-  return plain === '' ? 'stream' : plain;
 }

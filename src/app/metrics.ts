@@ -22,6 +22,8 @@ import type { OpenedCarriers } from '#app/carriers.ts';
 import type { DeliveryCounters } from '#app/command-delivery.ts';
 import type { ConnectionLimit } from '#app/connection-limit.ts';
 import type { RunningMotion } from '#app/live-motion.ts';
+import { addJobMetrics } from '#app/job-metrics.ts';
+import type { OpenedJobs } from '#app/jobs.ts';
 import { addMotionMetrics } from '#app/motion-metrics.ts';
 import { addGuardMetrics, type RequestGuards } from '#app/request-guards.ts';
 import type { ProcessorCounters } from '#app/extensions/processors.ts';
@@ -48,6 +50,7 @@ export interface Measured {
   readonly cache: ReadCache;
   readonly audit: OpenedAudit;
   readonly guards: RequestGuards;
+  readonly jobs: OpenedJobs;
   readonly motion: Pick<RunningMotion, 'live' | 'counters'>;
 }
 
@@ -179,6 +182,7 @@ export function createMetrics(measured: Measured): Registry {
   addCarrierMetrics({ counter, gauge }, measured.carriers);
   addCacheMetrics({ counter, gauge }, measured);
   addMotionMetrics({ counter, gauge }, measured.motion);
+  addJobMetrics({ counter, gauge }, measured.jobs);
   counter(
     'kymo_dropped_connections_total',
     'connections that came when there were too many',

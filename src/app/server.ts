@@ -60,6 +60,7 @@ import { startLiveMotion } from '#app/live-motion.ts';
 import { sessionMotion } from '#app/channels/motion-channels.ts';
 import { listen } from '#app/listening.ts';
 import { openMasterKeys } from '#app/master-key-file.ts';
+import { openJobs } from '#app/jobs.ts';
 import { createMetrics } from '#app/metrics.ts';
 import { createMotionAnswers, findBodyModel } from '#app/motion-answers.ts';
 import { startRequestGuards } from '#app/request-guards.ts';
@@ -193,6 +194,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         )
       : null;
   lifecycle.add('durable channels', () => engine.durable.close());
+  const opened = openJobs({
+    config,
+    isRunner: roles.own.has('jobs'),
+    pools,
+    publish: engine.services.publish,
+    cache,
+    version: versionOf(),
+    clock,
+    log,
+    lifecycle,
+  });
   if (analysis !== null) lifecycle.add('analysis', () => analysis.stop(), UPKEEP_STOP_MS);
   lifecycle.add('watchers', () => watchers.stop());
   const processors = startProcessors({
@@ -257,6 +269,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     windows: createWindowQueries(pools.app),
     motion: createMotionAnswers(motionQueries, motion.bodyModelChanged),
     webhooks: createServerWebhooks(pools.app, { clock, allowPrivate: config['webhooks-private'] }),
+    jobs: opened.jobs,
     submitReadings: createHttpReadings({ gateway, store: writer, clock }),
     onRevoked: (revocation) => revoking.revoke(revocation),
     onDeviceRevoked: (deviceId) => gateway.disconnect(deviceId),
@@ -291,6 +304,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       cache,
       audit: audited,
       guards,
+      jobs: opened,
       motion,
     }),
     webDirectory: existsSync(webDirectory) ? webDirectory : null,

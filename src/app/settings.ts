@@ -121,6 +121,28 @@ export const settings = {
     env: 'KYMO_ANALYSIS',
     doc: 'analyse committed readings here; --no-analysis leaves it to other servers on the same database',
   }),
+  jobs: setting({
+    kind: 'boolean',
+    default: true,
+    env: 'KYMO_JOBS',
+    doc: 'run jobs (exports, reports, e-mail) here; --no-jobs leaves them to other servers on the same database',
+  }),
+  'job-workers': setting({
+    kind: 'number',
+    default: 4,
+    env: 'KYMO_JOB_WORKERS',
+    value: 'number',
+    minimum: 1,
+    maximum: 64,
+    doc: 'jobs at once, in a thread of their own; slow ones leave one of them to the quick',
+  }),
+  'job-shards': setting({
+    kind: 'string',
+    default: 'all',
+    env: 'KYMO_JOB_SHARDS',
+    value: 'numbers',
+    doc: 'which of the 16 queues of jobs are served here, such as 0-7; an organisation is always in the same',
+  }),
   'allowed-origins': setting({
     kind: 'string',
     default: '',

@@ -9,7 +9,6 @@ import type { Clock } from '#base/clock.ts';
 import { AppError, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { uuidv7 } from '#base/uuid.ts';
-import type { JobNews } from '#contract/jobs.ts';
 import { runAsOrg, type RolePool, type Statement } from '#store/pools.ts';
 import {
   cancelledStatement,
@@ -22,7 +21,7 @@ import {
   waitStatements,
 } from '#jobs/attempt-statements.ts';
 import { defaultBackOffMs, jobLimits } from '#jobs/job-limits.ts';
-import { newsOf, type JobRow } from '#jobs/job-rows.ts';
+import { changeOf, type JobChange, type JobRow } from '#jobs/job-rows.ts';
 import { storeFile, type JobRun, type StoredFile } from '#jobs/result-file.ts';
 import type { Task, TaskContext } from '#jobs/task.ts';
 
@@ -33,7 +32,7 @@ export interface AttemptParts {
   readonly random: () => number;
   readonly log: Log;
   /** Told of every change, and of progress. */
-  readonly onNews: (orgId: string, news: JobNews) => void;
+  readonly onChange: (change: JobChange) => void;
 }
 
 /** `nothing`: the ticket was of no use any more. `lost`: another run has it, or it is gone. */
@@ -72,7 +71,7 @@ export function startAttempt(
   async function attempt(): Promise<AttemptEnd> {
     const row = await claim(app, run, ticket.runner);
     if (row === null) return 'nothing';
-    parts.onNews(run.orgId, newsOf(row));
+    parts.onChange(changeOf(run.orgId, row));
     if (row.state !== 'running') return row.state === 'failed' ? 'failed' : 'cancelled';
     const telling = createTelling(parts, row, run.orgId);
     const lease = keepLease(parts, run, { telling, stop });
@@ -197,7 +196,7 @@ async function settle(work: Work, thrown: unknown): Promise<AttemptEnd> {
 
 function end({ parts, run, telling }: Work, row: JobRow, as: AttemptEnd): AttemptEnd {
   telling.end();
-  parts.onNews(run.orgId, newsOf(row));
+  parts.onChange(changeOf(run.orgId, row));
   return as;
 }
 
@@ -240,12 +239,12 @@ interface Telling {
 }
 
 /** Progress as it is told: the newest, at most every `newsMs`. */
-function createTelling({ clock, onNews }: AttemptParts, row: JobRow, orgId: string): Telling {
+function createTelling({ clock, onChange }: AttemptParts, row: JobRow, orgId: string): Telling {
   let progress = 0;
   let stage = '';
   let isEnded = false;
   let cancel: (() => void) | null = null;
-  const tell = (): void => onNews(orgId, newsOf({ ...row, progress, stage }));
+  const tell = (): void => onChange(changeOf(orgId, { ...row, state: 'running', progress, stage }));
   return {
     get progress() {
       return progress;

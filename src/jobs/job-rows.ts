@@ -60,8 +60,22 @@ export function jobOf(row: JobRow): Job {
   };
 }
 
-export function newsOf({ id, kind, state, progress, stage }: JobRow): JobNews {
-  return { id, kind, state, progress: round(progress), stage };
+/** A change of a job: what is told to whoever watches, and what it is about. */
+export interface JobChange {
+  readonly orgId: string;
+  readonly news: JobNews;
+  readonly patientId: string | null;
+  readonly sessionId: string | null;
+}
+
+export function changeOf(orgId: string, row: JobRow): JobChange {
+  const { id, kind, state, progress, stage } = row;
+  return {
+    orgId,
+    news: { id, kind, state, progress: round(progress), stage },
+    patientId: row.patient_id,
+    sessionId: row.session_id,
+  };
 }
 
 /** Stored as float4: what was 0.3 shall be shown as 0.3. */

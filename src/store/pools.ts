@@ -78,6 +78,8 @@ export interface Pools {
   readonly appUrl: string;
   /** For runners of jobs (jobs/runner.ts), which keep connections of their own. */
   readonly jobsUrl: string;
+  /** For pools of another thread: `openPoolsAt`. */
+  readonly urls: Readonly<Record<RoleName, string>>;
   /** The database is another one than before: connections made until now serve no new caller. */
   renew(): void;
   close(): Promise<void>;
@@ -91,7 +93,14 @@ export async function openPools(
   ownerUrl: string,
   onLost: (role: RoleName, error: Error) => void = () => undefined,
 ): Promise<Pools> {
-  const urls = await readRoleUrls(ownerUrl);
+  return openPoolsAt(await readRoleUrls(ownerUrl), onLost);
+}
+
+/** The same with the addresses of the roles, for a thread that shall not know the owner's. */
+export async function openPoolsAt(
+  urls: Readonly<Record<RoleName, string>>,
+  onLost: (role: RoleName, error: Error) => void = () => undefined,
+): Promise<Pools> {
   const open = (role: RoleName, connections: number, durability: Durability): pg.Pool =>
     openPool(urls[role], { role, connections, durability, onLost });
   const app = open('kymo_app', poolLimits.appConnections, 'disk');
@@ -113,6 +122,7 @@ export async function openPools(
     auditUrl: urls.kymo_audit,
     appUrl: urls.kymo_app,
     jobsUrl: urls.kymo_jobs,
+    urls,
     renew() {
       for (const pool of Object.values(roles)) pool.renew();
     },

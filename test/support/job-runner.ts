@@ -32,7 +32,7 @@ export function startTestRunner(
     clock: systemClock,
     random: () => 0.5,
     log: silentLog,
-    onNews: (orgId, one) => news.push({ ...one, orgId }),
+    onChange: ({ orgId, news: one }) => news.push({ ...one, orgId }),
     ...overrides,
   });
   return {

@@ -8,6 +8,7 @@ import {
 } from '#app/channels/device-commands.ts';
 import { sessionGait, sessionMotion } from '#app/channels/motion-channels.ts';
 import { notifications } from '#app/channels/notifications.ts';
+import { organisationJobs } from '#app/channels/organisation-jobs.ts';
 import { sessionChat } from '#app/channels/session-chat.ts';
 import { sessionReadings } from '#app/channels/session-readings.ts';
 
@@ -20,7 +21,15 @@ export interface BuiltInChannels {
 export function createBuiltInChannels(onRequested: OnRequested): BuiltInChannels {
   const commands = createDeviceCommands(onRequested);
   return {
-    definitions: [sessionReadings, sessionMotion, sessionGait, sessionChat, commands, notifications],
+    definitions: [
+      sessionReadings,
+      sessionMotion,
+      sessionGait,
+      sessionChat,
+      commands,
+      notifications,
+      organisationJobs,
+    ],
     commands,
   };
 }

@@ -1,0 +1,27 @@
+/** Owns the list of what a runner of jobs does: every task, and what is done by the clock. Made in the runner's thread. */
+
+import type { Clock } from '#base/clock.ts';
+import type { Log } from '#base/log.ts';
+import type { Schedule } from '#jobs/schedule.ts';
+import type { Task } from '#jobs/task.ts';
+import { sessionExportTask } from '#jobs/tasks/session-export.ts';
+import { createExportQueries } from '#store/export-queries.ts';
+import type { Pools } from '#store/pools.ts';
+import { createSessionQueries } from '#store/session-queries.ts';
+
+export interface TaskParts {
+  readonly pools: Pools;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Of the program. */
+  readonly version: string;
+}
+
+export function createTasks({ pools, clock, version }: TaskParts): readonly Task[] {
+  const sessions = createSessionQueries(pools.app);
+  return [sessionExportTask({ exports: createExportQueries(pools.app), sessions, clock, version })];
+}
+
+export function createSchedules(_parts: TaskParts): readonly Schedule[] {
+  return [];
+}

@@ -1,0 +1,105 @@
+/**
+ * Owns the thread in which jobs run: of low priority, with connections of its own, so that neither devices nor requests wait
+ * for a report or an export. It tells every change, and its counters once a second, and ends when it is told to: attempts
+ * under way go back into the queue.
+ */
+
+import { parentPort, workerData } from 'node:worker_threads';
+
+import { assert } from '#base/assert.ts';
+import { systemClock as clock } from '#base/clock.ts';
+import { messageOf } from '#base/errors.ts';
+import { systemRandom } from '#base/random.ts';
+import type { JobChange } from '#jobs/job-rows.ts';
+import { startRunner, type Runner, type RunnerCounters } from '#jobs/runner.ts';
+import { openPoolsAt, type Pools } from '#store/pools.ts';
+import { createSchedules, createTasks } from '#app/job-tasks.ts';
+import { createLog } from '#app/log.ts';
+import { yieldToLive } from '#app/thread-priority.ts';
+
+/** What the thread is started with. */
+export interface JobWorkerData {
+  readonly urls: Pools['urls'];
+  readonly logLevel: string;
+  readonly version: string;
+  readonly workers: number;
+  readonly otherShards: readonly number[];
+}
+
+export type FromJobWorker =
+  | { readonly counters: RunnerCounters }
+  | { readonly change: JobChange }
+  | 'opening';
+type ToJobWorker = 'stop';
+
+const TELL_MS = 1_000;
+const OPEN_AGAIN_MS = 2_000;
+/** A fifth of the time that a busy thread of usual priority gets: people wait for reports, but patients walk now. */
+const NICENESS = 7;
+
+assert(parentPort !== null, 'this file is the entry of a thread');
+const port = parentPort;
+yieldToLive(NICENESS);
+const { urls, logLevel, version, workers, otherShards } = workerData as JobWorkerData;
+const log = createLog(logLevel);
+const say = (message: FromJobWorker): void => port.postMessage(message);
+let isStopping = false;
+let cancelWait = (): void => undefined;
+let opened: { readonly pools: Pools; readonly runner: Runner } | null = null;
+
+/** A database that is away at the start is waited for. */
+async function open(): Promise<void> {
+  while (opened === null && !isStopping) {
+    say('opening');
+    try {
+      const pools = await openPoolsAt(urls);
+      const parts = { pools, clock, log, version };
+      const runner = startRunner({
+        jobsUrl: pools.jobsUrl,
+        app: pools.app,
+        tasks: createTasks(parts),
+        schedules: createSchedules(parts),
+        workers,
+        otherShards,
+        clock,
+        random: systemRandom.next,
+        log,
+        onChange: (change) => say({ change }),
+      });
+      opened = { pools, runner };
+    } catch (error) {
+      log.debug('jobs wait for the database', { error: messageOf(error) });
+      await new Promise<void>((resolve) => {
+        const cancel = clock.after(OPEN_AGAIN_MS, resolve);
+        cancelWait = () => {
+          cancel();
+          resolve();
+        };
+      });
+    }
+  }
+}
+
+let cancelTelling = clock.after(TELL_MS, keepTelling);
+function keepTelling(): void {
+  if (opened !== null) say({ counters: opened.runner.counters });
+  cancelTelling = clock.after(TELL_MS, keepTelling);
+}
+
+async function stop(): Promise<void> {
+  isStopping = true;
+  cancelWait();
+  await opening;
+  if (opened === null) return;
+  await opened.runner.stop();
+  say({ counters: opened.runner.counters });
+  await opened.pools.close();
+}
+
+port.on('message', (message: ToJobWorker) => {
+  assert(message === 'stop', 'there is one thing to be told');
+  cancelTelling();
+  // Nothing is left to wait for, so the thread ends.
+  void stop().finally(() => port.close());
+});
+const opening = open();
