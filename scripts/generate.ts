@@ -40,6 +40,7 @@ import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { ownPrincipals } from '#test/support/principals.ts';
 import { recordsApi } from '#test/support/records-api.ts';
+import { jobApi } from '#test/support/job-api.ts';
 
 const root = new URL('../', import.meta.url);
 
@@ -108,6 +109,7 @@ export async function createDescribedApi(version: string, changes: Partial<ApiOp
       rules: { allowPrivate: false },
       secretBytes: (count) => new Uint8Array(count),
     }),
+    ...jobApi(unreachable),
     submitReadings: () => Promise.reject(new Error('a description stores no data')),
     onDeviceRevoked: () => undefined,
     live: describeChannels(),

@@ -47,6 +47,7 @@ import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { createRecordedAudit } from '#test/support/recorded-audit.ts';
+import { jobApi } from '#test/support/job-api.ts';
 import { motionApi } from '#test/support/motion-api.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { storeChunk } from '#test/support/stored-chunks.ts';
@@ -136,6 +137,7 @@ async function makeApi(changes: Partial<ApiOptions>): Promise<Api> {
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(pools.app),
     ...motionApi(pools.app),
+    ...jobApi(pools.app),
     submitReadings: async (device, request) => {
       submitted.push({ identity: device, request });
       const [session, stream] = [uuidv7(systemClock), uuidv7(systemClock)];

@@ -36,6 +36,7 @@ import { createSealTask } from '#store/seal-task.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { createRecordedAudit } from '#test/support/recorded-audit.ts';
+import { jobApi } from '#test/support/job-api.ts';
 import { motionApi } from '#test/support/motion-api.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { askDuckDb } from '#test/support/duckdb.ts';
@@ -114,6 +115,7 @@ async function makeApi(registry: Registry, clock: Clock = systemClock): Promise<
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(counted),
     ...motionApi(pools.app),
+    ...jobApi(pools.app),
     submitReadings: () => Promise.reject(new Error('nothing is sent here')),
     onDeviceRevoked: nothing,
     live: null,

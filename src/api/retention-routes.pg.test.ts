@@ -19,6 +19,7 @@ import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { createRecordedAudit } from '#test/support/recorded-audit.ts';
+import { jobApi } from '#test/support/job-api.ts';
 import { motionApi } from '#test/support/motion-api.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
@@ -53,6 +54,7 @@ beforeAll(async () => {
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(pools.app),
     ...motionApi(pools.app),
+    ...jobApi(pools.app),
     submitReadings: () => Promise.reject(new Error('nothing is sent here')),
     onDeviceRevoked: () => undefined,
     live: null,

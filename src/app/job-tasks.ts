@@ -5,9 +5,15 @@ import type { Log } from '#base/log.ts';
 import type { Schedule } from '#jobs/schedule.ts';
 import type { Task } from '#jobs/task.ts';
 import { sessionExportTask } from '#jobs/tasks/session-export.ts';
+import { sessionReportTask } from '#jobs/tasks/session-report.ts';
+import { sessionSummaryTask } from '#jobs/tasks/session-summary.ts';
 import { createExportQueries } from '#store/export-queries.ts';
 import type { Pools } from '#store/pools.ts';
+import { createMotionQueries } from '#store/motion-queries.ts';
+import { createReportQueries } from '#store/report-queries.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
+import { packagedNorms } from '#app/analyse/norm-files.ts';
+import { createMotionAnswers } from '#app/motion-answers.ts';
 
 export interface TaskParts {
   readonly pools: Pools;
@@ -19,7 +25,22 @@ export interface TaskParts {
 
 export function createTasks({ pools, clock, version }: TaskParts): readonly Task[] {
   const sessions = createSessionQueries(pools.app);
-  return [sessionExportTask({ exports: createExportQueries(pools.app), sessions, clock, version })];
+  const ofReports = {
+    queries: createReportQueries(pools.app),
+    sessions,
+    motion: createMotionAnswers(createMotionQueries(pools.app)).analysis,
+    clock,
+  };
+  return [
+    sessionExportTask({ exports: createExportQueries(pools.app), sessions, clock, version }),
+    sessionSummaryTask(ofReports),
+    sessionReportTask({
+      ...ofReports,
+      norms: packagedNorms(),
+      timeZone: new Intl.DateTimeFormat().resolvedOptions().timeZone,
+      program: `Kymo ${version}`,
+    }),
+  ];
 }
 
 export function createSchedules(_parts: TaskParts): readonly Schedule[] {

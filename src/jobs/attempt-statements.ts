@@ -1,6 +1,8 @@
 /** Owns what an attempt at a job writes to its row. Every change names the run, so that one that lost its job changes nothing. */
 
+import type { Clock } from '#base/clock.ts';
 import type { Statement } from '#store/pools.ts';
+import { deliveryJob, webhookStatements } from '#store/webhook-events.ts';
 import { jobColumns } from '#jobs/job-rows.ts';
 import { jobLimits } from '#jobs/job-limits.ts';
 import { holdStatement, type JobRun, type StoredFile } from '#jobs/result-file.ts';
@@ -83,18 +85,35 @@ export function finishStatements(
   ];
 }
 
-/** The end of an attempt that failed for good. */
-export function failStatement(
+/** The end of a job that failed for good, and whoever wants to hear of it. The second one answers with the row. */
+export function failStatements(
+  clock: Clock,
   run: JobRun,
-  error: { readonly code: string; readonly detail: string },
-): Statement {
-  return {
-    name: 'fail-job',
-    text: `update kymo.job set state = 'failed', stage = '', finished_at = now(), lease_until = null, run_id = null,
-        error_code = $3, error_detail = $4
-      where id = $1 and run_id = $2 and state = 'running' and cancel_asked_at is null returning ${jobColumns}`,
-    values: [run.jobId, run.runId, error.code, error.detail],
-  };
+  {
+    kind,
+    patientId,
+    error,
+  }: {
+    readonly kind: string;
+    readonly patientId: string | null;
+    readonly error: { readonly code: string; readonly detail: string };
+  },
+): Statement[] {
+  // Whoever cannot be told is not told that.
+  const isToldOf = kind !== deliveryJob.kind;
+  return [
+    holdStatement(run),
+    {
+      name: 'fail-job',
+      text: `update kymo.job set state = 'failed', stage = '', finished_at = now(), lease_until = null, run_id = null,
+          error_code = $3, error_detail = $4
+        where id = $1 and run_id = $2 and state = 'running' returning ${jobColumns}`,
+      values: [run.jobId, run.runId, error.code, error.detail],
+    },
+    ...(isToldOf
+      ? webhookStatements({ type: 'job.failed', data: { job: run.jobId, kind } }, { clock, patientId })
+      : []),
+  ];
 }
 
 /** Back into the queue. `error` null: the attempt did not count, its process stops. */

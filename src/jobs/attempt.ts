@@ -14,7 +14,7 @@ import {
   cancelledStatement,
   claimStatement,
   closeStatement,
-  failStatement,
+  failStatements,
   finishStatements,
   renewStatement,
   standingStatement,
@@ -153,10 +153,10 @@ async function settle(work: Work, thrown: unknown): Promise<AttemptEnd> {
   const { parts, task, row, run, stopping } = work;
   const reason = stopping.signal.aborted ? (stopping.signal.reason as Stopped).reason : null;
   if (reason === 'lost') return 'lost';
-  const change = async (statements: readonly Statement[]): Promise<JobRow | undefined> =>
+  const change = async (statements: readonly Statement[], answering = 0): Promise<JobRow | undefined> =>
     insistently(work, async () => {
-      const [result] = await runAsOrg(parts.app, run.orgId, { statements, mode: 'change' });
-      return result?.rows[0] as JobRow | undefined;
+      const results = await runAsOrg(parts.app, run.orgId, { statements, mode: 'change' });
+      return results[answering]?.rows[0] as JobRow | undefined;
     });
   // Asked for at the last moment, a cancellation is only known to the row.
   const cancelled = await change([cancelledStatement(run)]);
@@ -186,7 +186,10 @@ async function settle(work: Work, thrown: unknown): Promise<AttemptEnd> {
   });
   const isFinal = thrown instanceof AppError && !thrown.temporary;
   if (isFinal || row.attempts >= row.max_attempts) {
-    const failed = await change([failStatement(run, error)]);
+    const failed = await change(
+      failStatements(parts.clock, run, { kind: row.kind, patientId: row.patient_id, error }),
+      1,
+    );
     return failed === undefined ? 'lost' : end(work, failed, 'failed');
   }
   const backOffMs = (task.backOffMs ?? defaultBackOffMs)(row.attempts) * (0.75 + parts.random() / 2);

@@ -18,16 +18,20 @@ const folder = new URL('../../../data/norms/', import.meta.url);
 let joints: JointNorms | undefined;
 let figures: FigureNorms | undefined;
 
+export function packagedNorms(): { readonly joints: JointNorms; readonly figures: FigureNorms } {
+  joints ??= readJointNorms(read('joint-angles.json'));
+  figures ??= readFigureNorms(read('spatio-temporal.json'));
+  return { joints, figures };
+}
+
 /** Mean and one standard deviation of healthy adults; null for an angle without a norm. */
 export function normCurveOf(curve: string, side: Side): NormBand | null {
-  joints ??= readJointNorms(read('joint-angles.json'));
-  return normBand(joints, { name: curve, side });
+  return normBand(packagedNorms().joints, { name: curve, side });
 }
 
 /** Usual range of healthy adults of unknown age and sex; null for a metric without one. */
 export function normRangeOf(metric: string): NormRange | null {
-  figures ??= readFigureNorms(read('spatio-temporal.json'));
-  return normOf(figures, metric);
+  return normOf(packagedNorms().figures, metric);
 }
 
 function read(file: string): unknown {
