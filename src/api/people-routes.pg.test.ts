@@ -35,6 +35,7 @@ import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { recordsApi } from '#test/support/records-api.ts';
+import { jobApi } from '#test/support/job-api.ts';
 import { createRecordedAudit } from '#test/support/recorded-audit.ts';
 import { motionApi } from '#test/support/motion-api.ts';
 import { createPerson, openPeople, peopleApi, signIn, type TestPerson } from '#test/support/people.ts';
@@ -92,6 +93,7 @@ function makeApi(isSecure = false): Promise<Api> {
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(pools.app),
     ...motionApi(pools.app),
+    ...jobApi(pools.app),
     submitReadings: () => Promise.reject(new Error('nothing is sent here')),
     onDeviceRevoked: () => undefined,
     live: null,

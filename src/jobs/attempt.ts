@@ -134,7 +134,7 @@ async function perform(work: Work): Promise<AttemptEnd> {
   try {
     if (!Value.Check(task.input, row.input))
       throw new AppError('invalid-field', 'the input is not one of this kind of job');
-    const outcome = (await Promise.race([task.run(context as never), abandoned(parts.clock, signal)])) ?? {};
+    const outcome = (await endOf(task.run(context as never), { clock: parts.clock, signal })) ?? {};
     signal.throwIfAborted();
     const statements = finishStatements(run, {
       statements: outcome.statements ?? [],
@@ -223,15 +223,23 @@ async function insistently<T>({ parts, lease }: Work, change: () => Promise<T>):
   }
 }
 
-/** Rejects when a task that was told to stop has not done so in time. */
-function abandoned(clock: Clock, signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener(
-      'abort',
-      () => void clock.after(jobLimits.stopMs, () => reject(signal.reason as Error)),
-      { once: true },
-    );
-  });
+/** What a task comes to; a rejection when it was told to stop and has not done so in time. */
+async function endOf<T>(
+  work: Promise<T>,
+  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+): Promise<T> {
+  const { promise: abandoned, reject } = Promise.withResolvers<never>();
+  let cancel = (): void => undefined;
+  const onAbort = (): void => {
+    cancel = clock.after(jobLimits.stopMs, () => reject(signal.reason as Error));
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, abandoned]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    cancel();
+  }
 }
 
 interface Telling {

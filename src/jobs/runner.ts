@@ -10,6 +10,7 @@ import { EventEmitter } from 'node:events';
 import { Logger, parseCronItems, run as runGraphile, type Runner as GraphileRunner } from 'graphile-worker';
 import pg from 'pg';
 
+import type { Clock } from '#base/clock.ts';
 import { messageOf } from '#base/errors.ts';
 import { runAsOrg } from '#store/pools.ts';
 import { startAttempt, type Attempt, type AttemptEnd, type AttemptParts } from '#jobs/attempt.ts';
@@ -110,9 +111,19 @@ export function startRunner(options: RunnerOptions): Runner {
     const stopped = graphile?.stop().catch(() => undefined);
     await attempts.drain();
     // It waits for a database that is away; nothing is lost by not doing so.
-    await Promise.race([stopped, new Promise<void>((resolve) => clock.after(jobLimits.stopMs, resolve))]);
-    await Promise.race([pool.end(), new Promise<void>((resolve) => clock.after(jobLimits.stopMs, resolve))]);
+    await within(clock, stopped ?? Promise.resolve());
+    await within(clock, pool.end());
   }
+}
+
+/** Waits for `work`, but no longer than a stop may take. */
+async function within(clock: Clock, work: Promise<void>): Promise<void> {
+  let cancel = (): void => undefined;
+  const limit = new Promise<void>((resolve) => {
+    cancel = clock.after(jobLimits.stopMs, resolve);
+  });
+  await Promise.race([work, limit]);
+  cancel();
 }
 
 function openQueuePool({ jobsUrl, workers, log }: RunnerOptions): pg.Pool {
