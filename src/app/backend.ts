@@ -36,7 +36,8 @@ export function createBackend(parts: {
       request,
     ): Promise<Result<{ handle: StreamHandle; progress: EpochProgress }, WireError>> {
       const opened = await catalogue.openStream(device, request);
-      if (opened.ok && opened.value.isNewSession) parts.sessions.started(opened.value.handle);
+      if (opened.ok && opened.value.isNewSession)
+        parts.sessions.started(opened.value.handle, opened.value.patientId);
       return opened.ok ? ok({ handle: opened.value.handle, progress: opened.value.progress }) : opened;
     },
     checksumOf: ({ orgId, deviceId, definition, epoch }, seq) =>
@@ -45,8 +46,8 @@ export function createBackend(parts: {
     async endStream({ orgId, deviceId, definition }, recordingEnded) {
       if (!recordingEnded) return;
       const told = parts.sessions.endMessage(definition.session);
-      const appended = await catalogue.endStream({ orgId, deviceId }, definition.stream, told);
-      if (appended !== null) parts.sessions.ended(orgId, appended, told);
+      const ended = await catalogue.endStream({ orgId, deviceId }, definition.stream, told);
+      if (ended !== null) parts.sessions.ended({ orgId, id: definition.session }, ended, told);
     },
     recordClock: (device, observation) => clocks.record(device, observation),
   };

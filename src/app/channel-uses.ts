@@ -5,6 +5,7 @@
 
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
+import type { ReadCache } from '#clinic/read-cache.ts';
 import type { AnyChannel } from '#contract/channel-definition.ts';
 import type { CommandSource } from '#ingest/gateway-output.ts';
 import type { DeviceQueries } from '#store/device-queries.ts';
@@ -25,10 +26,11 @@ export interface ChannelUses {
 export function createChannelUses(options: {
   readonly engine: () => Pick<ChannelEngine, 'channels' | 'durable'>;
   readonly devices: DeviceQueries;
+  readonly cache: Pick<ReadCache, 'invalidate'>;
   readonly clock: Clock;
   readonly log: Log;
 }): ChannelUses {
-  const { engine, devices, clock, log } = options;
+  const { engine, devices, cache, clock, log } = options;
   const builtIn = createBuiltInChannels((of, command) => delivery.requested(of, command));
   const lost = createLostDevices({
     publishAs: (...message) => engine().channels.publishAs(...message),
@@ -50,10 +52,12 @@ export function createChannelUses(options: {
     definitions: builtIn.definitions,
     commands: delivery,
     commandCounters: delivery.counters,
-    sessions: createSessionNews(
-      () => ({ publishAs: engine().channels.publishAs, durable: engine().durable }),
+    sessions: createSessionNews({
+      channels: () => ({ publishAs: engine().channels.publishAs, durable: engine().durable }),
+      cache,
+      clock,
       log,
-    ),
+    }),
     async close() {
       delivery.close();
       lost.close();

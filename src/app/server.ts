@@ -133,6 +133,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const uses = createChannelUses({
     engine: () => engine,
     devices: createDeviceQueries(pools.app),
+    cache,
     clock,
     log,
   });

@@ -259,15 +259,33 @@ test('the end of a session is told in the transaction that ends it, once, and it
     opened(tenantA.device, { definition, epoch: randomEpoch() }),
   );
   expect((await Promise.all(begun)).filter(({ isNewSession }) => isNewSession)).toHaveLength(1);
-  const told = { channel: 'ends', payload: Buffer.from('{"event":"session-ended"}') };
+  const told = {
+    channel: 'ends',
+    payload: Buffer.from('{"event":"session-ended"}'),
+    job: {
+      id: uuidv7(systemClock),
+      kind: 'session-summary',
+      input: { session },
+      lane: 'quick' as const,
+      maxAttempts: 3,
+      sessionId: session,
+    },
+  };
   expect(await catalogue.endStream(tenantA.device, left.stream, told)).toBe(null);
   expect(await catalogue.endStream(tenantB.device, right.stream, told)).toBe(null);
-  const appended = await catalogue.endStream(tenantA.device, right.stream, told);
-  expect(appended).toMatchObject({ position: { offset: 1 }, isDuplicate: false, isNewest: true });
+  const isEnqueued = async (): Promise<boolean> =>
+    (await owner.query('select from kymo.job where id = $1', [told.job.id])).rowCount === 1;
+  expect(await isEnqueued()).toBe(false);
+  const ended = await catalogue.endStream(tenantA.device, right.stream, told);
+  expect(ended).toMatchObject({
+    appended: { position: { offset: 1 }, isDuplicate: false, isNewest: true },
+    patientId: null,
+  });
+  expect(await isEnqueued()).toBe(true);
   expect(await catalogue.endStream(tenantA.device, right.stream, told)).toBe(null);
   const log = createChannelLog(pools.app);
   const page = await log.page(`${tenantA.orgId}/ends`, { after: 0, limit: 9 });
-  expect(page).toMatchObject({ epoch: appended!.position.epoch, newest: 1 });
+  expect(page).toMatchObject({ epoch: ended!.appended.position.epoch, newest: 1 });
   expect(Buffer.from(page.publications[0]!.payload)).toEqual(Buffer.from(told.payload));
 });
 

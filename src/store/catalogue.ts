@@ -16,6 +16,7 @@ import { chunkStatement, unpackChunks } from '#store/chunk-reader.ts';
 import { epochToInt8 } from '#store/epoch.ts';
 import { erasedSql, erasureLock } from '#store/erasure.ts';
 import { parseMultirange } from '#store/multirange.ts';
+import { enqueueStatements, type NewJob } from '#store/job-queue.ts';
 import { runAsOrg, type Pools, type Statement } from '#store/pools.ts';
 import { checkDefinition, compareDefinition, packedBytes, type StreamRow } from '#store/stream-definition.ts';
 
@@ -24,8 +25,16 @@ export interface OpenedStream {
   readonly progress: EpochProgress;
   /** Server day (UTC, `2026-01-31`) of this epoch's first commit; null while nothing is committed. */
   readonly firstCommitDay: string | null;
-  /** Whether this opening made the session. */
+  /** Whether this opening made the session, or began one that was planned. */
   readonly isNewSession: boolean;
+  /** Of a planned session that this began. */
+  readonly patientId: string | null;
+}
+
+/** A session that just ended: where that stands in its channel, and whose recording it is. */
+export interface EndedSession {
+  readonly appended: Appended;
+  readonly patientId: string | null;
 }
 
 export interface OpenOptions {
@@ -33,10 +42,11 @@ export interface OpenOptions {
   readonly previousStoreLost?: boolean;
 }
 
-/** What is said, and in which durable channel, when a session ends. */
+/** What is said, and in which durable channel, when a session ends; and what is to be done then. */
 export interface SessionEndMessage {
   readonly channel: string;
   readonly payload: Uint8Array;
+  readonly job: NewJob;
 }
 
 /** One (stream, epoch) of the caller's organisation. */
@@ -64,9 +74,14 @@ export interface Catalogue {
   ): Promise<boolean>;
   /**
    * The recording of this stream is over. The session ends with its last stream. Idempotent. When this call ends the
-   * session, `told` is appended to its channel in the same transaction, and its place returned; else null.
+   * session, `told` is appended to its channel and its job enqueued in the same transaction, and the place in the channel
+   * returned; else null.
    */
-  endStream(identity: DeviceIdentity, streamId: string, told?: SessionEndMessage): Promise<Appended | null>;
+  endStream(
+    identity: DeviceIdentity,
+    streamId: string,
+    told?: SessionEndMessage,
+  ): Promise<EndedSession | null>;
 }
 
 export const catalogueLimits = {
@@ -116,8 +131,10 @@ export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue
       const found = await openEpoch(row, epoch, previousStoreLost);
       if (found === 'erased') return ERASED;
       if (found === null) return exceeded(`a stream has at most ${catalogueLimits.epochsPerStream} epochs`);
-      const isNewSession = results[0]?.rowCount === 1;
-      return ok({ ...openedStream(row, found, { identity, definition, epoch }), isNewSession });
+      const begun = results[1]?.rows[0] as { readonly patient_id: string | null } | undefined;
+      const isNewSession = results[0]?.rowCount === 1 || begun !== undefined;
+      const patientId = begun?.patient_id ?? null;
+      return ok({ ...openedStream(row, found, { identity, definition, epoch }), isNewSession, patientId });
     },
     async checksumOf(identity, key, seq) {
       const [result] = await runAsOrg(pools.app, identity.orgId, {
@@ -144,8 +161,7 @@ export function createCatalogue(pools: Pick<Pools, 'app' | 'writer'>): Catalogue
     async endStream(identity, streamId, told) {
       const statements = endStatements(identity, streamId, told);
       const results = await runAsOrg(pools.app, identity.orgId, { statements, mode: 'change' });
-      const rows = results.at(-1)!.rows as AppendedRow[];
-      return rows.length === 0 ? null : appendedOf(rows);
+      return endedOf(results.at(-1)!.rows);
     },
   };
 }
@@ -188,7 +204,7 @@ function openedStream(
   row: StreamRow,
   found: EpochRow,
   request: { identity: DeviceIdentity; definition: StreamDefinition; epoch: string },
-): Omit<OpenedStream, 'isNewSession'> {
+): Omit<OpenedStream, 'isNewSession' | 'patientId'> {
   const { identity, definition, epoch } = request;
   return {
     handle: {
@@ -218,7 +234,8 @@ function openStatements(identity: DeviceIdentity, definition: StreamDefinition):
       values: [session, identity.orgId, definition.label ?? '', definition.synthetic ?? false, stream],
     },
     {
-      // A new stream makes an ended session go on.
+      // A new stream begins a planned session, and makes an ended one go on; what was signed off has ended for good. A plan
+      // says neither whether a recording is synthetic nor, mostly, its label. A row is returned when this began the session.
       name: 'open-stream',
       text: `with made as (
           insert into kymo.stream
@@ -228,8 +245,17 @@ function openStatements(identity: DeviceIdentity, definition: StreamDefinition):
             from kymo.session s
            where s.id = $3 and (select count(*) from kymo.stream t where t.session_id = $3) < $12
              and not ${erasedSql('$2', '$3', '$1')}
-          on conflict do nothing returning session_id)
-        update kymo.session s set ended_at = null from made where s.id = made.session_id and s.ended_at is not null`,
+          on conflict do nothing returning session_id),
+        begun as (
+          update kymo.session s
+             set ended_at = null, is_planned = false,
+                 started_at = case when s.is_planned then now() else s.started_at end,
+                 synthetic = case when s.is_planned then $13 else s.synthetic end,
+                 label = case when s.is_planned and s.label = '' then $14 else s.label end
+            from made
+           where s.id = made.session_id and (s.is_planned or (s.ended_at is not null and s.sealed_at is null))
+          returning s.started_at, s.patient_id)
+        select patient_id from begun where started_at = now()`,
       values: [
         stream,
         identity.orgId,
@@ -243,6 +269,8 @@ function openStatements(identity: DeviceIdentity, definition: StreamDefinition):
         scale ?? null,
         clock,
         catalogueLimits.streamsPerSession,
+        definition.synthetic ?? false,
+        definition.label ?? '',
       ],
     },
     {
@@ -311,12 +339,31 @@ function endStatements(
       text: `update kymo.stream set ended_at = now() where id = $1 and device_id = $2 and ended_at is null`,
       values,
     },
-    told === undefined
-      ? { text: endSession, values }
-      : {
-          text: `with ended as (${endSession} returning s.org_id)
-            select a.* from ended cross join lateral kymo.append_to_channel(ended.org_id, $3, $4, null) a`,
-          values: [...values, told.channel, Buffer.from(told.payload)],
-        },
+    told === undefined ? { text: endSession, values } : tellingStatement({ text: endSession, values }, told),
   ];
+}
+
+/**
+ * `ending`, an update of kymo.session as `s`, which tells of it and enqueues its job when it ends one. For a transaction in
+ * which this comes last; `endedOf` reads its rows.
+ */
+export function tellingStatement(
+  ending: Required<Omit<Statement, 'name'>>,
+  told: SessionEndMessage,
+): Statement {
+  const [enqueue] = enqueueStatements(told.job);
+  const at = (i: number): string => `$${ending.values.length + i}`;
+  return {
+    text: `with ended as (${ending.text} returning s.org_id, s.patient_id)
+      select a.*, ended.patient_id from ended
+       cross join lateral kymo.append_to_channel(ended.org_id, ${at(1)}, ${at(2)}, null) a
+       cross join lateral kymo.enqueue(${at(3)}, ${at(4)}, ${at(5)}::jsonb, ${at(6)}::jsonb) j`,
+    values: [...ending.values, told.channel, Buffer.from(told.payload), ...(enqueue!.values ?? [])],
+  };
+}
+
+/** Null: it ended none. */
+export function endedOf(rows: readonly unknown[]): EndedSession | null {
+  const found = rows as readonly (AppendedRow & { readonly patient_id: string | null })[];
+  return found.length === 0 ? null : { appended: appendedOf(found), patientId: found[0]!.patient_id };
 }
