@@ -8,7 +8,7 @@ import { LRUCache } from 'lru-cache';
 
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
-import type { ChannelServices } from '#contract/channel-definition.ts';
+import type { ChannelServices, SessionScope } from '#contract/channel-definition.ts';
 import type { DeviceQueries } from '#store/device-queries.ts';
 import type { SessionQueries } from '#store/session-queries.ts';
 
@@ -36,16 +36,16 @@ export function createChannelServices({
     log,
     sessionExists: remembered(clock, sessions.exists),
     deviceExists: remembered(clock, devices.exists),
-    async sessionIds(orgId) {
-      const page = await sessions.list(orgId, { limit: LISTED_SESSIONS, cursor: null });
+    async sessionIds(scope) {
+      const page = await sessions.list(scope, { limit: LISTED_SESSIONS, cursor: null });
       return page?.sessions.map((session) => session.id) ?? [];
     },
   };
 }
 
-type Exists = (orgId: string, id: string) => Promise<boolean>;
+type Exists<S> = (scope: S, id: string) => Promise<boolean>;
 
-function remembered(clock: Pick<Clock, 'monotonicMs'>, exists: Exists): Exists {
+function remembered<S extends SessionScope>(clock: Pick<Clock, 'monotonicMs'>, exists: Exists<S>): Exists<S> {
   const known = new LRUCache<string, Promise<boolean>>({
     max: KNOWN_THINGS,
     ttl: KNOWN_MS,
@@ -53,13 +53,14 @@ function remembered(clock: Pick<Clock, 'monotonicMs'>, exists: Exists): Exists {
     perf: { now: () => clock.monotonicMs() + 1 },
     ttlResolution: 0,
   });
-  return (orgId, id) => {
+  return (scope, id) => {
     // Ids of any length come from names; what is longer than an id is not worth a place.
-    if (id.length > 64) return exists(orgId, id);
-    const key = `${orgId}/${id}`;
+    if (id.length > 64) return exists(scope, id);
+    const key =
+      typeof scope === 'string' ? `${scope}/${id}` : `${scope.orgId}/${scope.patientId ?? ''}/${id}`;
     const asked = known.get(key);
     if (asked !== undefined) return asked;
-    const asking = exists(orgId, id);
+    const asking = exists(scope, id);
     known.set(key, asking);
     const forget = (): void => {
       if (known.peek(key) === asking) known.delete(key);

@@ -18,15 +18,18 @@ export type LossClass = 'live' | 'event' | 'state';
 export type Schemas = Readonly<Record<string, TSchema>>;
 type Values<S extends Schemas> = { readonly [K in keyof S]: Static<S[K]> };
 
+/** An organisation's id; or that and the one patient whose sessions count. */
+export type SessionScope = string | { readonly orgId: string; readonly patientId: string | null };
+
 /** What definitions may use of the server. Extensions get the same. */
 export interface ChannelServices {
   readonly clock: Clock;
   readonly log: Log;
-  /** Whether the organisation has this session. */
-  sessionExists(orgId: string, sessionId: string): Promise<boolean>;
+  /** Whether the organisation has this session; for a patient's account, whether it is one of its own. */
+  sessionExists(of: SessionScope, sessionId: string): Promise<boolean>;
   deviceExists(orgId: string, deviceId: string): Promise<boolean>;
-  /** Ids of the newest sessions of the organisation, at most 64: for `list`. */
-  sessionIds(orgId: string): Promise<readonly string[]>;
+  /** Ids of the newest sessions of the organisation, or of the patient, at most 64: for `list`. */
+  sessionIds(of: SessionScope): Promise<readonly string[]>;
   /** Publishes to any channel on behalf of the server, past rules and handlers, not past schemas. */
   publish: PublishTo;
 }

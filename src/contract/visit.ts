@@ -102,9 +102,9 @@ export type PlanRequest = Static<typeof PlanRequest>;
 export const PlanChange = strict({ ...plan, revision: Nullable(Revision) }, 'PlanChange');
 export type PlanChange = Static<typeof PlanChange>;
 
-/** A protocol's newest revision counts. */
-export const PatientChange = strict({ patientId: Nullable(Id), revision: Revision }, 'PatientChange');
-export type PatientChange = Static<typeof PatientChange>;
+/** Whose recording it is. */
+export const PatientBinding = strict({ patientId: Nullable(Id), revision: Revision }, 'PatientBinding');
+export type PatientBinding = Static<typeof PatientBinding>;
 
 /** All placements of the session: what is not in it is no longer assigned. */
 export const PlacementsChange = strict(
@@ -182,12 +182,9 @@ export type Placement = Static<typeof Placement>;
 /** A session as people plan, start, end and sign it off. */
 export const Visit = Type.Object(
   {
-    session: Id,
-    label: Type.String(),
-    state: SessionSummary.properties.state,
-    /** Of the plan: patient, protocol, time, label and placements. What a change is made from. */
+    session: SessionSummary,
+    /** Of patient, protocol, time, label and placements: what a change of them is made from. */
     revision: Revision,
-    patient: SessionSummary.properties.patient,
     protocol: Nullable(
       Type.Object({
         id: Id,
@@ -197,16 +194,12 @@ export const Visit = Type.Object(
         segments: Type.Array(ProtocolSegment),
       }),
     ),
-    plannedFor: Nullable(Instant),
+    /** Empty: a device began it, and nobody planned it. */
+    createdBy: Type.String(),
     /** Devices were asked to start, or to stop. */
     startAskedAt: Nullable(Instant),
     endAskedAt: Nullable(Instant),
-    startedAt: Nullable(Instant),
-    endedAt: Nullable(Instant),
-    sealedAt: Nullable(Instant),
     sealedBy: Nullable(Type.String()),
-    amended: Type.Boolean(),
-    createdBy: Type.String(),
     placements: Type.Array(Placement),
     warnings: Type.Array(VisitWarning),
   },
@@ -260,7 +253,7 @@ export const Annotation = Type.Object(
     id: Id,
     session: Id,
     ...annotationContent,
-    /** `user:ID` or `key:ID`. It and owners may change it. */
+    /** `user:ID`, `access:ID` or `server:ID`. It and owners may change it. */
     author: Type.String(),
     revision: Revision,
     createdAt: Instant,

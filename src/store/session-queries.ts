@@ -42,8 +42,8 @@ export interface SessionQueries {
   ): Promise<SessionPage | null>;
   /** Null when the organisation has no such session. */
   detail(scope: string | OrgScope, sessionId: string): Promise<SessionDetail | null>;
-  /** Whether the organisation has this session. False for what is no id. */
-  exists(orgId: string, sessionId: string): Promise<boolean>;
+  /** Whether the organisation, or the patient, has this session. False for what is no id. */
+  exists(scope: string | OrgScope, sessionId: string): Promise<boolean>;
   /** Whose recording it is; null: nobody's yet; undefined: the organisation has no such session or stream. */
   ownerOf(
     orgId: string,
@@ -88,14 +88,14 @@ export function createSessionQueries(app: RolePool): SessionQueries {
         ),
       };
     },
-    async exists(orgId, sessionId) {
+    async exists(scope, sessionId) {
       if (!idPattern.test(sessionId)) return false;
       const statement = {
         name: 'session-exists',
         text: 'select 1 from kymo.session where id = $1',
         values: [sessionId],
       };
-      const [result] = await runAsOrg(app, orgId, { statements: [statement], mode: 'snapshot' });
+      const [result] = await runAsOrg(app, scope, { statements: [statement], mode: 'snapshot' });
       return result?.rowCount === 1;
     },
     async ownerOf(orgId, { kind, id }) {
@@ -114,7 +114,7 @@ export function createSessionQueries(app: RolePool): SessionQueries {
   };
 }
 
-interface SummaryRow {
+export interface SummaryRow {
   readonly id: string;
   readonly label: string;
   readonly synthetic: boolean;
@@ -157,7 +157,7 @@ interface EpochRow {
   readonly tail_lost: boolean;
 }
 
-function summaryOf(row: SummaryRow): SessionSummary {
+export function summaryOf(row: SummaryRow): SessionSummary {
   return {
     id: row.id,
     label: row.label,
@@ -181,7 +181,7 @@ function summaryOf(row: SummaryRow): SessionSummary {
 }
 
 /** How far a session is, from its row and whether something came lately. */
-export function stateOf(row: {
+function stateOf(row: {
   readonly is_planned: boolean;
   readonly sealed_at: Date | null;
   readonly ended_at: Date | null;
@@ -260,7 +260,7 @@ export function isLiveSql(session: string): string {
 }
 
 /** SQL of what changed after the session was signed off. `session` is its row, `streams` and `stored` what it has now. */
-export function isAmendedSql(session: string, counts: { streams: string; stored: string }): string {
+function isAmendedSql(session: string, counts: { streams: string; stored: string }): string {
   return `(${session}.sealed_at is not null and (${session}.amended_at is not null
     or ${counts.streams} <> ${session}.sealed_streams or ${counts.stored} <> ${session}.sealed_readings))`;
 }
@@ -335,15 +335,19 @@ function pageStatement(limit: number, after: Cursor | null, filter: SessionFilte
   };
 }
 
+/** Of one session: a row for `summaryOf`, or none. */
+export function summaryStatement(sessionId: string): Statement {
+  return {
+    name: 'session',
+    text: `with page as (select ${pageColumns} from kymo.session where id = $1) ${summaryOfPage}`,
+    values: [sessionId],
+  };
+}
+
 function detailStatements(sessionId: string): Statement[] {
   const values = [sessionId];
   return [
-    {
-      name: 'session',
-      text: `with page as (select ${pageColumns} from kymo.session where id = $1)
-        ${summaryOfPage}`,
-      values,
-    },
+    summaryStatement(sessionId),
     {
       name: 'session-streams',
       text: `select id, org_id, session_id, device_id, segment, sensor, axes, rate_hz, encoding, scale, clock,

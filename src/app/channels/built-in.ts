@@ -9,6 +9,7 @@ import {
 import { sessionGait, sessionMotion } from '#app/channels/motion-channels.ts';
 import { notifications } from '#app/channels/notifications.ts';
 import { organisationJobs } from '#app/channels/organisation-jobs.ts';
+import { sessionAnnotations } from '#app/channels/session-annotations.ts';
 import { sessionChat } from '#app/channels/session-chat.ts';
 import { sessionReadings } from '#app/channels/session-readings.ts';
 
@@ -29,6 +30,10 @@ export function createBuiltInChannels(onRequested: OnRequested): BuiltInChannels
       commands,
       notifications,
       organisationJobs,
+      sessionAnnotations,
+      sessionChat,
+      commands,
+      notifications,
     ],
     commands,
   };

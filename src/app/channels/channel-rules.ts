@@ -2,33 +2,54 @@
 
 import { Type } from 'typebox';
 
-import type { ChannelServices } from '#contract/channel-definition.ts';
+import type { ChannelServices, SessionScope } from '#contract/channel-definition.ts';
 import type { Principal } from '#contract/principal.ts';
 
 /** A UUID in lower case with hyphens, as everywhere (docs/protocol.md). */
 export const Id = Type.String({ pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' });
 
-/** Devices send readings and take commands, and watch nobody. */
+/** Those who work here. Devices send readings and take commands, and watch nobody; patients watch their own sessions only. */
 export function watches({ kind, role }: Principal): boolean {
   return kind !== 'device' && role !== 'patient';
 }
 
-/** Everyone of the organisation but its devices and its patients. */
-export function isSessionVisible(context: {
+interface SessionContext {
   readonly identity: Principal;
   readonly params: { readonly session: string };
   readonly services: ChannelServices;
-}): boolean | Promise<boolean> {
-  const { identity, params, services } = context;
-  return watches(identity) && services.sessionExists(identity.orgId, params.session);
 }
 
-/** The newest sessions of the organisation, for pattern subscriptions. */
+/** Everyone who works in the organisation, and the patient whose session it is. */
+export function isSessionVisible(context: SessionContext): boolean | Promise<boolean> {
+  const { identity, params, services } = context;
+  const scope = scopeOf(identity);
+  return scope !== null && services.sessionExists(scope, params.session);
+}
+
+/** Everyone who works in the organisation. */
+export function isSessionOfColleagues(context: SessionContext): boolean | Promise<boolean> {
+  return watches(context.identity) && isSessionVisible(context);
+}
+
+/** The newest sessions that are visible, for pattern subscriptions. */
 export async function listSessions(context: {
   readonly identity: Principal;
   readonly services: ChannelServices;
 }): Promise<readonly { readonly session: string }[]> {
-  const { identity, services } = context;
-  if (!watches(identity)) return [];
-  return (await services.sessionIds(identity.orgId)).map((session) => ({ session }));
+  const scope = scopeOf(context.identity);
+  if (scope === null) return [];
+  return (await context.services.sessionIds(scope)).map((session) => ({ session }));
+}
+
+export async function listSessionsOfColleagues(
+  context: Parameters<typeof listSessions>[0],
+): Promise<readonly { readonly session: string }[]> {
+  return watches(context.identity) ? listSessions(context) : [];
+}
+
+/** Null: sees no session. */
+function scopeOf(identity: Principal): SessionScope | null {
+  if (watches(identity)) return identity.orgId;
+  const { role, orgId, patientId } = identity;
+  return role === 'patient' && patientId !== null ? { orgId, patientId } : null;
 }

@@ -1,13 +1,13 @@
 /**
  * Owns the definition of the talk about a session: messages for good, in one order for all, and receipts that say up to
- * which message their author has read. The author of both is whoever sent them, by their identity. It goes with its
+ * which message their author has read. The author of both is whoever sent them, by their identity. Patients do not read it. It goes with its
  * session when that is erased.
  */
 
 import { Type } from 'typebox';
 
 import { defineChannel } from '#contract/channel-definition.ts';
-import { Id, isSessionVisible, listSessions } from '#app/channels/channel-rules.ts';
+import { Id, isSessionOfColleagues, listSessionsOfColleagues } from '#app/channels/channel-rules.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -37,8 +37,8 @@ export const sessionChat = defineChannel({
   presence: 'members',
   out: { message: Message, receipt: Receipt },
   in: { message: Message, receipt: Receipt },
-  allow: (context) => isSessionVisible(context),
-  list: listSessions,
+  allow: (context) => isSessionOfColleagues(context),
+  list: listSessionsOfColleagues,
   message: {
     // The same receipt by the same reader from two windows, or sent again, is one.
     receipt: async ({ publish }, receipt) => {

@@ -65,7 +65,7 @@ create table kymo.placement (
   assigned_by text not null default '',
   primary key (session_id, device_id, segment)
 );
-create index placement_by_device on kymo.placement (device_id, assigned_at desc, session_id desc);
+create index placement_by_device on kymo.placement (device_id, assigned_at desc, session_id desc, segment desc);
 
 create table kymo.annotation (
   id uuid primary key,
@@ -76,7 +76,7 @@ create table kymo.annotation (
   from_us bigint not null,
   to_us bigint check (to_us > from_us),
   text text not null check (length(text) <= 2000),
-  -- user:ID or key:ID.
+  -- user:ID, access:ID or server:ID.
   author text not null,
   revision integer not null default 1,
   created_at timestamptz not null default now(),
