@@ -41,6 +41,7 @@ import { createSessionQueries } from '#store/session-queries.ts';
 import { ownPrincipals } from '#test/support/principals.ts';
 import { recordsApi } from '#test/support/records-api.ts';
 import { jobApi } from '#test/support/job-api.ts';
+import { createTestVisits } from '#test/support/visit-services.ts';
 
 const root = new URL('../', import.meta.url);
 
@@ -97,6 +98,7 @@ export async function createDescribedApi(version: string, changes: Partial<ApiOp
     auditRecords: createAuditRecords(unreachable),
     sessions: createSessionQueries(unreachable),
     ...recordsApi(unreachable),
+    visits: createTestVisits(unreachable),
     retention: createRetentionControls({ app: unreachable, writer: unreachable }),
     readings: createReadingQueries(unreachable),
     envelopes: createEnvelopeQueries(unreachable),

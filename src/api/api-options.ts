@@ -19,6 +19,7 @@ import type { DeviceIdentity } from '#contract/readings.ts';
 import type { ReadingsAccepted, ReadingsRequest } from '#contract/rest.ts';
 import type { AuditRecords } from '#clinic/audit-records.ts';
 import type { Records } from '#clinic/records.ts';
+import type { VisitServices } from '#clinic/visit-services.ts';
 import type { Accounts } from '#identity/accounts.ts';
 import type { Identity } from '#identity/identity.ts';
 import type { People } from '#identity/people.ts';
@@ -70,6 +71,7 @@ export interface ApiOptions {
   readonly sessions: SessionQueries;
   /** Patients and what is written down of them. */
   readonly records: Records;
+  readonly visits: VisitServices;
   readonly retention: RetentionControls;
   readonly readings: ReadingQueries;
   readonly envelopes: EnvelopeQueries;

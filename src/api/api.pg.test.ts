@@ -55,6 +55,7 @@ import { ownPrincipals } from '#test/support/principals.ts';
 import { recordsApi } from '#test/support/records-api.ts';
 import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
 import { openTestPool } from '#test/support/test-pool.ts';
+import { createTestVisits } from '#test/support/visit-services.ts';
 
 let database: TestDatabase;
 let pools: Pools;
@@ -132,6 +133,7 @@ async function makeApi(changes: Partial<ApiOptions>): Promise<Api> {
     auditRecords: createAuditRecords(pools.app),
     sessions: createSessionQueries(pools.app),
     ...recordsApi(pools.app),
+    visits: createTestVisits(pools.app),
     retention: createRetentionControls(pools),
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),

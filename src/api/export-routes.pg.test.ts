@@ -46,6 +46,7 @@ import { createTenant, streamDefinition, type Tenant } from '#test/support/tenan
 import { openTestPool } from '#test/support/test-pool.ts';
 import { ownPrincipals } from '#test/support/principals.ts';
 import { recordsApi } from '#test/support/records-api.ts';
+import { createTestVisits } from '#test/support/visit-services.ts';
 
 let database: TestDatabase;
 let pools: Pools;
@@ -110,6 +111,7 @@ async function makeApi(registry: Registry, clock: Clock = systemClock): Promise<
     auditRecords: createAuditRecords(pools.app),
     sessions: createSessionQueries(pools.app),
     ...recordsApi(pools.app),
+    visits: createTestVisits(pools.app),
     retention: createRetentionControls(pools),
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),

@@ -4,12 +4,13 @@ import { Type } from 'typebox';
 
 import { AppError } from '#base/errors.ts';
 import { Id, SessionDetail, SessionPage } from '#contract/rest.ts';
+import type { SessionFilter } from '#store/session-queries.ts';
 import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { answers, security } from '#api/route-schemas.ts';
 
 const config = { access: 'session.read', subject: 'session' } as const;
-const listConfig = { access: 'session.read' } as const;
+const listConfig = { access: 'session.read', subject: 'own' } as const;
 const tags = ['sessions'];
 
 export const pageLimits = {
@@ -50,12 +51,25 @@ export function addSessionRoutes(api: Api, { sessions }: ApiOptions): void {
       operationId: 'listSessions',
       summary: 'Sessions, newest first',
       security: security('session.read'),
-      querystring: Type.Object(pageQuery, { additionalProperties: false }),
+      querystring: Type.Object(
+        {
+          ...pageQuery,
+          patient: Type.Optional(Id),
+          state: Type.Optional(
+            Type.Enum(['planned', 'live', 'idle', 'ended', 'sealed', 'all'], {
+              description: 'default: all but planned ones',
+            }),
+          ),
+          from: Type.Optional(Type.String({ format: 'date-time', description: 'of the start' })),
+          to: Type.Optional(Type.String({ format: 'date-time', description: 'exclusive' })),
+        },
+        { additionalProperties: false },
+      ),
       response: answers({ 200: SessionPage }, { ...listConfig, refusals: [400] }),
     },
     handler: async (request) => {
-      const { limit = pageLimits.defaultItems, cursor = null } = request.query;
-      const page = await sessions.list(principalOf(request).orgId, { limit, cursor });
+      const { limit = pageLimits.defaultItems, cursor = null, ...filter } = request.query;
+      const page = await sessions.list(principalOf(request), { limit, cursor, filter: filterOf(filter) });
       if (page === null) throw invalidCursor();
       return page;
     },
@@ -72,11 +86,26 @@ export function addSessionRoutes(api: Api, { sessions }: ApiOptions): void {
       response: answers({ 200: SessionDetail }, { ...config, refusals: [400, 404] }),
     },
     handler: async (request) => {
-      const detail = await sessions.detail(principalOf(request).orgId, request.params.id);
+      const detail = await sessions.detail(principalOf(request), request.params.id);
       if (detail === null) throw new AppError('not-found', 'there is no such session');
       return detail;
     },
   });
+}
+
+function filterOf(query: {
+  readonly patient?: string;
+  readonly state?: NonNullable<SessionFilter['state']>;
+  readonly from?: string;
+  readonly to?: string;
+}): SessionFilter {
+  const { patient, state, from, to } = query;
+  return {
+    ...(patient === undefined ? {} : { patientId: patient }),
+    ...(state === undefined ? {} : { state }),
+    ...(from === undefined ? {} : { from: new Date(from) }),
+    ...(to === undefined ? {} : { to: new Date(to) }),
+  };
 }
 
 export function invalidCursor(): AppError {

@@ -11,6 +11,7 @@ import type { CommandSource } from '#ingest/gateway-output.ts';
 import type { DeviceQueries } from '#store/device-queries.ts';
 import type { ChannelEngine } from '#app/channel-engine.ts';
 import { createBuiltInChannels } from '#app/channels/built-in.ts';
+import { commandLimits, type Requested } from '#app/channels/device-commands.ts';
 import { createCommandDelivery, type DeliveryCounters } from '#app/command-delivery.ts';
 import { createLostDevices } from '#app/lost-devices.ts';
 import { createSessionNews, type SessionNews } from '#app/session-news.ts';
@@ -20,6 +21,11 @@ export interface ChannelUses {
   readonly commands: CommandSource;
   readonly commandCounters: DeliveryCounters;
   readonly sessions: SessionNews;
+  /** Asks a device on behalf of the server; resolves when the command is kept. Its time is the default. */
+  ask(
+    of: { readonly orgId: string; readonly device: string },
+    command: Pick<Requested, 'id' | 'command' | 'params'>,
+  ): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -58,6 +64,16 @@ export function createChannelUses(options: {
       clock,
       log,
     }),
+    async ask({ orgId, device }, command) {
+      const requested: Requested = {
+        ...command,
+        expiresAtUs: clock.nowUs() + commandLimits.expiresDefaultMs * 1000,
+      };
+      const target = { orgId, params: { device } };
+      const message = { event: 'requested', data: requested, key: `requested ${command.id}` } as const;
+      await engine().channels.publishAs(builtIn.commands, target, message);
+      delivery.requested({ orgId, device }, requested);
+    },
     async close() {
       delivery.close();
       lost.close();

@@ -67,6 +67,7 @@ import { startRequestGuards } from '#app/request-guards.ts';
 import { spreadRevocations } from '#app/revocation-spread.ts';
 import { readTrustedIssuer } from '#app/trusted-issuer.ts';
 import { answerUpgrades } from '#app/upgrades.ts';
+import { joinVisits } from '#app/visits.ts';
 import { startUpkeepThread, type UpkeepThread } from '#app/upkeep-thread.ts';
 import { createServerWebhooks } from '#app/webhooks.ts';
 
@@ -263,6 +264,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       cache,
       masters: openMasterKeys(config['master-key'], stateDirectoryOf(config)),
     }),
+    ...joinVisits({ app: pools.app, cache, clock, uses, durable: engine.durable }),
     retention: createRetentionControls(pools),
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),

@@ -22,7 +22,6 @@ import type { ReadCache } from '#clinic/read-cache.ts';
 import { sessionTags } from '#clinic/session-tags.ts';
 import { refuseUnstorable } from '#clinic/stored-text.ts';
 import { noSuchSession, outdated, ownOf } from '#clinic/visits.ts';
-import type { Appended } from '#protocol/publication.ts';
 import { appendedOf, type AppendedRow } from '#store/channel-log.ts';
 import { runAsOrg, type RolePool, type Statement } from '#store/pools.ts';
 
@@ -54,7 +53,7 @@ export interface AnnotationParts {
   /** A message of `annotationChannel` has committed. */
   readonly announce: (
     of: { readonly orgId: string; readonly session: string },
-    appended: Appended,
+    appended: ReturnType<typeof appendedOf>,
     payload: Uint8Array,
   ) => void;
 }
@@ -76,7 +75,7 @@ export function createAnnotations(parts: AnnotationParts): Annotations {
       runAsOrg(app, principal, { statements: [work.statement], mode: 'change' }),
     );
     const row = result?.rows[0] as ChangedRow | undefined;
-    if (row?.payload != null)
+    if (row !== undefined && row.payload !== null)
       parts.announce({ orgId: principal.orgId, session }, appendedOf([row]), row.payload);
     return row;
   };

@@ -24,17 +24,20 @@ export const useLimits = {
  * came lately, or it is assigned to a session in progress, or to one that was just asked to start. Both are columns.
  */
 export function usedBySql(device: string, session: string): string {
-  return `(select u.id from (
-    (select o.id from kymo.stream t join kymo.session o on o.id = t.session_id
-      where t.device_id = ${device} and t.ended_at is null and t.session_id <> ${session} and o.ended_at is null
-        and (t.opened_at > now() - interval '1 minute' or ${isLiveSql('o.id')}) limit 1)
+  // Names of its own: a column that is handed in must not be taken for one of these tables.
+  return `(select used.id from (
+    (select other.id from kymo.stream running join kymo.session other on other.id = running.session_id
+      where running.device_id = ${device} and running.ended_at is null and running.session_id <> ${session}
+        and other.ended_at is null
+        and (running.opened_at > now() - interval '1 minute' or ${isLiveSql('other.id')}) limit 1)
     union all
-    (select o.id from (select q.session_id from kymo.placement q where q.device_id = ${device} and q.session_id <> ${session}
-                        order by q.assigned_at desc, q.session_id desc limit ${useLimits.assignments}) q
-       join kymo.session o on o.id = q.session_id
-      where o.ended_at is null
-        and case when o.is_planned then o.start_asked_at > now() - interval '${useLimits.startingMinutes} minutes'
-                 else ${isLiveSql('o.id')} end limit 1)) u limit 1)`;
+    (select other.id from (select given.session_id from kymo.placement given
+                            where given.device_id = ${device} and given.session_id <> ${session}
+                            order by given.assigned_at desc, given.session_id desc limit ${useLimits.assignments}) given
+       join kymo.session other on other.id = given.session_id
+      where other.ended_at is null
+        and case when other.is_planned then other.start_asked_at > now() - interval '${useLimits.startingMinutes} minutes'
+                 else ${isLiveSql('other.id')} end limit 1)) used limit 1)`;
 }
 
 /** For `visitOf`: of a session that the organisation has one row each, else none. */

@@ -308,3 +308,29 @@ export const annotationEvents = {
   changed: Annotation,
   removed: Type.Object({ id: Id, revision: Revision }),
 };
+
+/** The figures of an ended session; which there are is said by the metric catalogue. */
+export const SessionFigures = Type.Object(
+  {
+    session: Id,
+    patientId: Nullable(Id),
+    startedAt: Instant,
+    durationS: Type.Number(),
+    figures: Type.Array(
+      Type.Object({
+        metric: Type.String(),
+        side: Nullable(Type.Enum(['left', 'right'])),
+        value: Nullable(Type.Number()),
+        sd: Nullable(Type.Number()),
+        n: Type.Integer({ minimum: 0 }),
+      }),
+    ),
+    /** What to know before believing a figure. */
+    quality: Type.Unknown(),
+    algorithm: Type.String(),
+    algorithmVersion: Type.String(),
+    inputRevision: Type.Integer(),
+    computedAt: Instant,
+  },
+  { $id: 'SessionFigures' },
+);

@@ -1,0 +1,40 @@
+/** Owns visits for tests of the API: as the server has them, with a memory of what devices were asked and what was told. */
+
+import { systemClock } from '#base/clock.ts';
+import { createReadCache } from '#clinic/read-cache.ts';
+import { createMemoryTagVersions } from '#clinic/tag-versions.ts';
+import { sessionSummaryJob } from '#clinic/session-summary-job.ts';
+import type { VisitCommand } from '#clinic/visit-progress.ts';
+import { createVisitServices, type VisitServices } from '#clinic/visit-services.ts';
+import type { RolePool } from '#store/pools.ts';
+
+export interface TestVisits extends VisitServices {
+  readonly asked: (VisitCommand & { readonly device: string })[];
+  /** Sessions whose end was told. */
+  readonly ended: string[];
+  /** Bodies of messages of annotation channels. */
+  readonly told: { readonly event: string; readonly data: unknown; readonly by: string }[];
+}
+
+export function createTestVisits(app: RolePool): TestVisits {
+  const asked: TestVisits['asked'] = [];
+  const ended: string[] = [];
+  const told: TestVisits['told'] = [];
+  const services = createVisitServices({
+    app,
+    clock: systemClock,
+    cache: createReadCache({ versions: createMemoryTagVersions(), clock: systemClock }),
+    ask: async ({ device }, command) => void asked.push({ device, ...command }),
+    news: {
+      endMessage: (session) => ({
+        channel: 'notifications',
+        payload: Buffer.from(JSON.stringify({ event: 'session-ended', data: { session } })),
+        job: sessionSummaryJob(session, systemClock),
+      }),
+      ended: ({ id }) => void ended.push(id),
+    },
+    announce: (_of, _appended, payload) =>
+      void told.push(JSON.parse(Buffer.from(payload).toString()) as TestVisits['told'][number]),
+  });
+  return { ...services, asked, ended, told };
+}
