@@ -41,6 +41,7 @@ import { motionApi } from '#test/support/motion-api.ts';
 import { createPerson, openPeople, peopleApi, signIn, type TestPerson } from '#test/support/people.ts';
 import { createTenant, type Tenant } from '#test/support/tenants.ts';
 import { openTestPool } from '#test/support/test-pool.ts';
+import { createTestVisits } from '#test/support/visit-services.ts';
 
 const ORIGIN = 'http://localhost';
 
@@ -87,6 +88,7 @@ function makeApi(isSecure = false): Promise<Api> {
     audit: createRecordedAudit(),
     auditRecords: createAuditRecords(pools.app),
     sessions: createSessionQueries(pools.app),
+    visits: createTestVisits(pools.app),
     ...recordsApi(pools.app),
     retention: createRetentionControls(pools),
     readings: createReadingQueries(pools.app),
