@@ -159,6 +159,14 @@ test('a list says whose data it showed', async () => {
   expect(audit.entries.map(({ patients }) => patients)).toEqual([[id], [other], [id, other]]);
 });
 
+test('a search that is sent by POST is a read', async () => {
+  const { audit, call } = setUp((api) => {
+    api.post('/v1/search', { config: { access: 'patient.read' } }, async () => ({ patients: [{ id }] }));
+  });
+  await call('POST', '/v1/search');
+  expect(audit.entries).toMatchObject([{ status: 200, patients: [id] }]);
+});
+
 test('whose data a page shows is read from its text, each once, at most a hundred', () => {
   expect(listedPatients('{"sessions":[{"patientId":null}]}')).toBeNull();
   const twice = `{"sessions":[{"patientId":"${id}"},{"patientId":"${id}"}]}`;

@@ -51,8 +51,9 @@ export function planOf(route: {
 }): AuditPlan | null {
   const { method, url, access, subject = 'organisation' } = route;
   if (access === undefined) return null;
-  const isChange = !['GET', 'HEAD', 'OPTIONS'].includes(method);
   const action = actionOf(access, url);
+  // A search is sent by POST, so that what was looked for is in no address.
+  const isChange = !['GET', 'HEAD', 'OPTIONS'].includes(method) && action?.endsWith('.read') !== true;
   if (action === null || (!isChange && !isAboutPatients(action))) return null;
   const params = [...url.matchAll(/([^/:]+)\/:([A-Za-z]+)/g)].map(([, kind, param]) => ({
     kind: kind!,
