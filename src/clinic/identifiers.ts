@@ -24,7 +24,7 @@ import {
   type SearchedKind,
 } from '#clinic/master-keys.ts';
 import { noSuchPatient } from '#clinic/patient-sql.ts';
-import type { RolePool, Statement } from '#store/pools.ts';
+import type { OrgScope, RolePool, Statement } from '#store/pools.ts';
 
 /** AppError `not-found`: there is no such patient. */
 export interface Identifiers {
@@ -39,25 +39,11 @@ export function createIdentifiers(parts: {
   keys: KeyStore;
   masters: MasterKeys;
 }): Identifiers {
-  const { app, keys, masters } = parts;
-
-  const read = async (principal: Principal, patientId: string): Promise<PatientIdentifiers> => {
-    const statements = [sealedStatement(patientId)];
-    const [rows] = await rowsAsOrg<SealedRow>(app, principal, { statements, mode: 'snapshot' });
-    const [first] = rows!;
-    if (first === undefined) throw noSuchPatient();
-    if (first.kind === null) return {};
-    const owner = { orgId: principal.orgId, patientId };
-    if (first.wrapped === null)
-      throw new AppError('conflict', 'the key of this patient was destroyed: nobody can read this any more');
-    const wrapped = { wrapped: first.wrapped, masterKeyId: first.master_key_id! };
-    return openAll(owner, await unwrapKey(masters, owner, wrapped), rows!);
-  };
-
+  const { app, keys } = parts;
   return {
     async read(principal, patientId) {
       authorise(principal, 'patient.read', { patientId });
-      return read(principal, patientId);
+      return readIdentifiers(parts, principal, patientId);
     },
     async change(principal, patientId, request) {
       authorise(principal, 'patient.write', { patientId });
@@ -68,9 +54,27 @@ export function createIdentifiers(parts: {
       const owner = { orgId: principal.orgId, patientId, by: authorOf(principal), key, indexKey };
       const statements = identifierStatements(owner, request);
       await rowsAsOrg(app, principal, { statements, mode: 'change' });
-      return read(principal, patientId);
+      return readIdentifiers(parts, principal, patientId);
     },
   };
+}
+
+/** All that is known of who a patient is. The caller was authorised. Errors as of `Identifiers.read`. */
+export async function readIdentifiers(
+  { app, masters }: { readonly app: RolePool; readonly masters: MasterKeys },
+  scope: OrgScope,
+  patientId: string,
+): Promise<PatientIdentifiers> {
+  const statements = [sealedStatement(patientId)];
+  const [rows] = await rowsAsOrg<SealedRow>(app, scope, { statements, mode: 'snapshot' });
+  const [first] = rows!;
+  if (first === undefined) throw noSuchPatient();
+  if (first.kind === null) return {};
+  const owner = { orgId: scope.orgId, patientId };
+  if (first.wrapped === null)
+    throw new AppError('conflict', 'the key of this patient was destroyed: nobody can read this any more');
+  const wrapped = { wrapped: first.wrapped, masterKeyId: first.master_key_id! };
+  return openAll(owner, await unwrapKey(masters, owner, wrapped), rows!);
 }
 
 export interface SealingOwner {

@@ -19,7 +19,7 @@ import type { PatientFilter } from '#clinic/patient-records.ts';
 import { createRecords, type Records } from '#clinic/records.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
-import { testPrincipal } from '#test/support/principals.ts';
+import { clinician } from '#test/support/clinic.ts';
 import { testCache, testMasterKeys } from '#test/support/records-api.ts';
 import { insertSession, insertSummary } from '#test/support/clinic-rows.ts';
 import { createTenant, type Tenant } from '#test/support/tenants.ts';
@@ -46,8 +46,8 @@ beforeAll(async () => {
     cache: testCache(),
     masters: testMasterKeys(),
   });
-  staff = clinician(tenantA);
-  foreign = clinician(tenantB);
+  staff = clinician(tenantA.orgId);
+  foreign = clinician(tenantB.orgId);
 });
 
 afterAll(async () => {
@@ -55,17 +55,6 @@ afterAll(async () => {
   await owner.end();
   await database.drop();
 });
-
-function clinician({ orgId }: Tenant, overrides: Partial<Principal> = {}): Principal {
-  return testPrincipal({
-    kind: 'user',
-    orgId,
-    role: 'clinician',
-    permissions: null,
-    subject: 'person-1',
-    ...overrides,
-  });
-}
 
 function parsed<T>(text: string, schema: TSchema): T {
   const value: unknown = JSON.parse(text);
@@ -188,7 +177,7 @@ test('nobody of another organisation reads, lists or changes a patient', async (
 
 test('a patient’s account reads its own record alone, behind both walls', async () => {
   const [own, other] = [await make({ code: 'own-1' }), await make({ code: 'own-2' })];
-  const account = clinician(tenantA, { role: 'patient', patientId: own.id, subject: 'person-2' });
+  const account = clinician(tenantA.orgId, { role: 'patient', patientId: own.id, subject: 'person-2' });
   expect(JSON.parse(await records.patients.overview(account, own.id))).toMatchObject({ patient: own });
   await expect(records.patients.overview(account, other.id)).rejects.toMatchObject({ code: 'not-found' });
   await expect(records.identifiers.read(account, other.id)).rejects.toMatchObject({ code: 'not-found' });
@@ -215,12 +204,12 @@ test('a patient’s account reads its own record alone, behind both walls', asyn
 
 test('a role without the permission is refused before anything is read', async () => {
   const { id } = await make();
-  const assistant = clinician(tenantA, { role: 'assistant' });
+  const assistant = clinician(tenantA.orgId, { role: 'assistant' });
   expect(JSON.parse(await records.patients.overview(assistant, id))).toMatchObject({ patient: { id } });
   await expect(records.notes.add(assistant, id, { text: 'x' })).rejects.toMatchObject({ code: 'forbidden' });
-  const device = clinician(tenantA, { role: 'device', kind: 'device' });
+  const device = clinician(tenantA.orgId, { role: 'device', kind: 'device' });
   await expect(records.patients.overview(device, id)).rejects.toMatchObject({ code: 'forbidden' });
-  const narrow = clinician(tenantA, { role: 'service', kind: 'access', permissions: ['session.read'] });
+  const narrow = clinician(tenantA.orgId, { role: 'service', kind: 'access', permissions: ['session.read'] });
   await expect(records.patients.list(narrow, everyone, { limit: 1, cursor: null })).rejects.toMatchObject({
     code: 'forbidden',
   });
@@ -228,7 +217,7 @@ test('a role without the permission is refused before anything is read', async (
 
 test('pages have every patient once, also while others are made', async () => {
   const tenant = await createTenant(database.ownerUrl, pools, 'pages');
-  const who = clinician(tenant);
+  const who = clinician(tenant.orgId);
   const before: string[] = [];
   for (let i = 0; i < 23; i++) before.push((await make({ code: `page-${i}` }, who)).id);
   // Equal times are told apart by the id.
@@ -248,7 +237,7 @@ test('pages have every patient once, also while others are made', async () => {
 
 test('filters: state, beginning of the code in its order, consent, side', async () => {
   const tenant = await createTenant(database.ownerUrl, pools, 'filters');
-  const who = clinician(tenant);
+  const who = clinician(tenant.orgId);
   const one = await make({ code: 'B-10', consents: ['research'], affectedSide: 'right' }, who);
   const two = await make({ code: 'b-2' }, who);
   const three = await make({ code: 'A-1' }, who);

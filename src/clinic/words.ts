@@ -1,14 +1,15 @@
-/** Owns what a word is to search: letters and digits in a row, however it was written; Latin accents do not count. */
+/** Owns what a word is to search: letters and digits in a row, however it was written; Latin accents do not count, and ß is ss. */
 
 const WORD_CHARACTERS = 64;
 
-/** Text without what does not count: case, width, Latin accents. */
+/** Text without what does not count: case, width, Latin accents; ß is ss. */
 export function foldText(text: string): string {
   return text
     .normalize('NFKD')
     .replaceAll(/[\u0300-\u036f]/g, '')
     .normalize('NFKC')
-    .toLowerCase();
+    .toLowerCase()
+    .replaceAll('ß', 'ss');
 }
 
 /** The different words of a text, at most `maximum` of them; what follows is not searched. */
