@@ -85,6 +85,7 @@ export function createJobService({ app, clock, onChange }: JobServiceParts): Job
             maxAttempts: kind.maxAttempts ?? jobLimits.maxAttempts,
             patientId: patientId ?? null,
             sessionId: sessionId ?? null,
+            outlivesPatient: kind.outlivesPatient ?? false,
             requestedBy: actor.subject,
             most: queueLimits.mostAsked,
             ...(request.idempotencyKey === undefined ? {} : { idempotencyKey: request.idempotencyKey }),

@@ -17,6 +17,8 @@ export interface JobKind<S extends TSchema = TSchema> {
   readonly maxAttempts?: number;
   /** Who may ask for it over the API and fetch its file, beside job.run and job.read; null: it comes from events and schedules. */
   readonly action: Action | null;
+  /** It erases the patient whom it is about, and tells what became of that. Default false. */
+  readonly outlivesPatient?: boolean;
   /** What it is about. */
   readonly about: (input: Static<S>) => { readonly patientId?: string; readonly sessionId?: string };
 }
@@ -65,6 +67,7 @@ export const jobKinds = {
     input: PatientInput,
     lane: 'slow',
     maxAttempts: 20,
+    outlivesPatient: true,
     action: 'patient.erase',
     about: ofPatient,
   }),

@@ -14,6 +14,7 @@ import type { Clock } from '#base/clock.ts';
 import { messageOf } from '#base/errors.ts';
 import { runAsOrg } from '#store/pools.ts';
 import { startAttempt, type Attempt, type AttemptEnd, type AttemptParts } from '#jobs/attempt.ts';
+import { expirySchedule } from '#jobs/job-expiry.ts';
 import { jobLimits } from '#jobs/job-limits.ts';
 import type { Schedule } from '#jobs/schedule.ts';
 import type { Task } from '#jobs/task.ts';
@@ -151,7 +152,8 @@ function graphileOptions(
   options: RunnerOptions,
   { pool, attempts }: { pool: pg.Pool; attempts: Attempts },
 ): Parameters<typeof runGraphile>[0] {
-  const { tasks, schedules, workers, otherShards, log } = options;
+  const { tasks, workers, otherShards, log } = options;
+  const schedules = [expirySchedule(pool), ...options.schedules];
   const taskList = Object.fromEntries([
     ...tasks.map((task): [string, (payload: unknown, helpers: { readonly job: Ticket }) => Promise<void>] => [
       task.kind,

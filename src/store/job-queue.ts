@@ -26,7 +26,10 @@ export interface NewJob {
   readonly input: object;
   readonly lane: Lane;
   readonly maxAttempts: number;
+  /** Gone with the patient. */
   readonly patientId?: string | null;
+  /** It is not gone with the patient: for what erases one. */
+  readonly outlivesPatient?: boolean;
   /** The patient follows from it. Gone with the session. */
   readonly sessionId?: string | null;
   /** Subject of the principal; left out: Kymo itself. */
@@ -50,6 +53,7 @@ export function enqueueStatements(job: NewJob): Statement[] {
   const options = {
     patient: job.patientId ?? null,
     session: job.sessionId ?? null,
+    outlives: job.outlivesPatient ?? false,
     requestedBy: job.requestedBy ?? '',
     idempotencyKey: job.idempotencyKey ?? null,
     coalesceKey: job.coalesceKey ?? null,

@@ -28,9 +28,6 @@ export function createBuiltInChannels(onRequested: OnRequested): BuiltInChannels
       sessionGait,
       organisationJobs,
       sessionAnnotations,
-      sessionChat,
-      commands,
-      notifications,
     ],
     commands,
   };

@@ -11,7 +11,8 @@ create table kymo.job (
   -- Ids and choices only: no names of people.
   input jsonb not null check (octet_length(input::text) <= 16384),
   -- Whom and what it is about, and whoever may see it therefore.
-  patient_id uuid references kymo.patient on delete set null,
+  -- A job and what it made go with either.
+  patient_id uuid references kymo.patient on delete cascade,
   session_id uuid references kymo.session on delete cascade,
   -- Principal's subject; empty: Kymo itself.
   requested_by text not null default '' check (length(requested_by) <= 200),
@@ -95,7 +96,7 @@ end $$;
 revoke execute on function kymo.give_job_ticket from public;
 
 -- Puts a job of the current organisation into its queue, in the caller's transaction. Options: patient, session,
--- requestedBy, idempotencyKey, coalesceKey, lane, shards, maxAttempts, delayMs, most (open jobs of the organisation beyond
+-- requestedBy, idempotencyKey, coalesceKey, lane, shards, outlives (the patient, whom it erases), maxAttempts, delayMs, most (open jobs of the organisation beyond
 -- which it is refused). SQLSTATEs: KY001 the key stands for another job, KY002 too many are open, KY003 no such patient or
 -- session here.
 create function kymo.enqueue(job_id uuid, job_kind text, job_input jsonb, options jsonb)
@@ -138,7 +139,8 @@ begin
     end if;
     insert into kymo.job (id, org_id, kind, input, patient_id, session_id, requested_by, idempotency_key, coalesce_key,
         lane, shard, priority, max_attempts, run_at)
-      values (job_id, org, job_kind, job_input, about_patient, about_session, coalesce(options ->> 'requestedBy', ''), key,
+      values (job_id, org, job_kind, job_input,
+        case when (options ->> 'outlives')::boolean then null else about_patient end, about_session, coalesce(options ->> 'requestedBy', ''), key,
         options ->> 'coalesceKey', options ->> 'lane',
         -- One organisation is always in the same queue of its lane, whose jobs run one after the other ...
         (hashtext(org::text)::bigint & 2147483647) % (options ->> 'shards')::integer,
