@@ -28,6 +28,9 @@ export function createBuiltInChannels(onRequested: OnRequested): BuiltInChannels
       sessionGait,
       organisationJobs,
       sessionAnnotations,
+      sessionChat,
+      commands,
+      notifications,
     ],
     commands,
   };
