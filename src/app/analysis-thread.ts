@@ -34,7 +34,17 @@ export interface AnalysisThread {
 
 export function startAnalysisThread(
   data: AnalysisWorkerData,
-  { clock, log, publish }: { readonly clock: Clock; readonly log: Log; readonly publish: PublishTo },
+  {
+    clock,
+    log,
+    publish,
+    onAnalysed,
+  }: {
+    readonly clock: Clock;
+    readonly log: Log;
+    readonly publish: PublishTo;
+    readonly onAnalysed: (analysed: Analysed) => void;
+  },
 ): AnalysisThread {
   let counters: Readonly<Record<string, number>> = {};
   let untold = 0;
@@ -55,7 +65,10 @@ export function startAnalysisThread(
     data,
     onMessage(message) {
       if ('counters' in message) counters = message.counters.tasks;
-      else void tell(message.analysed);
+      else {
+        onAnalysed(message.analysed);
+        void tell(message.analysed);
+      }
     },
     clock,
     log,

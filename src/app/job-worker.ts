@@ -24,6 +24,7 @@ export interface JobWorkerData {
   readonly version: string;
   readonly workers: number;
   readonly otherShards: readonly number[];
+  readonly webhooksPrivate: boolean;
 }
 
 export type FromJobWorker =
@@ -40,7 +41,7 @@ const NICENESS = 7;
 assert(parentPort !== null, 'this file is the entry of a thread');
 const port = parentPort;
 yieldToLive(NICENESS);
-const { urls, logLevel, version, workers, otherShards } = workerData as JobWorkerData;
+const { urls, logLevel, version, workers, otherShards, webhooksPrivate } = workerData as JobWorkerData;
 const log = createLog(logLevel);
 const say = (message: FromJobWorker): void => port.postMessage(message);
 let isStopping = false;
@@ -53,7 +54,7 @@ async function open(): Promise<void> {
     say('opening');
     try {
       const pools = await openPoolsAt(urls);
-      const parts = { pools, clock, log, version };
+      const parts = { pools, clock, log, version, webhooksPrivate };
       const runner = startRunner({
         jobsUrl: pools.jobsUrl,
         app: pools.app,

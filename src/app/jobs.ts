@@ -56,6 +56,7 @@ export function openJobs(options: {
       version: options.version,
       workers: config['job-workers'],
       otherShards,
+      webhooksPrivate: config['webhooks-private'],
     } satisfies JobWorkerData,
     onMessage(message) {
       if (message === 'opening') return;

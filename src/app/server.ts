@@ -61,6 +61,7 @@ import { sessionMotion } from '#app/channels/motion-channels.ts';
 import { listen } from '#app/listening.ts';
 import { openMasterKeys } from '#app/master-key-file.ts';
 import { openJobs } from '#app/jobs.ts';
+import { createServerMail } from '#app/mail.ts';
 import { createMetrics } from '#app/metrics.ts';
 import { createMotionAnswers, findBodyModel } from '#app/motion-answers.ts';
 import { startRequestGuards } from '#app/request-guards.ts';
@@ -69,6 +70,7 @@ import { readTrustedIssuer } from '#app/trusted-issuer.ts';
 import { answerUpgrades } from '#app/upgrades.ts';
 import { joinVisits } from '#app/visits.ts';
 import { startUpkeepThread, type UpkeepThread } from '#app/upkeep-thread.ts';
+import { createSummaryWishes } from '#app/summary-wishes.ts';
 import { createServerWebhooks } from '#app/webhooks.ts';
 
 /** A step of upkeep ends at its next safe place, which is far sooner than this. */
@@ -188,13 +190,20 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     random: systemRandom,
     log,
   });
+  const summaries = createSummaryWishes({ app: pools.app, clock, log });
+  lifecycle.add('summaries', () => summaries.stop());
   const analysis =
     hasStreams && config.analysis
       ? startAnalysisThread(
           { writerUrl: pools.writerUrl, logLevel: config['log-level'] },
-          { clock, log, publish: engine.services.publish },
+          { clock, log, publish: engine.services.publish, onAnalysed: summaries.analysed },
         )
       : null;
+  const mail = createServerMail(config, { auth: pools.auth, clock, log });
+  if (mail !== null && roles.own.has('jobs')) {
+    mail.mailer.start();
+    lifecycle.add('mail', () => mail.mailer.stop());
+  }
   lifecycle.add('durable channels', () => engine.durable.close());
   const opened = openJobs({
     config,

@@ -315,6 +315,27 @@ export const settings = {
     value: 'name',
     doc: 'what such tokens must say in `aud`; not looked at by default',
   }),
+  'public-url': setting({
+    kind: 'string',
+    default: '',
+    env: 'KYMO_PUBLIC_URL',
+    value: 'url',
+    doc: 'where people open Kymo, such as https://kymo.example.org; links in mail begin with it',
+  }),
+  'smtp-url': setting({
+    kind: 'string',
+    default: '',
+    env: 'KYMO_SMTP_URL',
+    value: 'url',
+    doc: 'the server that takes mail: smtp://user:password@host:587 (STARTTLS) or smtps://; without it no mail is sent',
+  }),
+  'mail-from': setting({
+    kind: 'string',
+    default: 'kymo@localhost',
+    env: 'KYMO_MAIL_FROM',
+    value: 'address',
+    doc: 'the address that mail is from',
+  }),
   'webhooks-private': setting({
     kind: 'boolean',
     default: false,
