@@ -91,7 +91,6 @@ export async function createDescribedApi(version: string, changes: Partial<ApiOp
         find: async () => null,
       },
       sendMail: null,
-      hasLoopbackLinks: true,
       onEvent: () => undefined,
     }),
     audit: { record: async () => undefined },

@@ -7,8 +7,6 @@ import {
   Account,
   BackupCodes,
   CodeRequest,
-  LinkCreated,
-  LinkRequest,
   OrganisationChoice,
   PasswordChangeRequest,
   PasswordProof,
@@ -25,7 +23,7 @@ import { createEnter } from '#api/entrance-routes.ts';
 import type { PeopleRouteOptions } from '#api/people-routes.ts';
 import { answers, NoContent, security } from '#api/route-schemas.ts';
 import { endedCookie } from '#api/sign-in-cookie.ts';
-import { isFromOwnMachine, visitorOf } from '#api/visitor.ts';
+import { visitorOf } from '#api/visitor.ts';
 
 const config = { access: 'person' } as const;
 const tags = ['account'];
@@ -151,7 +149,6 @@ export function addAccountRoutes(api: Api, options: PeopleRouteOptions): void {
   });
 
   addTotpRoutes(api, options);
-  addLinkRoute(api, options);
 }
 
 function addTotpRoutes(api: Api, { people }: PeopleRouteOptions): void {
@@ -214,37 +211,6 @@ function addTotpRoutes(api: Api, { people }: PeopleRouteOptions): void {
     handler: async (request, reply) => {
       await own.disableTotp(principalOf(request), request.body.password, visitorOf(request));
       return reply.code(204).send(null);
-    },
-  });
-}
-
-/** For `kymo link`: the key of the data directory, from the machine that it lies on. */
-function addLinkRoute(api: Api, { people }: PeopleRouteOptions): void {
-  const manage = { access: 'organisation.manage' } as const;
-  api.post('/v1/links', {
-    config: manage,
-    schema: {
-      tags: ['sign-in'],
-      operationId: 'createLink',
-      summary: 'A one-time link that signs a member in, for whoever runs the server',
-      description: 'Refused unless a key asks, and from the machine of the server.',
-      security: [{ accessKey: [] }],
-      body: LinkRequest,
-      response: answers({ 201: LinkCreated }, { ...manage, refusals: [400, 404, 413, 415] }),
-    },
-    handler: async (request, reply) => {
-      const principal = principalOf(request);
-      if (principal.kind === 'user' || principal.permissions !== null || !isFromOwnMachine(request))
-        throw new AppError('forbidden', 'links are made on the machine of the server, with its own key');
-      const made = await people.links.make(principal.orgId, {
-        email: request.body.email ?? null,
-        isLoopback: people.hasLoopbackLinks,
-        address: request.ip,
-      });
-      if (made === null) throw new AppError('not-found', 'no member of this organisation has this address');
-      return reply
-        .code(201)
-        .send({ kind: made.kind, token: made.token, expiresAt: made.expiresAt.toISOString() });
     },
   });
 }

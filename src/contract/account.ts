@@ -288,18 +288,3 @@ export const InvitationView = Type.Object(
   { $id: 'InvitationView' },
 );
 export type InvitationView = Static<typeof InvitationView>;
-
-/** For whoever runs the server: a link that signs a member in. Without an e-mail address the oldest owner's. */
-export const LinkRequest = Type.Object({ email: Type.Optional(Email) }, { ...strict, $id: 'LinkRequest' });
-export type LinkRequest = Static<typeof LinkRequest>;
-
-export const LinkCreated = Type.Object(
-  {
-    /** `setup`: nobody can sign in yet, and the link makes the first owner. The page opens with `#KIND=TOKEN`. */
-    kind: Type.Enum(['link', 'setup']),
-    token: Type.String(),
-    expiresAt: Instant,
-  },
-  { $id: 'LinkCreated' },
-);
-export type LinkCreated = Static<typeof LinkCreated>;

@@ -7,7 +7,6 @@ export const identityEventKinds = [
   'signed-out',
   'sign-in-revoked',
   'organisation-switched',
-  'link-made',
   'set-up',
   'password-changed',
   'password-reset-asked',

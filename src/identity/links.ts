@@ -6,9 +6,8 @@
 import type { Clock } from '#base/clock.ts';
 import { uuidv7 } from '#base/uuid.ts';
 import { accountLimits } from '#contract/account.ts';
-import type { OnIdentityEvent } from '#identity/identity-events.ts';
-import type { OneTimeTokens, OneTimeToken } from '#identity/one-time-tokens.ts';
-import type { PersonQueries } from '#identity/person-queries.ts';
+import { createOneTimeTokens, type OneTimeToken } from '#identity/one-time-tokens.ts';
+import { createPersonQueries } from '#identity/person-queries.ts';
 import type { RolePool } from '#store/pools.ts';
 
 /** RFC 6762 keeps `.local`, RFC 6761 `.localhost`: no mail ever goes there. */
@@ -23,8 +22,6 @@ export interface LinkWish {
   readonly email: string | null;
   /** Good on the machine of the server alone. */
   readonly isLoopback: boolean;
-  /** Of whoever asks. */
-  readonly address: string;
 }
 
 /** Methods throw the temporary AppErrors of the store. */
@@ -35,28 +32,20 @@ export interface Links {
   makeDemo(orgId: string): Promise<MadeLink>;
 }
 
-export function createLinks(parts: {
-  readonly authPool: RolePool;
-  readonly clock: Clock;
-  readonly queries: Pick<PersonQueries, 'hasOwner'>;
-  readonly oneTime: OneTimeTokens;
-  readonly onEvent: OnIdentityEvent;
-}): Links {
-  const { authPool, clock, queries, oneTime, onEvent } = parts;
+export function createLinks({ authPool, clock }: { authPool: RolePool; clock: Clock }): Links {
+  const oneTime = createOneTimeTokens({ authPool, clock });
+  const queries = createPersonQueries(authPool);
 
   async function linkOf(
     personId: string,
-    made: { readonly orgId: string; readonly isLoopback: boolean; readonly address: string },
+    { orgId, isLoopback }: { readonly orgId: string; readonly isLoopback: boolean },
   ): Promise<MadeLink> {
-    const { orgId, isLoopback, address } = made;
     const lifeMs = accountLimits.linkMs;
-    const token = await oneTime.make('link', { personId, orgId, lifeMs, isLoopback });
-    onEvent({ kind: 'link-made', orgId, personId, address, detail: '' });
-    return { kind: 'link', ...token };
+    return { kind: 'link', ...(await oneTime.make('link', { personId, orgId, lifeMs, isLoopback })) };
   }
 
   return {
-    async make(orgId, { email, isLoopback, address }) {
+    async make(orgId, { email, isLoopback }) {
       if (email === null && !(await queries.hasOwner())) {
         const lifeMs = accountLimits.setUpMs;
         return { kind: 'setup', ...(await oneTime.make('set-up', { personId: null, orgId, lifeMs })) };
@@ -71,7 +60,7 @@ export function createLinks(parts: {
         },
       ]);
       const person = result?.rows[0] as { id: string } | undefined;
-      return person === undefined ? null : linkOf(person.id, { orgId, isLoopback, address });
+      return person === undefined ? null : linkOf(person.id, { orgId, isLoopback });
     },
     async makeDemo(orgId) {
       const [, , result] = await authPool.run([
@@ -87,7 +76,7 @@ export function createLinks(parts: {
         { text: 'select id from kymo.person where email = $1', values: [DEMO_EMAIL] },
       ]);
       const { id } = result!.rows[0] as { id: string };
-      return linkOf(id, { orgId, isLoopback: true, address: '' });
+      return linkOf(id, { orgId, isLoopback: true });
     },
   };
 }

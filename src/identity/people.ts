@@ -6,7 +6,6 @@ import { createEntrances, type Entrances, type SendIdentityMail } from '#identit
 import { createFailedAttempts } from '#identity/failed-attempts.ts';
 import type { OnIdentityEvent } from '#identity/identity-events.ts';
 import type { IdentityCounters } from '#identity/keyring.ts';
-import { createLinks, type Links } from '#identity/links.ts';
 import { createMembers, type Members } from '#identity/members.ts';
 import { createOneTimeTokens } from '#identity/one-time-tokens.ts';
 import { createOwnAccount, type OwnAccount } from '#identity/own-account.ts';
@@ -23,11 +22,8 @@ export interface People {
   readonly signIns: SignIns;
   readonly own: OwnAccount;
   readonly members: Members;
-  readonly links: Links;
   /** A forgotten password can be reset. */
   readonly hasMail: boolean;
-  /** Nobody but this machine reaches the server, so links are for it alone. */
-  readonly hasLoopbackLinks: boolean;
   /** `signIns`: look-ups of cookies. `attempts`: guesses that were not looked at. */
   readonly counters: { readonly signIns: IdentityCounters; readonly attempts: { readonly refused: number } };
 }
@@ -40,7 +36,6 @@ export interface PeopleOptions {
   readonly masters: MasterKeySource;
   /** Null: nothing is sent; invitations are handed over by whoever makes them, and passwords are not reset. */
   readonly sendMail: SendIdentityMail | null;
-  readonly hasLoopbackLinks: boolean;
   /** Every sign-in, failure and change of who may what. */
   readonly onEvent: OnIdentityEvent;
 }
@@ -57,12 +52,10 @@ export function createPeople(options: PeopleOptions): People {
   const shared = { people: queries, passwords: createPasswords(), attempts, secondFactors, signIns, onEvent };
   return {
     signIns,
-    links: createLinks({ authPool, clock, queries, oneTime, onEvent }),
     entrances: createEntrances({ ...shared, authPool, clock, log, oneTime, sendMail }),
     own: createOwnAccount(shared),
     members: createMembers({ appPool: options.appPool, clock, signIns, sendMail, onEvent }),
     hasMail: sendMail !== null,
-    hasLoopbackLinks: options.hasLoopbackLinks,
     counters: { signIns: counters, attempts: attempts.counters },
   };
 }

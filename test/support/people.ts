@@ -52,7 +52,6 @@ export function openPeople(
     log: silentLog,
     masters: testMasters,
     sendMail: async (mail) => void mails.push(mail),
-    hasLoopbackLinks: true,
     onEvent: (event) => events.push(event),
   });
   return { people, events, mails };
