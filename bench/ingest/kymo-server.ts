@@ -53,6 +53,7 @@ export async function startKymo(
     stateDir,
     '--database-url',
     database.url,
+    '--print-key',
     ...flags,
   ];
   const started =

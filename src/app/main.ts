@@ -9,6 +9,7 @@ import { doctorCommand } from '#app/doctor-command.ts';
 import { exportCommand } from '#app/export-command.ts';
 import { eraseCommand } from '#app/erase-command.ts';
 import { holdCommand } from '#app/hold-command.ts';
+import { linkCommand } from '#app/link-command.ts';
 import { migrateCommand } from '#app/migrate-command.ts';
 import { readerCommand } from '#app/reader-command.ts';
 import { reanalyseCommand } from '#app/reanalyse-command.ts';
@@ -48,6 +49,7 @@ const commands: Record<string, Command> = {
     run: doctorCommand.run,
   },
   migrate: { doc: 'bring the database to the newest schema', help: serverHelp, run: migrateCommand },
+  link: { doc: 'print a one-time link that signs in', help: () => linkCommand.help, run: linkCommand.run },
   device: { doc: 'make a device and print its key', help: () => deviceCommand.help, run: deviceCommand.run },
   backup: {
     doc: 'write the whole database into one checked file',

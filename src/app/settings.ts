@@ -81,6 +81,18 @@ export const settings = {
     env: 'KYMO_DEMO',
     doc: 'feed two demo sessions: a recorded walk and a synthetic walker',
   }),
+  open: setting({
+    kind: 'boolean',
+    default: false,
+    env: 'KYMO_OPEN',
+    doc: 'open the printed address in a browser of this machine',
+  }),
+  'print-key': setting({
+    kind: 'boolean',
+    default: false,
+    env: 'KYMO_PRINT_KEY',
+    doc: 'print an address with an access key instead of a one-time link, for scripts',
+  }),
   extensions: setting({
     kind: 'string',
     default: '',

@@ -11,11 +11,14 @@ import { createCredentials } from '#app/credentials.ts';
 import { openDatabase, openStateDirectory, stateDirectoryOf, type Database } from '#app/database.ts';
 import { startDemo } from '#app/demo.ts';
 import { toDiskError } from '#app/disk-error.ts';
+import { createEntryAddresses } from '#app/entry-address.ts';
 import { exampleDirectory, loadExtensions, type LoadedExtension } from '#app/extensions/extension-loader.ts';
 import { createInstallation, holdsOwnSessionsOnly, type Installation } from '#app/installation.ts';
 import { createLifecycle, type Lifecycle } from '#app/lifecycle.ts';
+import { makeLink } from '#app/link-command.ts';
 import { createLog } from '#app/log.ts';
 import { findAbandonedData, noteCheckout } from '#app/moved-clone.ts';
+import { openBrowser } from '#app/open-browser.ts';
 import { describePortOwner } from '#app/port-owner.ts';
 import { claimServer, type FoundServer, type OwnNote } from '#app/running-servers.ts';
 import { startServer } from '#app/server.ts';
@@ -43,7 +46,7 @@ export async function startCommand(args: readonly string[], options: { demo: boo
   const claim = await claimServer(stateDir, { config, clock, onWait: sayWaiting }).catch((error: unknown) => {
     throw toDiskError(stateDir, error);
   });
-  if ('running' in claim) return pointTo(claim.running, config.demo || options.demo);
+  if ('running' in claim) return pointTo(claim.running, config.demo || options.demo, config);
   const { own } = claim;
   // Asked for and not found, a signal during the start still takes the note away: it is the first part of all.
   lifecycle.add('note', () => own.remove());
@@ -152,9 +155,24 @@ async function start(options: {
     lifecycle.add('demo', () => demo.stop());
   }
   const address = `${server.url}/#key=${await installation.accessKey()}`;
+  const { orgId } = installation;
+  const entries = createEntryAddresses({ authPool: server.pools.auth, clock });
+  const printed = config['print-key']
+    ? address
+    : await entries.ofStart({ url: server.url, orgId, isDemo: wantsDemo });
   if (lifecycle.isStopping) return;
   options.own.ready({ address, port, demo: wantsDemo });
-  console.log(`\nKymo is ready: ${address}\nCtrl-C stops it.\n`);
+  console.log(`\nKymo is ready: ${printed}\n${noteOf(printed)}Ctrl-C stops it.\n`);
+  if (config.open) await openBrowser(printed, { stateDir: database.stateDir, log });
+}
+
+/** What a person must know of the address. */
+function noteOf(address: string): string {
+  if (address.includes('#link='))
+    return 'The link signs in once, on this machine, within 15 minutes; `kymo link` prints another.\n';
+  if (address.includes('#setup='))
+    return 'The link makes the first owner, once, within a day; `kymo link` prints another.\n';
+  return '';
 }
 
 /** The demo asked for by the command alone stays away from other people's databases and from recorded data. */
@@ -173,15 +191,16 @@ function sayWaiting(pid: number, state: string): void {
 }
 
 /** What a second start does: it says where the first is to be found. */
-async function pointTo(running: FoundServer, wantsDemo: boolean): Promise<number> {
+async function pointTo(running: FoundServer, wantsDemo: boolean, config: Config): Promise<number> {
   if (!(await answers(running.address)))
     throw new AppError(
       'conflict',
       `Kymo runs here already (process ${running.pid}) and does not answer: end it with \`kill -9 ${running.pid}\` and start again`,
     );
   const note = wantsDemo && !running.demo ? '\nIt runs without the demo.' : '';
+  const link = config['print-key'] ? running.address : await makeLink(config, running, null);
   console.log(
-    `Kymo runs here already: ${running.address}\nIt is process ${running.pid}; \`kill ${running.pid}\` stops it.${note}`,
+    `Kymo runs here already: ${link ?? new URL(running.address).origin}\nIt is process ${running.pid}; \`kill ${running.pid}\` stops it.${note}`,
   );
   return 0;
 }

@@ -11,7 +11,7 @@ import { createPersonQueries } from '#identity/person-queries.ts';
 import type { RolePool } from '#store/pools.ts';
 
 /** RFC 6762 keeps `.local`, RFC 6761 `.localhost`: no mail ever goes there. */
-const DEMO_EMAIL = 'demo@kymo.localhost';
+export const DEMO_EMAIL = 'demo@kymo.localhost';
 
 export interface MadeLink extends OneTimeToken {
   readonly kind: 'link' | 'setup';
@@ -28,6 +28,8 @@ export interface LinkWish {
 export interface Links {
   /** Null when no member has this address. */
   make(orgId: string, wish: LinkWish): Promise<MadeLink | null>;
+  /** To the set-up of the first owner. Null when somebody can sign in already. */
+  makeSetUp(orgId: string): Promise<MadeLink | null>;
   /** To the demo's clinician, who may everything there, and is made when there is none. On the server's machine alone. */
   makeDemo(orgId: string): Promise<MadeLink>;
 }
@@ -44,12 +46,17 @@ export function createLinks({ authPool, clock }: { authPool: RolePool; clock: Cl
     return { kind: 'link', ...(await oneTime.make('link', { personId, orgId, lifeMs, isLoopback })) };
   }
 
+  async function makeSetUp(orgId: string): Promise<MadeLink | null> {
+    if (await queries.hasOwner()) return null;
+    const lifeMs = accountLimits.setUpMs;
+    return { kind: 'setup', ...(await oneTime.make('set-up', { personId: null, orgId, lifeMs })) };
+  }
+
   return {
+    makeSetUp,
     async make(orgId, { email, isLoopback }) {
-      if (email === null && !(await queries.hasOwner())) {
-        const lifeMs = accountLimits.setUpMs;
-        return { kind: 'setup', ...(await oneTime.make('set-up', { personId: null, orgId, lifeMs })) };
-      }
+      const setUp = email === null ? await makeSetUp(orgId) : null;
+      if (setUp !== null) return setUp;
       const [result] = await authPool.run([
         {
           text: `select p.id from kymo.member m join kymo.person p on p.id = m.person_id

@@ -331,12 +331,16 @@ globalThis.runPage = async (key, access) => {
 
 /** Starts the installed server in a process group of its own, since npx is its parent; resolves to its address. */
 async function start(data: string): Promise<string> {
-  const child = spawn('npx', ['--no-install', 'kymo', 'start', '--port', '0', '--data', data], {
-    cwd: consumer,
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true,
-  });
+  const child = spawn(
+    'npx',
+    ['--no-install', 'kymo', 'start', '--port', '0', '--data', data, '--print-key'],
+    {
+      cwd: consumer,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    },
+  );
   endings.push(async () => {
     const ended = new Promise((resolve) => child.once('close', resolve));
     process.kill(-child.pid!, 'SIGTERM');

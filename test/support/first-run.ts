@@ -40,11 +40,16 @@ export interface Command {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Starts a Kymo command. The environment holds nothing but a PATH, a HOME and what is given. */
+/** Starts a Kymo command. The environment holds nothing but a PATH, a HOME, that keys are printed, and what is given. */
 export function command(args: readonly string[], options: CommandOptions = {}): Command {
   const words = [...(options.prefix ?? []), process.execPath, ...(options.program ?? [kymoMain]), ...args];
   const spawnOptions: SpawnOptions = {
-    env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', ...options.env },
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      HOME: process.env['HOME'] ?? '/',
+      KYMO_PRINT_KEY: 'true',
+      ...options.env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   };

@@ -29,6 +29,8 @@ export interface KymoOptions {
   readonly dataDir: string;
   readonly port: number;
   readonly args?: readonly string[];
+  /** The address has an access key (default), or what a person gets. */
+  readonly printsKey?: boolean;
 }
 
 /** Starts `kymo start` and resolves when it has printed its address. */
@@ -37,11 +39,15 @@ export async function startKymo({
   dataDir,
   port,
   args = [],
+  printsKey = true,
 }: KymoOptions): Promise<KymoProcess> {
   const child = spawn(
     process.execPath,
     [kymoMain, command, '--data', dataDir, '--port', String(port), '--log-level', 'info', ...args],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DATABASE_URL: '' } },
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { KYMO_PRINT_KEY: String(printsKey), ...process.env, DATABASE_URL: '' },
+    },
   );
   let output = '';
   const address = await new Promise<string>((resolve, reject) => {

@@ -64,6 +64,7 @@ export function createTorturedServer(options: TorturedServerOptions): TorturedSe
           `--port=${port}`,
           `--heartbeat-ms=${options.heartbeatMs}`,
           '--log-level=warn',
+          '--print-key',
         ],
         cwd: options.workDirectory,
         env: { DATABASE_URL: options.databaseUrl, KYMO_TORTURE_CLOCK: clockFile },
