@@ -209,7 +209,14 @@ test('a password signs in with a cookie, and the cookie says who is there', asyn
   expect((account.body as Account).permissions).toContain('session.write');
   expect((account.body as Account).permissions).not.toContain('organisation.manage');
   expect(events).toEqual([
-    { kind: 'signed-in', orgId: tenant.orgId, personId: person.id, address: '127.0.0.1', detail: 'password' },
+    {
+      kind: 'signed-in',
+      orgId: tenant.orgId,
+      personId: person.id,
+      role: 'clinician',
+      address: '127.0.0.1',
+      detail: 'password',
+    },
   ]);
 });
 
@@ -254,7 +261,12 @@ test('a wrong password and an unknown address are answered alike, in words and i
   expect(told(unknown.answered)).toEqual(told(wrong.answered));
   // Without the work for nobody's password it would be less than a tenth.
   expect(unknown.ms).toBeGreaterThan(wrong.ms / 4);
-  expect(events.map(({ kind }) => kind)).toEqual(['sign-in-failed', 'sign-in-failed', 'sign-in-failed']);
+  expect(events).toMatchObject([
+    { kind: 'sign-in-failed', orgId: null, personId: null },
+    // Of somebody who exists the organisation hears.
+    { kind: 'sign-in-failed', orgId: tenant.orgId, role: 'owner', detail: 'password' },
+    { kind: 'sign-in-failed', orgId: null, personId: null },
+  ]);
 });
 
 test('guessing ends after ten wrong passwords, for whoever exists or not, and for that network alone', async () => {

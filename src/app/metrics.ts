@@ -28,6 +28,7 @@ import { addMotionMetrics } from '#app/motion-metrics.ts';
 import { addGuardMetrics, type RequestGuards } from '#app/request-guards.ts';
 import type { ProcessorCounters } from '#app/extensions/processors.ts';
 import type { WatcherCounters } from '#app/extensions/watcher-counters.ts';
+import { addPeopleMetrics, type OpenedPeople } from '#app/people.ts';
 import type { UpkeepThread } from '#app/upkeep-thread.ts';
 
 export interface Measured {
@@ -51,6 +52,7 @@ export interface Measured {
   readonly audit: OpenedAudit;
   readonly guards: RequestGuards;
   readonly jobs: OpenedJobs;
+  readonly people: OpenedPeople;
   readonly motion: Pick<RunningMotion, 'live' | 'counters'>;
 }
 
@@ -179,6 +181,7 @@ export function createMetrics(measured: Measured): Registry {
   addChannelMetrics({ counter, gauge }, measured);
   addAuditMetrics({ counter, gauge }, measured.audit);
   addGuardMetrics({ counter, gauge }, measured);
+  addPeopleMetrics({ counter, gauge }, measured.people);
   addCarrierMetrics({ counter, gauge }, measured.carriers);
   addCacheMetrics({ counter, gauge }, measured);
   addMotionMetrics({ counter, gauge }, measured.motion);

@@ -67,6 +67,7 @@ import { createMotionAnswers, findBodyModel } from '#app/motion-answers.ts';
 import { startRequestGuards } from '#app/request-guards.ts';
 import { spreadRevocations } from '#app/revocation-spread.ts';
 import { readTrustedIssuer } from '#app/trusted-issuer.ts';
+import { openPeople } from '#app/people.ts';
 import { answerUpgrades } from '#app/upgrades.ts';
 import { joinVisits } from '#app/visits.ts';
 import { startUpkeepThread, type UpkeepThread } from '#app/upkeep-thread.ts';
@@ -121,8 +122,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     isRevoked: revocations.isRevoked,
   });
   const accounts = createAccounts({ appPool: pools.app, clock });
+  const masters = openMasterKeys(config['master-key'], stateDirectoryOf(config));
+  const opened = openPeople({ pools, clock, log, audit: audited.audit, masters, sendMail: null });
+  const { people } = opened;
   const principals = createPrincipals({
     identity,
+    signIns: people.signIns,
     tokens: readTrustedIssuer(config, { clock, log }),
     revocations,
   });
@@ -245,6 +250,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     disconnect: (isConcerned) => hub.disconnect(isConcerned),
     forget(id) {
       identity.forget(id);
+      people.signIns.forget(id);
       gateway.disconnect(id);
     },
   });
@@ -264,6 +270,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     identity,
     principals,
     accounts,
+    people,
     ...audited,
     ...guards,
     sessions,
@@ -271,7 +278,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       app: pools.app,
       clock,
       cache,
-      masters: openMasterKeys(config['master-key'], stateDirectoryOf(config)),
+      masters,
     }),
     ...joinVisits({ app: pools.app, cache, clock, uses, durable: engine.durable }),
     retention: createRetentionControls(pools),
@@ -317,6 +324,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       audit: audited,
       guards,
       jobs: opened,
+      people: opened,
       motion,
     }),
     webDirectory: existsSync(webDirectory) ? webDirectory : null,

@@ -89,13 +89,24 @@ export function createEntrances(parts: EntranceParts): Entrances {
   const tell = (event: Omit<IdentityEvent, 'address'>, visitor: Visitor): void =>
     onEvent({ ...event, address: visitor.address });
 
+  /** Of somebody who is not in: told to where the person belongs. */
+  const tellOf = (
+    person: PersonForSignIn | null,
+    event: Pick<IdentityEvent, 'kind' | 'detail'>,
+    visitor: Visitor,
+  ): void => {
+    const { orgId = null, role = null } = person?.home ?? {};
+    tell({ ...event, orgId, role, personId: person?.id ?? null }, visitor);
+  };
+
   async function signIn(
     person: { readonly id: string; readonly orgId: string | null },
     by: string,
     visitor: Visitor,
   ): Promise<Entry> {
     const made = await signIns.create(person.id, visitor, person.orgId);
-    tell({ kind: 'signed-in', orgId: made.orgId, personId: person.id, detail: by }, visitor);
+    const { orgId, role } = made;
+    tell({ kind: 'signed-in', orgId, role, personId: person.id, detail: by }, visitor);
     return { state: 'signed-in', personId: person.id, signIn: made };
   }
 
@@ -112,8 +123,7 @@ export function createEntrances(parts: EntranceParts): Entrances {
     const attempt = attempts.begin(email, visitor.address);
     const person = await people.byEmail(email);
     if (!(await passwords.isRight(request.password, person?.passwordHash ?? null)) || person === null) {
-      const personId = person?.id ?? null;
-      tell({ kind: 'sign-in-failed', orgId: null, personId, detail: 'password' }, visitor);
+      tellOf(person, { kind: 'sign-in-failed', detail: 'password' }, visitor);
       throw new AppError('unauthenticated', 'the e-mail address or the password is wrong');
     }
     attempt.succeeded();
@@ -122,7 +132,7 @@ export function createEntrances(parts: EntranceParts): Entrances {
 
   async function sendReset(email: string, visitor: Visitor): Promise<void> {
     const person = await people.byEmail(email);
-    tell({ kind: 'password-reset-asked', orgId: null, personId: person?.id ?? null, detail: '' }, visitor);
+    tellOf(person, { kind: 'password-reset-asked', detail: '' }, visitor);
     if (person === null || parts.sendMail === null) return;
     const lifeMs = accountLimits.resetMs;
     const { token, expiresAt } = await oneTime.make('reset', { personId: person.id, orgId: null, lifeMs });
@@ -143,7 +153,7 @@ export function createEntrances(parts: EntranceParts): Entrances {
       const { personId, orgId } = holder;
       const by = await secondFactors.use(personId, code);
       if (by === null) {
-        tell({ kind: 'second-factor-failed', orgId, personId, detail: '' }, visitor);
+        tellOf(await people.byId(personId), { kind: 'second-factor-failed', detail: '' }, visitor);
         throw new AppError('unauthenticated', 'the code is wrong, or was used already');
       }
       // Of two who know a right code each, one gets in.
@@ -154,7 +164,7 @@ export function createEntrances(parts: EntranceParts): Entrances {
     async byLink(token, visitor) {
       const holder = await oneTime.use('link', token, visitor.isOwnMachine);
       if (holder === null) {
-        tell({ kind: 'sign-in-failed', orgId: null, personId: null, detail: 'link' }, visitor);
+        tellOf(null, { kind: 'sign-in-failed', detail: 'link' }, visitor);
         throw ended('the link was used, has ended, or is good on the machine of the server only');
       }
       return signIn({ id: holder.personId, orgId: holder.orgId }, 'link', visitor);
@@ -164,7 +174,7 @@ export function createEntrances(parts: EntranceParts): Entrances {
       const person = { id: uuidv7(parts.clock), email: email.toLowerCase(), name: plainName(name), hash };
       const orgId = await makeOwner(parts.authPool, hashKey(token), person);
       if (orgId === null) throw ended('the set-up link was used, has ended, or is not needed any more');
-      tell({ kind: 'set-up', orgId, personId: person.id, detail: '' }, visitor);
+      tell({ kind: 'set-up', orgId, role: 'owner', personId: person.id, detail: '' }, visitor);
       return signIn({ id: person.id, orgId }, 'set-up', visitor);
     },
     async needsSetUp() {
@@ -184,7 +194,13 @@ export function createEntrances(parts: EntranceParts): Entrances {
       const isTaken = await takeInvitation(parts.authPool, hashKey(token), made);
       if (!isTaken) throw ended('the invitation was used or revoked, or has ended');
       tell(
-        { kind: 'invitation-accepted', orgId: found.orgId, personId: made.id, detail: found.view.role },
+        {
+          kind: 'invitation-accepted',
+          orgId: found.orgId,
+          role: found.view.role,
+          personId: made.id,
+          detail: '',
+        },
         visitor,
       );
       if (person !== null) return pass(person, found.orgId, visitor);
@@ -209,7 +225,7 @@ export function createEntrances(parts: EntranceParts): Entrances {
       const holder = await oneTime.use('reset', token, visitor.isOwnMachine);
       if (holder === null) throw ended('the link was used or has ended: ask for another one');
       await people.setPassword(holder.personId, hash);
-      tell({ kind: 'password-reset', orgId: null, personId: holder.personId, detail: '' }, visitor);
+      tellOf(await people.byId(holder.personId), { kind: 'password-reset', detail: '' }, visitor);
       return signIns.revokeAll(holder.personId, {});
     },
     async settled() {

@@ -1,5 +1,7 @@
 /** Owns what is told of people's comings and goings: every sign-in, every failure, every change of who may what. */
 
+import type { Role } from '#contract/permissions.ts';
+
 export const identityEventKinds = [
   'signed-in',
   'sign-in-failed',
@@ -25,10 +27,12 @@ export type IdentityEventKind = (typeof identityEventKinds)[number];
 
 export interface IdentityEvent {
   readonly kind: IdentityEventKind;
-  /** Null: it failed before an organisation was known. */
+  /** Null: nobody of any organisation. A failure before one was chosen is told to the one that the person joined first. */
   readonly orgId: string | null;
   /** Who did it or tried to; null: nobody that is known. */
   readonly personId: string | null;
+  /** What that person is in the organisation; null with it. */
+  readonly role: Role | null;
   readonly address: string;
   /** By what, or what was changed: `password`, `link`, `totp`, `backup-code`, an id. Never a name, address or secret. */
   readonly detail: string;

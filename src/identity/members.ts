@@ -80,6 +80,7 @@ export function createMembers(parts: {
       kind,
       orgId: actor.orgId,
       personId: actor.kind === 'user' ? actor.subject : null,
+      role: actor.role,
       address: told.visitor.address,
       detail: told.detail,
     });

@@ -68,6 +68,7 @@ export function createOwnAccount(parts: {
       kind,
       orgId: principal.orgId,
       personId: principal.subject,
+      role: principal.role,
       address: told.visitor.address,
       detail: told.detail ?? '',
     });

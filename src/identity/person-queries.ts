@@ -9,6 +9,8 @@ export interface PersonForSignIn {
   readonly email: string;
   readonly passwordHash: string | null;
   readonly hasTotp: boolean;
+  /** The organisation that was joined first; null: none. */
+  readonly home: { readonly orgId: string; readonly role: MemberRole } | null;
 }
 
 export interface PersonQueries {
@@ -24,8 +26,12 @@ export interface PersonQueries {
 }
 
 const personText = (where: string): string => `select p.id, p.email, p.password_hash,
-    exists (select from kymo.two_factor t where t.person_id = p.id and t.confirmed_at is not null) as has_totp
-  from kymo.person p where ${where}`;
+    exists (select from kymo.two_factor t where t.person_id = p.id and t.confirmed_at is not null) as has_totp,
+    h.org_id, h.role
+  from kymo.person p
+  left join lateral (select m.org_id, m.role from kymo.member m where m.person_id = p.id
+    order by m.created_at, m.org_id limit 1) h on true
+  where ${where}`;
 
 const viewText = `select p.id, p.email, p.name, p.password_hash is not null as has_password,
     t.confirmed_at is not null as has_totp,
@@ -39,6 +45,8 @@ interface PersonRow {
   readonly email: string;
   readonly password_hash: string | null;
   readonly has_totp: boolean;
+  readonly org_id: string | null;
+  readonly role: MemberRole | null;
 }
 
 interface ViewRow {
@@ -59,7 +67,14 @@ export function createPersonQueries(authPool: RolePool): PersonQueries {
   async function find(where: string, value: string): Promise<PersonForSignIn | null> {
     const row = await one<PersonRow>({ text: personText(where), values: [value] });
     if (row === undefined) return null;
-    return { id: row.id, email: row.email, passwordHash: row.password_hash, hasTotp: row.has_totp };
+    const { org_id: orgId, role } = row;
+    return {
+      id: row.id,
+      email: row.email,
+      passwordHash: row.password_hash,
+      hasTotp: row.has_totp,
+      home: orgId === null || role === null ? null : { orgId, role },
+    };
   }
   return {
     byEmail: (email) => find('p.email = $1', email),

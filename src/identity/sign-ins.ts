@@ -26,6 +26,7 @@ export interface NewSignIn {
   readonly token: string;
   readonly id: string;
   readonly orgId: string;
+  readonly role: MemberRole;
   readonly expiresAt: Date;
 }
 
@@ -98,10 +99,10 @@ export function createSignIns(options: {
           values: [id, hash, personId, orgId, expiresAt, address, userAgent.slice(0, MAX_USER_AGENT)],
         },
       ]);
-      const made = results[2]?.rows[0] as { org_id: string } | undefined;
+      const made = results[2]?.rows[0] as { org_id: string; role: MemberRole } | undefined;
       if (made === undefined)
         throw new AppError('forbidden', 'this account belongs to no organisation, or not to this one');
-      return { token: key, id, orgId: made.org_id, expiresAt };
+      return { token: key, id, orgId: made.org_id, role: made.role, expiresAt };
     },
     async list(personId, currentId) {
       const [result] = await authPool.run([
@@ -155,12 +156,16 @@ const lookUpText = `with seen as (
    where s.token_hash = $1 and s.revoked_at is null and s.expires_at > now()
      and s.last_seen_at > now() - make_interval(secs => $2)`;
 
-const createText = `insert into kymo.sign_in (id, token_hash, person_id, org_id, expires_at, address, user_agent)
-  select $1, $2, m.person_id, m.org_id, $5, $6, $7 from kymo.member m
-   where m.person_id = $3 and ($4::uuid is null or m.org_id = $4)
-   order by (select max(s.created_at) from kymo.sign_in s where s.person_id = $3 and s.org_id = m.org_id) desc nulls last,
-     m.created_at, m.org_id
-   limit 1 returning org_id`;
+const createText = `with place as (
+    select m.org_id, m.role from kymo.member m
+     where m.person_id = $3 and ($4::uuid is null or m.org_id = $4)
+     order by (select max(s.created_at) from kymo.sign_in s where s.person_id = $3 and s.org_id = m.org_id) desc nulls last,
+       m.created_at, m.org_id
+     limit 1),
+  made as (
+    insert into kymo.sign_in (id, token_hash, person_id, org_id, expires_at, address, user_agent)
+    select $1, $2, $3, org_id, $5, $6, $7 from place)
+  select org_id, role from place`;
 
 function principalOfSignIn(row: SignInRow): Principal {
   return {
