@@ -123,8 +123,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   const accounts = createAccounts({ appPool: pools.app, clock });
   const masters = openMasterKeys(config['master-key'], stateDirectoryOf(config));
-  const opened = openPeople({ pools, clock, log, audit: audited.audit, masters, sendMail: null });
-  const { people } = opened;
+  const persons = openPeople({ pools, clock, log, audit: audited.audit, masters, sendMail: null });
+  const { people } = persons;
   const principals = createPrincipals({
     identity,
     signIns: people.signIns,
@@ -324,7 +324,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       audit: audited,
       guards,
       jobs: opened,
-      people: opened,
+      people: persons,
       motion,
     }),
     webDirectory: existsSync(webDirectory) ? webDirectory : null,
