@@ -39,8 +39,13 @@ function setUp(addRoutes: (api: Api) => void) {
   });
   auditRoutes(api, { audit, log: silentLog });
   addRoutes(api);
-  const call = (method: 'GET' | 'POST' | 'DELETE', url: string) =>
-    api.inject({ method, url, headers: { authorization: 'Bearer key' } });
+  const call = (method: 'GET' | 'POST' | 'DELETE', url: string, payload?: object) =>
+    api.inject({
+      method,
+      url,
+      headers: { authorization: 'Bearer key' },
+      ...(payload === undefined ? {} : { payload }),
+    });
   return { audit, call };
 }
 
@@ -157,6 +162,22 @@ test('a list says whose data it showed', async () => {
   });
   for (const url of ['/v1/patients', '/v1/sessions', '/v1/search']) await call('GET', url);
   expect(audit.entries.map(({ patients }) => patients)).toEqual([[id], [other], [id, other]]);
+});
+
+test('whom it is about is also read from the query, the body and the input of a job', async () => {
+  const { audit, call } = setUp((api) => {
+    api.get('/v1/sessions', { config: { access: 'session.read' } }, async () => ({ sessions: [] }));
+    api.post('/v1/jobs', { config: { access: 'job.run' } }, async () => ({}));
+    api.post('/v1/sessions', { config: { access: 'session.write' } }, async () => ({}));
+  });
+  await call('GET', `/v1/sessions?patient=${id}`);
+  await call('POST', '/v1/jobs', { kind: 'session-report', input: { session: other } });
+  await call('POST', '/v1/sessions', { patient: id });
+  expect(audit.entries.filter(({ status }) => status === 200)).toMatchObject([
+    { patientId: id, resource: null },
+    { patientId: null, resource: { kind: 'session', id: other } },
+    { patientId: id, resource: null },
+  ]);
 });
 
 test('a search that is sent by POST is a read', async () => {

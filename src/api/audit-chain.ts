@@ -133,19 +133,39 @@ function entryOf(
 ): AuditEntry {
   const params = request.params as Readonly<Record<string, string | undefined>>;
   const { kind, role, subject } = principal;
+  const said = saidOf(request);
   const id = plan.thing === null ? undefined : params[plan.thing.param];
+  const byAddress = plan.patientParam === null ? undefined : params[plan.patientParam];
   return {
     orgId: principal.orgId,
     actor: { kind, role, subject },
     action: plan.action,
     route: plan.route,
     requestId: request.id,
-    patientId:
-      request.auditedPatient ?? (plan.patientParam === null ? null : (params[plan.patientParam] ?? null)),
-    resource: plan.thing === null || id === undefined ? null : { kind: plan.thing.kind, id },
+    patientId: request.auditedPatient ?? byAddress ?? said.patient ?? null,
+    resource:
+      plan.thing !== null && id !== undefined
+        ? { kind: plan.thing.kind, id }
+        : said.session === undefined
+          ? null
+          : { kind: 'session', id: said.session },
     status,
     address: request.ip,
   };
+}
+
+/** Whom a request is about by what it says beside its address: `patient` or `session` of its query, body or job's input. */
+function saidOf({ query, body }: FastifyRequest): { patient?: string; session?: string } {
+  const found: { patient?: string; session?: string } = {};
+  const input = (body as { readonly input?: unknown } | null | undefined)?.input;
+  for (const said of [query, body, input]) {
+    if (typeof said !== 'object' || said === null) continue;
+    const { patient, patientId, session } = said as Readonly<Record<string, unknown>>;
+    const named = patient ?? patientId;
+    if (typeof named === 'string') found.patient = named;
+    if (typeof session === 'string') found.session = session;
+  }
+  return found;
 }
 
 function patientsOf(request: FastifyRequest, payload: unknown): readonly string[] | null {

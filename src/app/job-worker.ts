@@ -10,8 +10,11 @@ import { assert } from '#base/assert.ts';
 import { systemClock as clock } from '#base/clock.ts';
 import { messageOf } from '#base/errors.ts';
 import { systemRandom } from '#base/random.ts';
+import { createAuditLog } from '#clinic/audit-log.ts';
+import { auditTasks } from '#jobs/audited-tasks.ts';
 import type { JobChange } from '#jobs/job-rows.ts';
 import { startRunner, type Runner, type RunnerCounters } from '#jobs/runner.ts';
+import { openAuditStore, type AuditStore } from '#store/audit-store.ts';
 import { openPoolsAt, type Pools } from '#store/pools.ts';
 import { createSchedules, createTasks } from '#app/job-tasks.ts';
 import { createLog } from '#app/log.ts';
@@ -46,7 +49,7 @@ const log = createLog(logLevel);
 const say = (message: FromJobWorker): void => port.postMessage(message);
 let isStopping = false;
 let cancelWait = (): void => undefined;
-let opened: { readonly pools: Pools; readonly runner: Runner } | null = null;
+let opened: { readonly pools: Pools; readonly auditStore: AuditStore; readonly runner: Runner } | null = null;
 
 /** A database that is away at the start is waited for. */
 async function open(): Promise<void> {
@@ -54,11 +57,16 @@ async function open(): Promise<void> {
     say('opening');
     try {
       const pools = await openPoolsAt(urls);
+      const auditStore = openAuditStore(pools.auditUrl);
       const parts = { pools, clock, log, version, webhooksPrivate };
       const runner = startRunner({
         jobsUrl: pools.jobsUrl,
         app: pools.app,
-        tasks: createTasks(parts),
+        tasks: auditTasks(createTasks(parts), {
+          audit: createAuditLog({ store: auditStore, clock }),
+          onFailure: (error) =>
+            log.error('the outcome of a job is missing in the audit log', { error: messageOf(error) }),
+        }),
         schedules: createSchedules(parts),
         workers,
         otherShards,
@@ -67,7 +75,7 @@ async function open(): Promise<void> {
         log,
         onChange: (change) => say({ change }),
       });
-      opened = { pools, runner };
+      opened = { pools, auditStore, runner };
     } catch (error) {
       log.debug('jobs wait for the database', { error: messageOf(error) });
       await new Promise<void>((resolve) => {
@@ -94,7 +102,7 @@ async function stop(): Promise<void> {
   if (opened === null) return;
   await opened.runner.stop();
   say({ counters: opened.runner.counters });
-  await opened.pools.close();
+  await Promise.all([opened.auditStore.close(), opened.pools.close()]);
 }
 
 port.on('message', (message: ToJobWorker) => {

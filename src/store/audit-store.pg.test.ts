@@ -149,3 +149,17 @@ test('retention takes the rows of old blocks and leaves the chain; a year is kep
   );
   expect(rows).toEqual([{ ids: null, digests: null, left: 0 }]);
 });
+
+test('whose a job is, is that of its session where it has no patient of its own', async () => {
+  const [session, job] = ['01900000-0000-7000-8000-0000000000c2', '01900000-0000-7000-8000-0000000000d1'];
+  await owner.query(
+    `insert into kymo.job (id, org_id, kind, input, lane, shard, priority, session_id, max_attempts)
+     values ($1, $2, 'session-report', '{}', 'slow', 0, 0, $3, 1)`,
+    [job, orgA, session],
+  );
+  await store.append(JSON.stringify([entry(orgA, { of: 'job', id: job, actor: 'a job' })]));
+  const { rows } = await owner.query(
+    `select patient_id as patient from kymo.audit_entry where actor = 'a job'`,
+  );
+  expect(rows).toEqual([{ patient: '01900000-0000-7000-8000-0000000000c1' }]);
+});
