@@ -36,9 +36,6 @@ import { createReadingQueries } from '#store/reading-queries.ts';
 import { createRetentionControls } from '#store/retention-controls.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { createWindowQueries } from '#store/window-queries.ts';
-import { connectWriterDatabase } from '#store/postgres-writer.ts';
-import { createWriter, type Writer } from '#store/writer.ts';
-import { defaultWriterConfig } from '#store/writer-machine.ts';
 import { startAnalysisThread } from '#app/analysis-thread.ts';
 import { openReadCache } from '#app/answer-cache.ts';
 import { openAudit } from '#app/audit.ts';
@@ -70,12 +67,9 @@ import { readTrustedIssuer } from '#app/trusted-issuer.ts';
 import { openPeople } from '#app/people.ts';
 import { answerUpgrades } from '#app/upgrades.ts';
 import { joinVisits } from '#app/visits.ts';
-import { startUpkeepThread, type UpkeepThread } from '#app/upkeep-thread.ts';
+import { startUpkeep, startWriter, UPKEEP_STOP_MS } from '#app/storage.ts';
 import { createSummaryWishes } from '#app/summary-wishes.ts';
 import { createServerWebhooks } from '#app/webhooks.ts';
-
-/** A step of upkeep ends at its next safe place, which is far sooner than this. */
-const UPKEEP_STOP_MS = 20_000;
 
 const webDirectory = fileURLToPath(new URL('../../dist/web', import.meta.url));
 const manifest = new URL('../../package.json', import.meta.url);
@@ -122,8 +116,21 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     isRevoked: revocations.isRevoked,
   });
   const accounts = createAccounts({ appPool: pools.app, clock });
+  const roles = parseRoles({ roles: config.roles, urls: config['role-urls'] });
+  const mail = createServerMail(config, { auth: pools.auth, clock, log });
+  if (mail !== null && roles.own.has('jobs')) {
+    mail.mailer.start();
+    lifecycle.add('mail', () => mail.mailer.stop());
+  }
   const masters = openMasterKeys(config['master-key'], stateDirectoryOf(config));
-  const persons = openPeople({ pools, clock, log, audit: audited.audit, masters, sendMail: null });
+  const persons = openPeople({
+    pools,
+    clock,
+    log,
+    audit: audited.audit,
+    masters,
+    sendMail: mail?.sendIdentityMail ?? null,
+  });
   const { people } = persons;
   const principals = createPrincipals({
     identity,
@@ -132,7 +139,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     revocations,
   });
   const writer = await startWriter(options, pools);
-  const roles = parseRoles({ roles: config.roles, urls: config['role-urls'] });
   const hasStreams = roles.own.has('streams');
   const upkeep = hasStreams ? startUpkeep(options, pools) : null;
   const clocks = createClockRecorder({ app: pools.app, clock, log });
@@ -204,11 +210,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
           { clock, log, publish: engine.services.publish, onAnalysed: summaries.analysed },
         )
       : null;
-  const mail = createServerMail(config, { auth: pools.auth, clock, log });
-  if (mail !== null && roles.own.has('jobs')) {
-    mail.mailer.start();
-    lifecycle.add('mail', () => mail.mailer.stop());
-  }
   lifecycle.add('durable channels', () => engine.durable.close());
   const opened = openJobs({
     config,
@@ -378,31 +379,4 @@ async function ping(pools: Pools): Promise<string> {
 
 function versionOf(): string {
   return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
-}
-
-async function startWriter({ config, clock, log, lifecycle }: ServerOptions, pools: Pools): Promise<Writer> {
-  const writer = createWriter({
-    database: connectWriterDatabase({ connectionString: pools.writerUrl, log }),
-    config: {
-      ...defaultWriterConfig,
-      flushIntervalMs: config['flush-interval-ms'],
-      flushReadings: config['flush-readings'],
-    },
-    clock,
-    random: systemRandom.next,
-    log,
-  });
-  lifecycle.add('writer', () => writer.stop());
-  await writer.preparePartitions();
-  return writer;
-}
-
-/** What the store does beside the flushes, a step at a time. */
-function startUpkeep({ config, clock, log, lifecycle }: ServerOptions, pools: Pools): UpkeepThread {
-  const upkeep = startUpkeepThread(
-    { writerUrl: pools.writerUrl, logLevel: config['log-level'] },
-    { clock, log },
-  );
-  lifecycle.add('upkeep', () => upkeep.stop(), UPKEEP_STOP_MS);
-  return upkeep;
 }
