@@ -89,6 +89,15 @@ export interface HttpClient {
   revokeDevice(id: string): Promise<void>;
   /** A key for the demo; refused unless the server runs one on loopback. */
   demoSignIn(): Promise<SignedIn>;
+  /** Any other JSON route of the contract; its answer is typed by whoever calls. Undefined for an empty answer. */
+  call<T>(method: HttpMethod, path: string, options?: HttpCall): Promise<T>;
+}
+
+export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+export interface HttpCall {
+  readonly body?: unknown;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface HttpClientOptions {
@@ -110,7 +119,7 @@ interface CallOptions {
 
 export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient {
   const ask = async (
-    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    method: HttpMethod,
     path: string,
     { signal, body, accept = 'application/json', isDownload = false }: CallOptions,
   ): Promise<Response> => {
@@ -141,7 +150,7 @@ export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient
     return response;
   };
   const call = async <T>(
-    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    method: HttpMethod,
     path: string,
     options: CallOptions = {},
   ): Promise<T> => {
@@ -177,6 +186,7 @@ export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient
     createDevice: (name) => call('POST', '/v1/devices', { body: { name } }),
     revokeDevice: (id) => call('DELETE', `/v1/devices/${segment(id)}`),
     demoSignIn: () => call('POST', '/v1/demo/sign-in'),
+    call,
   };
 }
 

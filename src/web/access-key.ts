@@ -1,24 +1,58 @@
 /**
- * Owns the key this page signs in with. It arrives once in the fragment of the printed address (`#key=...`, which no
- * browser sends to a server), moves to sessionStorage and leaves the address, so that a shared link carries no key.
+ * Owns the secrets that arrive in the fragment of an address, which no browser sends to a server: an access key
+ * (`#key=...`) moves to the tab's storage; what is used once (a sign-in link, a set-up, an invitation, a password reset) is
+ * kept in memory until a page has used it. All leave the address at once, so that a shared link carries none.
  */
 
 const STORAGE_NAME = 'kymo-key';
 
-/** Moves a key from the address to the tab's storage, before the router reads the address. True when there was one. */
-export function takeKeyFromAddress(): boolean {
+const onceKinds = ['link', 'setup', 'invitation', 'reset'] as const;
+
+export interface OnceSecret {
+  readonly kind: (typeof onceKinds)[number];
+  readonly secret: string;
+}
+
+let once: OnceSecret | null = null;
+const watchers = new Set<() => void>();
+
+/** Takes what the address carries, before the router reads it. True when there was something. */
+export function takeSecretsFromAddress(): boolean {
   const fields = new URLSearchParams(location.hash.slice(1));
-  const key = fields.get('key');
-  if (key === null || key === '') return false;
-  rememberKey(key);
-  fields.delete('key');
+  const key = take(fields, 'key');
+  const secrets = onceKinds.flatMap((kind) => {
+    const secret = take(fields, kind);
+    return secret === null ? [] : [{ kind, secret }];
+  });
+  if (key === null && secrets.length === 0) return false;
+  if (key !== null) rememberKey(key);
+  if (secrets[0] !== undefined) setOnceSecret(secrets[0]);
   const rest = fields.toString();
-  history.replaceState(
-    history.state,
-    '',
-    `${location.pathname}${location.search}${rest === '' ? '' : `#${rest}`}`,
-  );
+  const hash = rest === '' ? '' : `#${rest}`;
+  history.replaceState(history.state, '', `${location.pathname}${location.search}${hash}`);
   return true;
+}
+
+function take(fields: URLSearchParams, name: string): string | null {
+  const value = fields.get(name);
+  fields.delete(name);
+  return value === '' ? null : value;
+}
+
+/** What came with the address and was not used yet. */
+export function onceSecret(): OnceSecret | null {
+  return once;
+}
+
+/** Null when it was used. */
+export function setOnceSecret(secret: OnceSecret | null): void {
+  once = secret;
+  for (const watcher of watchers) watcher();
+}
+
+export function watchOnceSecret(watcher: () => void): () => void {
+  watchers.add(watcher);
+  return () => void watchers.delete(watcher);
 }
 
 export function accessKey(): string | null {
@@ -31,4 +65,10 @@ export function rememberKey(key: string): void {
 
 export function forgetKey(): void {
   sessionStorage.removeItem(STORAGE_NAME);
+}
+
+/** What a request for a file shows who asks with: the key, or nothing where a cookie does it. */
+export function authorizationHeader(): Record<string, string> {
+  const key = accessKey();
+  return key === null ? {} : { authorization: `Bearer ${key}` };
 }

@@ -5,22 +5,16 @@
 
 import { useEffect, useState, type ReactNode } from 'react';
 
-import { AppError } from '#base/errors.ts';
 import { closeCodes } from '#protocol/codes.ts';
 import type { LiveClient } from '#sdk/live-api.ts';
 import { connectLive } from '#sdk/live-client.ts';
 import { LiveProvider } from '#sdk/react-hooks.ts';
-import { accessKey } from '#web/access-key.ts';
-import { signInAgain } from '#web/server.ts';
+import { liveCredential, signInAgain } from '#web/server.ts';
 
 function connect(): LiveClient {
   return connectLive({
     url: `${location.origin.replace(/^http/, 'ws')}/v1/live`,
-    token() {
-      const key = accessKey();
-      if (key === null) throw new AppError('unauthenticated', 'this page has no key');
-      return key;
-    },
+    ...liveCredential(),
     onState(state) {
       if (state.name === 'closed' && state.code === closeCodes.unauthenticated) signInAgain();
     },

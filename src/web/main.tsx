@@ -1,4 +1,4 @@
-/** Owns the start of the page: the key leaves the address first, then the router reads it. */
+/** Owns the start of the page: keys and links leave the address first, then the router reads it. */
 
 import '@mantine/core/styles/baseline.css';
 import '@mantine/core/styles/default-css-variables.css';
@@ -19,15 +19,15 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 
 import { assert } from '#base/assert.ts';
-import { takeKeyFromAddress } from '#web/access-key.ts';
+import { takeSecretsFromAddress } from '#web/access-key.ts';
 import { installInspection } from '#web/inspection.ts';
 import { createPageRouter } from '#web/routes.tsx';
 import { queryClient } from '#web/server.ts';
 
-takeKeyFromAddress();
+takeSecretsFromAddress();
 // An address that differs only behind the # does not load the page anew.
 window.addEventListener('hashchange', () => {
-  if (takeKeyFromAddress()) void queryClient.resetQueries();
+  if (takeSecretsFromAddress()) void queryClient.resetQueries();
 });
 installInspection();
 const root = document.getElementById('root');

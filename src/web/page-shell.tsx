@@ -3,16 +3,21 @@
 import { ActionIcon, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link, Outlet, useRouterState } from '@tanstack/react-router';
-import { useEffect, useRef } from 'react';
+import { useEffect, useRef, useSyncExternalStore } from 'react';
 
-import { isUnauthenticated, accessQuery } from '#web/server.ts';
-import { AppError } from '#base/errors.ts';
-import { ProblemState, SignInState } from '#web/page-states.tsx';
+import { onceSecret, watchOnceSecret } from '#web/access-key.ts';
+import { AccountContext } from '#web/account/account-context.ts';
+import { OncePage } from '#web/account/once-page.tsx';
+import { SignInPage } from '#web/account/sign-in-page.tsx';
+import { Navigation } from '#web/navigation.tsx';
+import { ProblemState } from '#web/page-states.tsx';
+import { accountQuery, isUnauthenticated } from '#web/server.ts';
 
 export function PageShell() {
   const main = useRef<HTMLElement>(null);
   const path = useRouterState({ select: (state) => state.location.pathname });
   const firstPath = useRef(path);
+  const account = useQuery(accountQuery);
   useEffect(() => {
     // A screen reader and the tab key go on from the new page, not from a link that is gone.
     if (firstPath.current !== path) main.current?.focus();
@@ -28,7 +33,11 @@ export function PageShell() {
           <Mark />
           Kymo
         </Link>
-        <span className="shell-space" />
+        {account.data === undefined ? (
+          <span className="shell-space" />
+        ) : (
+          <Navigation account={account.data} />
+        )}
         <Link to="/docs" className="small">
           API
         </Link>
@@ -41,16 +50,20 @@ export function PageShell() {
   );
 }
 
+/** Nothing of the organisation is asked for before it is known who asks. */
 function Gate() {
-  const access = useQuery(accessQuery);
-  if (access.isSuccess) return <Outlet />;
-  if (access.isPending) return <div className="page" aria-busy="true" />;
-  const { error } = access;
-  const needsKey =
-    isUnauthenticated(error) ||
-    (error instanceof AppError && (error.code === 'not-found' || error.code === 'forbidden'));
-  if (needsKey) return <SignInState />;
-  return <ProblemState error={error} retry={() => void access.refetch()} />;
+  const account = useQuery(accountQuery);
+  const once = useSyncExternalStore(watchOnceSecret, onceSecret);
+  if (once !== null) return <OncePage key={once.secret} once={once} />;
+  if (account.isSuccess)
+    return (
+      <AccountContext value={account.data}>
+        <Outlet />
+      </AccountContext>
+    );
+  if (account.isPending) return <div className="page" aria-busy="true" />;
+  if (isUnauthenticated(account.error)) return <SignInPage />;
+  return <ProblemState error={account.error} retry={() => void account.refetch()} />;
 }
 
 function Mark() {

@@ -6,32 +6,13 @@ import { Link } from '@tanstack/react-router';
 import { AppError, messageOf } from '#base/errors.ts';
 import { usePageTitle } from '#web/page-title.ts';
 
-export function SignInState() {
-  usePageTitle('Sign in');
-  return (
-    <div className="page">
-      <div className="statement">
-        <h1>This page needs its key</h1>
-        <p>
-          When Kymo starts, it prints an address that carries a key. Open that address in this browser; the
-          key then stays in this tab only.
-        </p>
-        <p className="muted">
-          On the machine that runs Kymo, look at the terminal of <code>kymo start</code>. Recording goes on
-          without this page.
-        </p>
-      </div>
-    </div>
-  );
-}
-
 export function NotFound() {
   usePageTitle('No such page');
   return (
     <div className="page">
       <div className="statement">
         <h1>There is nothing at this address</h1>
-        <p>The link may be incomplete, or the session was removed.</p>
+        <p>The link may be incomplete, or what it led to was removed, or is not yours to see.</p>
         <p>
           <Link to="/">All sessions</Link>
         </p>
@@ -69,21 +50,65 @@ export function describeProblem(error: unknown): { title: string; safe: string; 
       };
     case 'unauthenticated':
       return {
-        title: 'The server does not accept this key',
+        title: 'You are not signed in',
         safe: 'Nothing was changed.',
-        next: 'Open the address that kymo start prints; it carries a key.',
+        next: 'Sign in again, or open the address that Kymo prints when it starts.',
         code,
       };
     case 'forbidden':
       return {
-        title: 'This key may not see that',
+        title: 'You may not see that',
         safe: 'Nothing was changed.',
-        next: 'Open the page with a key of the organisation that owns the data.',
+        next: 'An owner of your organisation can give you another role.',
+        code,
+      };
+    case 'rate-limited':
+      return {
+        title: 'Too many requests in a short time',
+        safe: 'Nothing was changed.',
+        next: 'Wait a minute, then try again.',
+        code,
+      };
+    case 'outdated':
+      return {
+        title: 'Somebody else changed this meanwhile',
+        safe: 'Nothing of yours was stored, and nothing of theirs is lost.',
+        next: 'Look at what it is now, then make your change again.',
         code,
       };
     default:
       return { title: 'The server could not answer', safe, next: `It said: ${messageOf(error)}`, code };
   }
+}
+
+/** What the server says of what somebody typed or asked for is said in its own words: they name the thing. */
+const ownWords = new Set(['invalid-field', 'conflict', 'not-found', 'limit-exceeded', 'erased']);
+
+/** What went wrong and what to do, as one paragraph below a form. */
+export function problemSentence(error: unknown): string {
+  if (error instanceof AppError && ownWords.has(error.code)) return sentence(error.message);
+  const { title, next } = describeProblem(error);
+  return `${title}. ${next}`;
+}
+
+function sentence(words: string): string {
+  const text = words.charAt(0).toUpperCase() + words.slice(1);
+  return /[.?]$/.test(text) ? text : `${text}.`;
+}
+
+/** A part of a page that could not be had; the rest of the page stays. */
+export function ProblemNotice({ error, retry }: { error: unknown; retry: () => void }) {
+  const { safe } = describeProblem(error);
+  return (
+    <div className="notice" role="alert">
+      <span>
+        {problemSentence(error)} {safe}
+      </span>
+      <Button variant="default" size="xs" onClick={retry}>
+        Try now
+      </Button>
+    </div>
+  );
 }
 
 export function ProblemState({ error, retry }: { error: unknown; retry: () => void }) {

@@ -1,10 +1,12 @@
-/** Owns the page's connection to the REST API: one client, one query cache, and how a key is found. */
+/** Owns the page's connection to the REST API: one client, one query cache, and how the page shows who looks at it. */
 
 import { QueryCache, QueryClient, queryOptions } from '@tanstack/react-query';
 
 import { AppError, messageOf } from '#base/errors.ts';
+import type { Account } from '#contract/account.ts';
 import { createHttpClient } from '#sdk/http-client.ts';
-import { accessKey, forgetKey, rememberKey } from '#web/access-key.ts';
+import type { LiveOptions } from '#sdk/live-api.ts';
+import { accessKey, forgetKey } from '#web/access-key.ts';
 
 export const server = createHttpClient({ origin: '', key: accessKey });
 
@@ -20,8 +22,8 @@ export async function readDocument<T>(path: string): Promise<T> {
 export const queryClient = new QueryClient({
   queryCache: new QueryCache({
     onError: (error, query) => {
-      // The key was revoked, or belonged to a server that is gone: find another, or ask for one.
-      if (query.queryKey[0] === 'access' || !isUnauthenticated(error)) return;
+      // The key or sign-in was revoked, or belonged to a server that is gone: ask for another.
+      if (query.queryKey[0] === 'account' || !isUnauthenticated(error)) return;
       signInAgain();
     },
   }),
@@ -34,20 +36,27 @@ export const queryClient = new QueryClient({
   },
 });
 
-/** Resolves once there is a key: the one of the address or tab, or the demo's. Fails where a person must bring one. */
-export const accessQuery = queryOptions({
-  queryKey: ['access'],
-  queryFn: async () => {
-    const key = accessKey();
-    if (key !== null) return key;
-    const { demo } = await server.about();
-    if (!demo) throw new AppError('unauthenticated', 'this server gives no key to visitors');
-    const { key: demoKey } = await server.demoSignIn();
-    rememberKey(demoKey);
-    return demoKey;
-  },
-  staleTime: Number.POSITIVE_INFINITY,
+/** Who looks at the page: by the key of the address or tab, or else by the cookie of a sign-in. Fails where there is neither. */
+export const accountQuery = queryOptions({
+  queryKey: ['account'],
+  queryFn: ({ signal }) => server.call<Account>('GET', '/v1/account', { signal }),
+  // A role that was changed is seen when the page is looked at again.
+  staleTime: 60_000,
 });
+
+/** How a live connection shows who it is: the key, or a single-use ticket that the cookie is worth. */
+export function liveCredential(): Pick<LiveOptions, 'token' | 'ticket'> {
+  const key = accessKey();
+  if (key !== null) return { token: () => accessKey() ?? key };
+  return { ticket: async () => (await server.ticket()).ticket };
+}
+
+/** Somebody signed in, switched or signed out: nothing that was shown may stay. */
+export async function accountChanged(): Promise<void> {
+  await queryClient.cancelQueries();
+  queryClient.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'account' });
+  await queryClient.resetQueries({ queryKey: ['account'] });
+}
 
 export function isUnauthenticated(error: unknown): boolean {
   return error instanceof AppError && error.code === 'unauthenticated';
@@ -57,11 +66,11 @@ export function isUnauthenticated(error: unknown): boolean {
 const SIGN_IN_AGAIN_MS = 5_000;
 let signedInAgainAtMs = Number.NEGATIVE_INFINITY;
 
-/** Drops the refused key and looks for another. */
+/** Drops the refused key and asks who is there now. */
 export function signInAgain(): void {
   const nowMs = performance.now();
   if (nowMs - signedInAgainAtMs < SIGN_IN_AGAIN_MS) return;
   signedInAgainAtMs = nowMs;
   forgetKey();
-  void queryClient.resetQueries({ queryKey: ['access'] });
+  void queryClient.resetQueries({ queryKey: ['account'] });
 }

@@ -49,7 +49,7 @@ export function SessionList() {
         <Summary sessions={sessions} />
       </div>
       {list.isRefetchError && <StaleNotice error={list.error} updatedAtMs={list.dataUpdatedAt} />}
-      <table className="sessions" aria-busy={list.isPending}>
+      <table className="list sessions" aria-busy={list.isPending}>
         <thead>
           <tr>
             <th scope="col">State</th>

@@ -18,7 +18,8 @@ export interface LiveController {
 
 export interface LiveControllerOptions {
   readonly session: string;
-  readonly key: string;
+  /** Null: the cookie of a sign-in is the browser's. */
+  readonly key: string | null;
   readonly onReport: (report: LiveReport) => void;
   readonly onUnknownStream: () => void;
 }

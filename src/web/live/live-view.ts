@@ -7,7 +7,8 @@
 import { systemClock } from '#base/clock.ts';
 import type { StreamDetail } from '#contract/rest.ts';
 import type { LiveMessage } from '#protocol/live-codec.ts';
-import type { LiveClient } from '#sdk/live-api.ts';
+import { createHttpClient } from '#sdk/http-client.ts';
+import type { LiveClient, LiveOptions } from '#sdk/live-api.ts';
 import { connectLive } from '#sdk/live-client.ts';
 import type { LiveState } from '#sdk/live-events.ts';
 import { createFrameMeter } from '#web/live/frame-meter.ts';
@@ -78,12 +79,22 @@ export interface LiveView {
   handle(message: Exclude<ToWorker, { type: 'start' }>): void;
 }
 
+/** The page's key, or else a single-use ticket that its cookie is worth. */
+function credentialOf({
+  origin,
+  key,
+}: Extract<ToWorker, { type: 'start' }>): Pick<LiveOptions, 'token' | 'ticket'> {
+  if (key !== null) return { token: () => key };
+  const server = createHttpClient({ origin, key: () => null });
+  return { ticket: async () => (await server.ticket()).ticket };
+}
+
 /** Connects, draws and reports until told to stop. */
 export function createLiveView(start: Extract<ToWorker, { type: 'start' }>, ports: LiveViewPorts): LiveView {
   const channel = `session/${start.session}/readings`;
   const client = connectLive({
     url: `${start.origin.replace(/^http/, 'ws')}/v1/live`,
-    token: () => start.key,
+    ...credentialOf(start),
     // Readings are binary, which long poll does not carry.
     transports: ['websocket', 'sse'],
     onState: (state) => queueMicrotask(() => onState(view, state)),

@@ -6,7 +6,7 @@ import type { CanvasSize } from '#web/live/trace-layout.ts';
 
 export type ToWorker =
   /** First message: where to connect, as whom, and what to follow. */
-  | { readonly type: 'start'; readonly origin: string; readonly key: string; readonly session: string }
+  | { readonly type: 'start'; readonly origin: string; readonly key: string | null; readonly session: string }
   | { readonly type: 'streams'; readonly streams: readonly StreamDetail[] }
   | {
       readonly type: 'canvas';

@@ -6,7 +6,7 @@
 
 import { AppError, messageOf } from '#base/errors.ts';
 import { readingsHeader, type ExportFormat } from '#contract/export-format.ts';
-import { accessKey } from '#web/access-key.ts';
+import { authorizationHeader } from '#web/access-key.ts';
 
 export interface ExportRequest {
   readonly stream: string;
@@ -40,7 +40,7 @@ export async function downloadExport(
   }
   try {
     const response = await fetch(`/v1/streams/${encodeURIComponent(stream)}/export?${query.toString()}`, {
-      headers: { authorization: `Bearer ${accessKey() ?? ''}` },
+      headers: authorizationHeader(),
       cache: 'no-store',
       signal,
     });

@@ -21,11 +21,10 @@ export function useLiveController(
     latestRefresh.current = refresh;
   });
   useEffect(() => {
-    const key = accessKey();
-    if (key === null || !canDrawLive()) return;
+    if (!canDrawLive()) return;
     const created = createLiveController({
       session,
-      key,
+      key: accessKey(),
       onReport: (next) => {
         setReport(next);
         const { name, code } = next.connection;

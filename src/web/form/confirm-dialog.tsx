@@ -1,0 +1,48 @@
+/** Owns the question before something that cannot be taken back: what happens, what stays, and two ways out. */
+
+import { Button } from '@mantine/core';
+import type { ReactNode } from 'react';
+
+import { Dialog } from '#web/form/dialog.tsx';
+import { useSubmit } from '#web/form/submit-hook.ts';
+
+export interface ConfirmDialogProps {
+  readonly title: string;
+  readonly isOpen: boolean;
+  readonly close: () => void;
+  /** What the button that does it says. */
+  readonly label: string;
+  readonly act: () => Promise<unknown>;
+  readonly children: ReactNode;
+}
+
+export function ConfirmDialog(props: ConfirmDialogProps) {
+  return (
+    <Dialog title={props.title} isOpen={props.isOpen} close={props.close}>
+      <Question {...props} />
+    </Dialog>
+  );
+}
+
+function Question({ close, label, act, children }: ConfirmDialogProps) {
+  const submission = useSubmit(async () => {
+    await act();
+    close();
+  });
+  return (
+    <form ref={submission.form} onSubmit={submission.onSubmit}>
+      <div className="dialog-words">{children}</div>
+      <p className="form-said needs-action" role="alert">
+        {submission.general}
+      </p>
+      <div className="form-foot">
+        <Button type="submit" className="danger" variant="default" disabled={submission.isBusy}>
+          {label}
+        </Button>
+        <Button variant="default" onClick={close}>
+          Keep it as it is
+        </Button>
+      </div>
+    </form>
+  );
+}

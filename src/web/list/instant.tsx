@@ -1,0 +1,13 @@
+/** Owns how a moment reads on a page: local time, with UTC on hover, and a dash where there is none. */
+
+import { DASH, formatLocal, formatUtc } from '#web/format.ts';
+
+export function Instant({ at, now }: { readonly at: string | null; readonly now?: Date }) {
+  if (at === null) return <span className="muted">{DASH}</span>;
+  const instant = new Date(at);
+  return (
+    <time dateTime={at} title={formatUtc(instant)} className="nowrap">
+      {formatLocal(instant, now ?? new Date())}
+    </time>
+  );
+}
