@@ -3,6 +3,7 @@
 import { createRootRoute, createRoute, createRouter } from '@tanstack/react-router';
 import { lazy, Suspense } from 'react';
 
+import { clinicPages } from '#web/clinic-pages.ts';
 import { NotFound } from '#web/page-states.tsx';
 import { PageShell } from '#web/page-shell.tsx';
 import { SessionList } from '#web/session-list.tsx';
@@ -35,7 +36,6 @@ function SessionRoute() {
   };
   return <SessionPage id={id} search={search} setSearch={setSearch} />;
 }
-
 const docsRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/docs',
