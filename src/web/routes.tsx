@@ -1,9 +1,11 @@
 /** Owns the addresses of the pages. An address restores its page: what a person chose is in its search part. */
 
 import { createRootRoute, createRoute, createRouter } from '@tanstack/react-router';
-import { lazy, Suspense } from 'react';
+import { lazy, Suspense, type ComponentType, type FunctionComponent } from 'react';
 
-import { clinicPages } from '#web/clinic-pages.ts';
+import { jobStates, type JobState } from '#contract/jobs.ts';
+import type { PatientListState } from '#web/clinic/patient-list.tsx';
+import { parsePatientSearch } from '#web/clinic/patient-parts.ts';
 import { NotFound } from '#web/page-states.tsx';
 import { PageShell } from '#web/page-shell.tsx';
 import { SessionList } from '#web/session-list.tsx';
@@ -36,6 +38,115 @@ function SessionRoute() {
   };
   return <SessionPage id={id} search={search} setSearch={setSearch} />;
 }
+/** A page that is loaded when somebody goes there first: the way to the live signals stays short. */
+function lazyPage<Props extends object>(
+  load: () => Promise<ComponentType<Props>>,
+): FunctionComponent<Props> {
+  const Page = lazy(async () => ({ default: await load() })) as unknown as FunctionComponent<Props>;
+  return (props) => (
+    <Suspense fallback={<div className="page" aria-busy="true" />}>
+      <Page {...props} />
+    </Suspense>
+  );
+}
+
+const PatientList = lazyPage(async () => (await import('#web/clinic/patient-list.tsx')).PatientList);
+
+const patientsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/patients',
+  validateSearch: (search): { state?: PatientListState } =>
+    search['state'] === 'archived' ? { state: 'archived' } : {},
+  component: PatientsRoute,
+});
+
+function PatientsRoute() {
+  const { state = 'active' } = patientsRoute.useSearch();
+  const navigate = patientsRoute.useNavigate();
+  return (
+    <PatientList
+      state={state}
+      setState={(next) => void navigate({ search: next === 'active' ? {} : { state: next }, replace: true })}
+    />
+  );
+}
+
+const PatientPage = lazyPage(async () => (await import('#web/clinic/patient-page.tsx')).PatientPage);
+
+const patientRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/patients/$id',
+  validateSearch: parsePatientSearch,
+  component: PatientRoute,
+});
+
+function PatientRoute() {
+  const { id } = patientRoute.useParams();
+  const search = patientRoute.useSearch();
+  const navigate = patientRoute.useNavigate();
+  return (
+    <PatientPage
+      key={id}
+      id={id}
+      search={search}
+      setSearch={(next) => void navigate({ search: next, replace: true, resetScroll: false })}
+    />
+  );
+}
+
+const protocolsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/protocols',
+  component: lazyPage(async () => (await import('#web/protocols/protocol-page.tsx')).ProtocolPage),
+});
+
+const JobsPage = lazyPage(async () => (await import('#web/jobs/job-page.tsx')).JobsPage);
+
+const jobsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/jobs',
+  validateSearch: (search): { state?: JobState } => {
+    const state = jobStates.find((name) => name === search['state']);
+    return state === undefined ? {} : { state };
+  },
+  component: JobsRoute,
+});
+
+function JobsRoute() {
+  const { state } = jobsRoute.useSearch();
+  const navigate = jobsRoute.useNavigate();
+  return (
+    <JobsPage
+      state={state}
+      setState={(next) => void navigate({ search: next === undefined ? {} : { state: next }, replace: true })}
+    />
+  );
+}
+
+const devicesRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/devices',
+  component: lazyPage(async () => (await import('#web/devices/device-page.tsx')).DevicePage),
+});
+
+const peopleRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/people',
+  component: lazyPage(async () => (await import('#web/account/people-page.tsx')).PeoplePage),
+});
+
+const auditRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/audit',
+  component: lazyPage(async () => (await import('#web/audit/audit-page.tsx')).AuditPage),
+});
+
+const accountRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/account',
+  component: lazyPage(async () => (await import('#web/account/account-page.tsx')).AccountPage),
+});
+
 const docsRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/docs',
@@ -45,24 +156,34 @@ const docsRoute = createRoute({
 });
 
 // As large as all other pages together, and few people open it.
-const DocsPage = lazy(async () => ({ default: (await import('#web/docs/docs-page.tsx')).DocsPage }));
+const DocsPage = lazyPage(async () => (await import('#web/docs/docs-page.tsx')).DocsPage);
 
 function DocsRoute() {
   const { part = 'http' } = docsRoute.useSearch();
   const navigate = docsRoute.useNavigate();
   return (
-    <Suspense fallback={<div className="page" aria-busy="true" />}>
-      <DocsPage
-        part={part}
-        setPart={(chosen) => void navigate({ search: chosen === 'messages' ? { part: chosen } : {} })}
-      />
-    </Suspense>
+    <DocsPage
+      part={part}
+      setPart={(chosen) => void navigate({ search: chosen === 'messages' ? { part: chosen } : {} })}
+    />
   );
 }
 
 export function createPageRouter() {
   return createRouter({
-    routeTree: rootRoute.addChildren([listRoute, sessionRoute, docsRoute]),
+    routeTree: rootRoute.addChildren([
+      listRoute,
+      sessionRoute,
+      patientsRoute,
+      patientRoute,
+      protocolsRoute,
+      jobsRoute,
+      devicesRoute,
+      peopleRoute,
+      auditRoute,
+      accountRoute,
+      docsRoute,
+    ]),
     defaultPreload: false,
   });
 }

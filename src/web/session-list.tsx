@@ -2,9 +2,10 @@
 
 import { ActionIcon, Button, CopyButton, Skeleton } from '@mantine/core';
 import { useInfiniteQuery } from '@tanstack/react-query';
-import { Link } from '@tanstack/react-router';
+import { Link, Navigate } from '@tanstack/react-router';
 
 import type { SessionSummary } from '#contract/rest.ts';
+import { useAccount } from '#web/account/account-context.ts';
 import { formatCount, formatLocal, formatUtc } from '#web/format.ts';
 import { CommandLine, describeProblem, ProblemState } from '#web/page-states.tsx';
 import { NewsList } from '#web/news-list.tsx';
@@ -18,16 +19,24 @@ const PAGE_ROWS = 50;
 const REFRESH_MS = 2000;
 const SKELETON_ROWS = 3;
 
-const stateOrder = { live: 0, idle: 1, planned: 2, ended: 3, sealed: 4 } as const;
+const stateOrder = { live: 0, idle: 1, planned: 2, ended: 3, sealed: 3 } as const;
 const stateWords = {
+  planned: 'Planned',
   live: 'Recording',
   idle: 'Quiet',
-  planned: 'Planned',
   ended: 'Ended',
-  sealed: 'Sealed',
+  sealed: 'Signed off',
 } as const;
 
 export function SessionList() {
+  const { role, patientId } = useAccount();
+  // An account of a patient has one record, and no list of the organisation.
+  if (role === 'patient' && patientId !== null)
+    return <Navigate to="/patients/$id" params={{ id: patientId }} replace />;
+  return <AllSessions />;
+}
+
+function AllSessions() {
   usePageTitle('Sessions');
   const list = useInfiniteQuery({
     queryKey: ['sessions'],
@@ -127,6 +136,7 @@ function SessionRow({ session, nowMs, isStale }: SessionRowProps) {
           <Link to="/sessions/$id" params={{ id: session.id }} className="session-link">
             {session.label === '' ? 'No label' : session.label}
           </Link>
+          {session.patient !== null && <span className="tag">{session.patient.code}</span>}
           {session.synthetic && <span className="tag">synthetic</span>}
           <AmendedTag session={session} />
         </span>
@@ -172,7 +182,7 @@ export function AmendedTag({ session }: { session: SessionSummary }) {
   return (
     <span
       className="tag"
-      title={`Something came or was changed after the session had ended: revision ${session.revision}`}
+      title="Readings came after it had ended, or something was changed after it was signed off"
     >
       amended
     </span>

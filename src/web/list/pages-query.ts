@@ -33,7 +33,7 @@ export interface Pages<Row> {
 /** `Page` has its cursor in `next`, as all lists of the contract do. */
 export function usePages<Page extends { readonly next: string | null }, Row>(
   query: PagesQuery<Page, Row>,
-): Pages<Row> {
+): Pages<Row> & { readonly first: Page | undefined } {
   const { key, path, rowsOf, refreshMs, isEnabled = true } = query;
   const list = useInfiniteQuery({
     queryKey: key,
@@ -48,6 +48,7 @@ export function usePages<Page extends { readonly next: string | null }, Row>(
   });
   return {
     rows: list.data?.pages.flatMap(rowsOf),
+    first: list.data?.pages[0],
     loadingError: list.isLoadingError ? list.error : null,
     isStale: list.isRefetchError,
     updatedAtMs: list.dataUpdatedAt,

@@ -9,7 +9,7 @@ export interface MetricSection {
   readonly rows: readonly MetricRow[];
 }
 
-const titles: Readonly<Record<(typeof metricGroups)[number], string>> = {
+export const groupTitles: Readonly<Record<(typeof metricGroups)[number], string>> = {
   pace: 'Pace',
   time: 'Timing',
   distance: 'Foot in the air',
@@ -26,6 +26,6 @@ export function metricSections(metrics: readonly Metric[]): MetricSection[] {
   const rows = metricRows(metrics);
   const groupOf = ({ metric }: MetricRow): string => metricOf(metric)?.group ?? 'amount';
   return metricGroups
-    .map((group) => ({ title: titles[group], rows: rows.filter((row) => groupOf(row) === group) }))
+    .map((group) => ({ title: groupTitles[group], rows: rows.filter((row) => groupOf(row) === group) }))
     .filter((section) => section.rows.length > 0);
 }

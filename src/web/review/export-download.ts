@@ -49,7 +49,7 @@ export async function downloadExport(
     const counted = response.body.pipeThrough(counter({ format, total, onProgress }));
     const type = response.headers.get('content-type') ?? 'application/octet-stream';
     const file = await new Response(counted, { headers: { 'content-type': type } }).blob();
-    save(file, nameOf(response) ?? `${stream}.${format}`);
+    saveFile(file, nameOf(response) ?? `${stream}.${format}`);
   } catch (error) {
     if (signal.aborted || error instanceof AppError) throw error;
     throw new AppError('unreachable', `the download broke off: ${messageOf(error)}`, {
@@ -101,7 +101,8 @@ function nameOf(response: Response): string | null {
 /** Long enough for the browser to have taken the file over. */
 const REVOKE_MS = 60_000;
 
-function save(file: Blob, name: string): void {
+/** Hands a whole file to the browser, which saves it where it saves downloads. */
+export function saveFile(file: Blob, name: string): void {
   const address = URL.createObjectURL(file);
   const link = document.createElement('a');
   link.href = address;

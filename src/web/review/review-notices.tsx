@@ -10,7 +10,7 @@ export function ReviewNotices({ model, detail }: { model: ReviewModel; detail: S
   const isRawDropped = useReviewState(model, (state) => state.isRawDropped);
   const isEmpty = useReviewState(model, (state) => state.isEmpty);
   const hasData = useReviewState(model, (state) => state.whole !== null);
-  const isGoingOn = detail.session.endedAt === null;
+  const isGoingOn = detail.session.state === 'live' || detail.session.state === 'idle';
   return (
     <>
       {isEmpty && (

@@ -33,6 +33,8 @@ import { server } from '#web/server.ts';
 import { bodyRows } from '#web/session/body-rows.ts';
 import { SessionHead } from '#web/session/session-head.tsx';
 import type { ViewSearch } from '#web/session/view-search.ts';
+import { AnnotationLane } from '#web/visit/annotation-lane.tsx';
+import { VisitBar } from '#web/visit/visit-bar.tsx';
 
 /** The address follows when a movement has come to rest. */
 const ADDRESS_MS = 300;
@@ -121,9 +123,10 @@ function Review(props: ReviewSessionProps & { readonly model: ReviewModel }) {
           actions={actions}
           openExport={() => setExportOpen(true)}
           openHelp={() => setHelpOpen(true)}
-          goLive={detail.session.endedAt !== null ? null : () => setSearch(noReview)}
+          goLive={isOver(detail) ? null : () => setSearch(noReview)}
         />
       </SessionHead>
+      <VisitBar session={detail.session.id} />
       <ReviewNotices model={model} detail={detail} />
       <div
         className="review"
@@ -139,6 +142,7 @@ function Review(props: ReviewSessionProps & { readonly model: ReviewModel }) {
           </div>
         </div>
         <div ref={host} className="review-lanes" aria-busy={isLoading}>
+          <AnnotationLane model={model} session={detail.session.id} />
           {hasMotion && <StepLane model={model} analysis={motion.data ?? null} scheme={scheme} />}
           {lanes.map(({ stream, lane }) => (
             <ReviewCard key={lane.id} model={model} lane={lane} stream={stream} scheme={scheme} />
@@ -163,6 +167,10 @@ function Review(props: ReviewSessionProps & { readonly model: ReviewModel }) {
       <ReviewHelp open={helpOpen} close={() => setHelpOpen(false)} />
     </>
   );
+}
+
+function isOver({ session: { state } }: SessionDetail): boolean {
+  return state === 'ended' || state === 'sealed';
 }
 
 /**

@@ -19,6 +19,7 @@ import { StreamCard } from '#web/session/stream-card.tsx';
 import { useLiveController } from '#web/session/live-controller-hook.ts';
 import { useSessionKeys } from '#web/session/session-keys.ts';
 import { ViewControls } from '#web/session/view-controls.tsx';
+import { VisitBar } from '#web/visit/visit-bar.tsx';
 import { DEFAULT_WINDOW, stepWindow, type ViewSearch } from '#web/session/view-search.ts';
 
 export interface LiveSessionProps {
@@ -79,6 +80,7 @@ export function LiveSession(props: LiveSessionProps) {
           review={() => setSearch({ view: 'stored' })}
         />
       </SessionHead>
+      <VisitBar session={detail.session.id} />
       <HealthLine health={healthOf(report, { nameOf, isFrozen: frozen })} report={report} />
       {detail.streams.length === 0 && (
         <p className="muted">No stream yet. It appears here when a device opens one.</p>

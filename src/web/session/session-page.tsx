@@ -14,6 +14,7 @@ import { ReviewSession } from '#web/review/review-session.tsx';
 import { LiveSession } from '#web/session/live-session.tsx';
 import { SessionCircle } from '#web/session/session-circle.tsx';
 import type { ViewSearch } from '#web/session/view-search.ts';
+import { PlannedSession } from '#web/visit/planned-session.tsx';
 
 /** A stream that a device opens later, or a declared loss, is seen within this time. */
 const REFRESH_MS = 2000;
@@ -44,7 +45,13 @@ export function SessionPage({ id, search, setSearch }: SessionPageProps) {
   }
   if (detail.data === undefined) return <SessionSkeleton />;
   const { session } = detail.data;
-  const isEnded = session.endedAt !== null;
+  const isEnded = session.state === 'ended' || session.state === 'sealed';
+  if (session.state === 'planned')
+    return (
+      <div className="page session">
+        <PlannedSession session={session} nowMs={detail.dataUpdatedAt} isStale={detail.isRefetchError} />
+      </div>
+    );
   const isReview = isEnded ? wasLive !== id : search.view === 'stored';
   if (!isEnded && !isReview && wasLive !== id) setWasLive(id);
   const shown = { detail: detail.data, nowMs: detail.dataUpdatedAt, isStale: detail.isRefetchError };
@@ -71,17 +78,30 @@ export function SessionPage({ id, search, setSearch }: SessionPageProps) {
             refresh={() => void detail.refetch()}
           />
         )}
-        <SessionCircle key={`circle ${id}`} detail={detail.data} />
+        <SessionCircle key={`circle ${id}`} detail={detail.data} shown={isReview ? shownOf(search) : null} />
       </LiveConnection>
     </div>
   );
 }
 
+/** The part of a recording that the address names. */
+function shownOf({ from, to }: ViewSearch): { fromUs: number; toUs: number } | null {
+  return from === undefined || to === undefined ? null : { fromUs: from, toUs: to };
+}
+
+const titleWords = {
+  planned: 'planned',
+  live: 'live',
+  idle: 'live',
+  ended: 'recording',
+  sealed: 'recording',
+} as const;
+
 function titleOf(detail: SessionDetail | undefined): string {
   if (detail === undefined) return 'Session';
-  const { label, endedAt } = detail.session;
+  const { label, state } = detail.session;
   const name = label === '' ? 'Session without a label' : label;
-  return endedAt !== null ? `${name}, recording` : `${name}, live`;
+  return `${name}, ${titleWords[state]}`;
 }
 
 /** An id that is no UUID was never a session either. */
