@@ -149,11 +149,7 @@ export function createHttpClient({ origin, key }: HttpClientOptions): HttpClient
     if (!response.ok) throw await problemOf(response);
     return response;
   };
-  const call = async <T>(
-    method: HttpMethod,
-    path: string,
-    options: CallOptions = {},
-  ): Promise<T> => {
+  const call = async <T>(method: HttpMethod, path: string, options: CallOptions = {}): Promise<T> => {
     const response = await ask(method, path, options);
     return (response.status === 204 ? undefined : await response.json()) as T;
   };

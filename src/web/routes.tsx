@@ -3,9 +3,10 @@
 import { createRootRoute, createRoute, createRouter } from '@tanstack/react-router';
 import { lazy, Suspense, type ComponentType, type FunctionComponent } from 'react';
 
-import { jobStates, type JobState } from '#contract/jobs.ts';
+import type { JobState } from '#contract/jobs.ts';
 import type { PatientListState } from '#web/clinic/patient-list.tsx';
 import { parsePatientSearch } from '#web/clinic/patient-parts.ts';
+import { jobStates } from '#web/jobs/job-words.ts';
 import { NotFound } from '#web/page-states.tsx';
 import { PageShell } from '#web/page-shell.tsx';
 import { SessionList } from '#web/session-list.tsx';
@@ -39,9 +40,7 @@ function SessionRoute() {
   return <SessionPage id={id} search={search} setSearch={setSearch} />;
 }
 /** A page that is loaded when somebody goes there first: the way to the live signals stays short. */
-function lazyPage<Props extends object>(
-  load: () => Promise<ComponentType<Props>>,
-): FunctionComponent<Props> {
+function lazyPage<Props extends object>(load: () => Promise<ComponentType<Props>>): FunctionComponent<Props> {
   const Page = lazy(async () => ({ default: await load() })) as unknown as FunctionComponent<Props>;
   return (props) => (
     <Suspense fallback={<div className="page" aria-busy="true" />}>

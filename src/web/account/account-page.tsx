@@ -10,7 +10,7 @@ import { useAccount } from '#web/account/account-context.ts';
 import { checkNewPassword, NewPasswordField } from '#web/account/new-password.tsx';
 import { SecondFactor } from '#web/account/second-factor.tsx';
 import { SignIns } from '#web/account/sign-ins.tsx';
-import { ChoiceField, FormFoot, TextField } from '#web/form/fields.tsx';
+import { ChoiceField, Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { usePageTitle } from '#web/page-title.ts';
 import { accountChanged, server } from '#web/server.ts';
@@ -33,7 +33,8 @@ export function AccountPage() {
       </div>
       {person === null ? (
         <p>
-          This page was opened with a key, not by a person. Sign out to sign in with an address and a password.
+          This page was opened with a key, not by a person. Sign out to sign in with an address and a
+          password.
         </p>
       ) : (
         <div className="cards">
@@ -76,7 +77,7 @@ function Profile({ person }: { person: Person }) {
   return (
     <section className="card" aria-labelledby="profile-title">
       <h2 id="profile-title">You</h2>
-      <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+      <Form submission={submission}>
         <TextField
           label="Name"
           hint="Shown to the people of your organisation"
@@ -90,7 +91,7 @@ function Profile({ person }: { person: Person }) {
           label="Save"
           isDisabled={name.trim() === '' || name.trim() === person.name}
         />
-      </form>
+      </Form>
     </section>
   );
 }
@@ -104,7 +105,7 @@ function Organisations({ account }: { account: Account }) {
   return (
     <section className="card" aria-labelledby="organisation-title">
       <h2 id="organisation-title">Organisation</h2>
-      <form ref={submission.form} onSubmit={submission.onSubmit}>
+      <Form submission={submission}>
         <ChoiceField
           label="Where you work now"
           value={chosen}
@@ -114,12 +115,8 @@ function Organisations({ account }: { account: Account }) {
             label: `${name} (${role})`,
           }))}
         />
-        <FormFoot
-          submission={submission}
-          label="Switch"
-          isDisabled={chosen === account.organisation.id}
-        />
-      </form>
+        <FormFoot submission={submission} label="Switch" isDisabled={chosen === account.organisation.id} />
+      </Form>
     </section>
   );
 }
@@ -141,7 +138,7 @@ function Password({ person }: { person: Person }) {
   return (
     <section className="card" aria-labelledby="password-title">
       <h2 id="password-title">Password</h2>
-      <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+      <Form submission={submission}>
         {person.hasPassword && (
           <TextField
             label="Password now"
@@ -169,7 +166,7 @@ function Password({ person }: { person: Person }) {
             {isDone && 'It is set. Every other sign-in of yours has ended.'}
           </span>
         </FormFoot>
-      </form>
+      </Form>
     </section>
   );
 }

@@ -6,11 +6,10 @@ import { useState } from 'react';
 
 import type { Invitation, InvitationCreated, InvitationPage } from '#contract/account.ts';
 import type { MemberRole } from '#contract/permissions.ts';
-import { staffChoices } from '#web/account/people-page.tsx';
-import { roleWords } from '#web/account/role-words.ts';
+import { roleWords, staffChoices } from '#web/account/role-words.ts';
 import { ConfirmDialog } from '#web/form/confirm-dialog.tsx';
 import { Dialog } from '#web/form/dialog.tsx';
-import { ChoiceField, FormFoot, TextField } from '#web/form/fields.tsx';
+import { ChoiceField, Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { SecretOnce } from '#web/form/secret-once.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { Instant } from '#web/list/instant.tsx';
@@ -102,7 +101,7 @@ function Invite({ close, read }: { close: () => void; read: () => Promise<void> 
   }, ['/email']);
   if (made !== null) return <Invited made={made} close={close} />;
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <TextField
         label="E-mail address"
         type="email"
@@ -118,7 +117,7 @@ function Invite({ close, read }: { close: () => void; read: () => Promise<void> 
         choices={staffChoices}
       />
       <FormFoot submission={submission} label="Invite" cancel={close} isDisabled={email.trim() === ''} />
-    </form>
+    </Form>
   );
 }
 

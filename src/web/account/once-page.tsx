@@ -12,7 +12,7 @@ import { forgetKey, setOnceSecret, type OnceSecret } from '#web/access-key.ts';
 import { roleWords } from '#web/account/role-words.ts';
 import { checkNewPassword, NewPasswordField } from '#web/account/new-password.tsx';
 import { followAnswer, SecondStep, SignInFrame } from '#web/account/sign-in-page.tsx';
-import { FormFoot, TextField } from '#web/form/fields.tsx';
+import { Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { problemSentence } from '#web/page-states.tsx';
 import { accountChanged, server } from '#web/server.ts';
@@ -76,8 +76,8 @@ function DeadLink({ error }: { error: unknown }) {
     <SignInFrame title="This link does not sign you in">
       <p role="alert">{problemSentence(error)}</p>
       <p className="muted">
-        A link works once and for a short time. On the machine that runs Kymo, <code>npm run kymo -- link</code>{' '}
-        prints another.
+        A link works once and for a short time. On the machine that runs Kymo,{' '}
+        <code>npm run kymo -- link</code> prints another.
       </p>
       <Button variant="default" onClick={done}>
         Sign in with a password
@@ -98,7 +98,7 @@ function SetUp({ token }: TokenProps) {
   return (
     <SignInFrame title="The first account">
       <p className="muted">It owns the organisation: it invites the others and says what they may do.</p>
-      <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+      <Form submission={submission}>
         <TextField
           label="E-mail address"
           type="email"
@@ -115,13 +115,17 @@ function SetUp({ token }: TokenProps) {
           onChange={setName}
           problem={submission.problemOf('/name')}
         />
-        <NewPasswordField value={password} onChange={setPassword} problem={submission.problemOf('/password')} />
+        <NewPasswordField
+          value={password}
+          onChange={setPassword}
+          problem={submission.problemOf('/password')}
+        />
         <FormFoot
           submission={submission}
           label="Make the account"
           isDisabled={email.trim() === '' || name.trim() === '' || password === ''}
         />
-      </form>
+      </Form>
     </SignInFrame>
   );
 }
@@ -158,14 +162,17 @@ function InvitationForm({ token, invitation, askCode }: InvitationFormProps) {
   const submission = useSubmit(async () => {
     if (!hasAccount) checkNewPassword(password);
     const body = { token, password, ...(hasAccount ? {} : { name: name.trim() }) };
-    await signedIn(await server.call<SignInAnswer>('POST', '/v1/account/invitations/accept', { body }), askCode);
+    await signedIn(
+      await server.call<SignInAnswer>('POST', '/v1/account/invitations/accept', { body }),
+      askCode,
+    );
   }, ['/name', '/password']);
   return (
     <SignInFrame title={`Join ${organisation}`}>
       <p>
         You are invited as {roleWords[role]}, with the address {email}.
       </p>
-      <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+      <Form submission={submission}>
         {!hasAccount && (
           <TextField
             label="Your name"
@@ -199,7 +206,7 @@ function InvitationForm({ token, invitation, askCode }: InvitationFormProps) {
           label="Join"
           isDisabled={password === '' || (!hasAccount && name.trim() === '')}
         />
-      </form>
+      </Form>
     </SignInFrame>
   );
 }
@@ -222,10 +229,14 @@ function ResetPassword({ token }: TokenProps) {
           </Button>
         </>
       ) : (
-        <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
-          <NewPasswordField value={password} onChange={setPassword} problem={submission.problemOf('/password')} />
+        <Form submission={submission}>
+          <NewPasswordField
+            value={password}
+            onChange={setPassword}
+            problem={submission.problemOf('/password')}
+          />
           <FormFoot submission={submission} label="Set the password" isDisabled={password === ''} />
-        </form>
+        </Form>
       )}
     </SignInFrame>
   );

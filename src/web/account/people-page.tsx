@@ -5,13 +5,13 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 
 import type { Member, MemberList } from '#contract/account.ts';
-import { memberRoles, type MemberRole } from '#contract/permissions.ts';
+import type { MemberRole } from '#contract/permissions.ts';
 import { useAccount } from '#web/account/account-context.ts';
 import { Invitations } from '#web/account/invitations.tsx';
-import { roleMeanings, roleWords } from '#web/account/role-words.ts';
+import { roleMeanings, roleWords, staffChoices } from '#web/account/role-words.ts';
 import { ConfirmDialog } from '#web/form/confirm-dialog.tsx';
 import { Dialog } from '#web/form/dialog.tsx';
-import { ChoiceField, FormFoot } from '#web/form/fields.tsx';
+import { ChoiceField, Form, FormFoot } from '#web/form/fields.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { Instant } from '#web/list/instant.tsx';
 import { pagesOf } from '#web/list/pages-query.ts';
@@ -112,11 +112,6 @@ function memberColumns(own: string | null, ask: (asked: Asked) => void): Column<
   ];
 }
 
-/** A patient's account belongs to one record, and is made by an invitation for it. */
-export const staffChoices = memberRoles
-  .filter((role) => role !== 'patient')
-  .map((role) => ({ value: role, label: `${roleWords[role]}: ${roleMeanings[role].toLowerCase()}` }));
-
 interface ChangeRoleProps {
   readonly member: Member;
   readonly close: () => void;
@@ -131,7 +126,7 @@ function ChangeRole({ member, close, read }: ChangeRoleProps) {
     close();
   });
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit}>
+    <Form submission={submission}>
       <ChoiceField
         label={`Role of ${member.name}`}
         value={role}
@@ -139,6 +134,6 @@ function ChangeRole({ member, close, read }: ChangeRoleProps) {
         choices={staffChoices}
       />
       <FormFoot submission={submission} label="Change" cancel={close} isDisabled={role === member.role} />
-    </form>
+    </Form>
   );
 }

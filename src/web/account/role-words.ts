@@ -1,6 +1,6 @@
 /** Owns how roles read on a page, and what each may do in a few words. */
 
-import type { MemberRole } from '#contract/permissions.ts';
+import { memberRoles, type MemberRole } from '#contract/permissions.ts';
 
 export const roleWords: Readonly<Record<MemberRole, string>> = {
   owner: 'owner',
@@ -15,3 +15,8 @@ export const roleMeanings: Readonly<Record<MemberRole, string>> = {
   assistant: 'Reads patients; plans and records sessions',
   patient: 'Reads one record: its own',
 };
+
+/** A patient's account belongs to one record, and is made by an invitation for it. */
+export const staffChoices = memberRoles
+  .filter((role) => role !== 'patient')
+  .map((role) => ({ value: role, label: `${roleWords[role]}: ${roleMeanings[role].toLowerCase()}` }));

@@ -5,7 +5,7 @@ import { useState } from 'react';
 
 import type { BackupCodes, TotpEnrolment } from '#contract/account.ts';
 import type { Person } from '#web/account/account-page.tsx';
-import { FormFoot, TextField } from '#web/form/fields.tsx';
+import { Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { CommandLine } from '#web/page-states.tsx';
 import { QrCode } from '#web/qr-code.tsx';
@@ -17,9 +17,7 @@ export function SecondFactor({ person }: { person: Person }) {
     <section className="card" aria-labelledby="second-title">
       <h2 id="second-title">Second step</h2>
       {codes !== null && <Codes codes={codes} />}
-      {!person.hasPassword && (
-        <p className="muted">Set a password first: the second step comes after it.</p>
-      )}
+      {!person.hasPassword && <p className="muted">Set a password first: the second step comes after it.</p>}
       {person.hasPassword && !person.hasTotp && <TurnOn setCodes={setCodes} />}
       {person.hasTotp && <TurnOff person={person} setCodes={setCodes} />}
     </section>
@@ -29,7 +27,9 @@ export function SecondFactor({ person }: { person: Person }) {
 function Codes({ codes }: { codes: readonly string[] }) {
   return (
     <div role="status">
-      <p>Keep these back-up codes. Each signs you in once without the authenticator; they are shown this once.</p>
+      <p>
+        Keep these back-up codes. Each signs you in once without the authenticator; they are shown this once.
+      </p>
       <CommandLine text={codes.join(' ')} label="the back-up codes" />
     </div>
   );
@@ -48,7 +48,7 @@ function TurnOn({ setCodes }: CodesProps) {
   );
   if (enrolment !== null) return <Confirm enrolment={enrolment} setCodes={setCodes} />;
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <p className="muted">
         A code of an authenticator after the password: whoever learns the password alone does not get in.
       </p>
@@ -61,7 +61,7 @@ function TurnOn({ setCodes }: CodesProps) {
         problem={submission.problemOf('/password')}
       />
       <FormFoot submission={submission} label="Turn it on" isDisabled={password === ''} />
-    </form>
+    </Form>
   );
 }
 
@@ -75,7 +75,7 @@ function Confirm({ enrolment, setCodes }: CodesProps & { enrolment: TotpEnrolmen
     await client.invalidateQueries({ queryKey: ['account'] });
   }, ['/code']);
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <p>Scan this with your authenticator, or type the secret into it. Then type the code that it shows.</p>
       <QrCode text={enrolment.uri} label="QR code of the secret for an authenticator" />
       <CommandLine text={enrolment.secret} label="the secret" />
@@ -90,7 +90,7 @@ function Confirm({ enrolment, setCodes }: CodesProps & { enrolment: TotpEnrolmen
         problem={submission.problemOf('/code')}
       />
       <FormFoot submission={submission} label="Confirm" isDisabled={code.trim() === ''} />
-    </form>
+    </Form>
   );
 }
 
@@ -110,7 +110,7 @@ function TurnOff({ person, setCodes }: CodesProps & { person: Person }) {
     await read();
   });
   return (
-    <form ref={off.form} onSubmit={off.onSubmit} noValidate>
+    <Form submission={off}>
       <p>
         On. <span className="muted">{person.backupCodesLeft} back-up codes are left.</span>
       </p>
@@ -127,6 +127,6 @@ function TurnOff({ person, setCodes }: CodesProps & { person: Person }) {
           New back-up codes
         </button>
       </FormFoot>
-    </form>
+    </Form>
   );
 }

@@ -4,7 +4,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useState, type ReactNode } from 'react';
 
 import type { SignInAnswer, SignInOptions } from '#contract/account.ts';
-import { FormFoot, TextField } from '#web/form/fields.tsx';
+import { Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { usePageTitle } from '#web/page-title.ts';
 import { accountChanged, server } from '#web/server.ts';
@@ -61,7 +61,7 @@ function PasswordStep({ setStep }: { setStep: (step: Step) => void }) {
   if (options.data?.needsSetUp === true) return <NotSetUp />;
   return (
     <SignInFrame title="Sign in">
-      <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+      <Form submission={submission}>
         <TextField
           label="E-mail address"
           type="email"
@@ -86,7 +86,7 @@ function PasswordStep({ setStep }: { setStep: (step: Step) => void }) {
             </button>
           )}
         </FormFoot>
-      </form>
+      </Form>
       <p className="muted small sign-in-note">
         On the machine that runs Kymo, <code>npm run kymo -- link</code> prints a link that signs you in once.
         Recording goes on without this page.
@@ -99,8 +99,8 @@ function NotSetUp() {
   return (
     <SignInFrame title="Nobody has an account here yet">
       <p>
-        Kymo printed a set-up link when it started. Open it in this browser to make the first account; it works
-        once, for a day.
+        Kymo printed a set-up link when it started. Open it in this browser to make the first account; it
+        works once, for a day.
       </p>
       <p className="muted">
         On the machine that runs Kymo, <code>npm run kymo -- link</code> prints another.
@@ -126,7 +126,7 @@ export function SecondStep({ challenge, goBack, done }: SecondStepProps) {
   }, ['/code']);
   return (
     <SignInFrame title="Your code">
-      <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+      <Form submission={submission}>
         <TextField
           label="Code"
           hint="Six digits of your authenticator, or a back-up code"
@@ -138,7 +138,7 @@ export function SecondStep({ challenge, goBack, done }: SecondStepProps) {
           problem={submission.problemOf('/code')}
         />
         <FormFoot submission={submission} label="Go on" cancel={goBack} isDisabled={code.trim() === ''} />
-      </form>
+      </Form>
     </SignInFrame>
   );
 }
@@ -155,15 +155,15 @@ function ForgottenPassword({ goBack }: { goBack: () => void }) {
       {isSent ? (
         <>
           <p role="status">
-            If there is an account with this address, a mail with a link is on its way to it. The link works once,
-            for half an hour.
+            If there is an account with this address, a mail with a link is on its way to it. The link works
+            once, for half an hour.
           </p>
           <button type="button" className="text-button" onClick={goBack}>
             Back to the sign-in
           </button>
         </>
       ) : (
-        <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+        <Form submission={submission}>
           <TextField
             label="E-mail address"
             type="email"
@@ -179,7 +179,7 @@ function ForgottenPassword({ goBack }: { goBack: () => void }) {
             cancel={goBack}
             isDisabled={email.trim() === ''}
           />
-        </form>
+        </Form>
       )}
     </SignInFrame>
   );

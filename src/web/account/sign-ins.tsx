@@ -65,8 +65,10 @@ function SignInRow({ signIn }: { signIn: SignIn }) {
 /** Enough to recognise one's own: the browser and what it runs on. */
 export function browserWords(userAgent: string): string {
   const browser =
-    /(Edg|OPR|Firefox|Chrome|Safari)\//.exec(userAgent)?.[1]?.replace('Edg', 'Edge').replace('OPR', 'Opera') ??
-    'A program';
+    /(Edg|OPR|Firefox|Chrome|Safari)\//
+      .exec(userAgent)?.[1]
+      ?.replace('Edg', 'Edge')
+      .replace('OPR', 'Opera') ?? 'A program';
   const system = /(Windows|Android|iPhone|iPad|Mac OS X|Linux)/.exec(userAgent)?.[1];
   return system === undefined ? browser : `${browser} on ${system.replace('Mac OS X', 'macOS')}`;
 }

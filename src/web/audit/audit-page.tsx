@@ -95,8 +95,8 @@ function ChainHead({ head }: { head: AuditAnswer['head'] }) {
         Proof
       </h2>
       <p className="list-note">
-        Block {formatCount(head.block)} was sealed <Instant at={head.sealedAt} />. Write its hash down somewhere
-        else: the command proves that everything up to it is as it was.
+        Block {formatCount(head.block)} was sealed <Instant at={head.sealedAt} />. Write its hash down
+        somewhere else: the command proves that everything up to it is as it was.
       </p>
       <CommandLine
         text={`npm run kymo -- verify-audit --expect ${head.block}:${head.hash}`}

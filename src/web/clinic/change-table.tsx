@@ -54,7 +54,9 @@ export function ChangeTable({ first, latest }: { first: Headline; latest: Headli
           ))}
         </tbody>
       </table>
-      {isOne && <p className="muted small">One session was analysed so far; the next one stands beside it.</p>}
+      {isOne && (
+        <p className="muted small">One session was analysed so far; the next one stands beside it.</p>
+      )}
     </>
   );
 }

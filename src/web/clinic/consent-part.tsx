@@ -11,7 +11,7 @@ import { purposeWords } from '#web/clinic/clinic-words.ts';
 import { IdentityCard } from '#web/clinic/identity-card.tsx';
 import { PatientData } from '#web/clinic/patient-data.tsx';
 import { Dialog } from '#web/form/dialog.tsx';
-import { FormFoot, TextField } from '#web/form/fields.tsx';
+import { Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { Instant } from '#web/list/instant.tsx';
 import { ProblemNotice } from '#web/page-states.tsx';
@@ -124,7 +124,7 @@ function DecisionForm({ patientId, asked, close }: DecisionFormProps) {
     close();
   }, ['/reference']);
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <div className="dialog-words">
         <p>
           {purposeWords[asked.purpose]}, from now on. The decision and its time are kept; nothing that was
@@ -142,6 +142,6 @@ function DecisionForm({ patientId, asked, close }: DecisionFormProps) {
         problem={submission.problemOf('/reference')}
       />
       <FormFoot submission={submission} label="Write it down" cancel={close} />
-    </form>
+    </Form>
   );
 }

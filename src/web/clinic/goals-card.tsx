@@ -9,7 +9,7 @@ import { metricCatalogue, metricOf } from '#motion/metric-catalogue.ts';
 import { useMay } from '#web/account/account-context.ts';
 import { numberOf } from '#web/clinic/clinic-words.ts';
 import { Dialog } from '#web/form/dialog.tsx';
-import { ChoiceField, FormFoot, TextField } from '#web/form/fields.tsx';
+import { ChoiceField, Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { useSubmit, wrong } from '#web/form/submit-hook.ts';
 import { Instant } from '#web/list/instant.tsx';
 import { usePages } from '#web/list/pages-query.ts';
@@ -89,7 +89,8 @@ function Aim({ goal: { target, current, dueOn } }: { goal: Goal }) {
       {target !== null && (
         <>
           {known?.label ?? target.metric}
-          {target.side !== null && `, ${target.side}`} {target.direction.replace('-', ' ')} {words(target.value)}
+          {target.side !== null && `, ${target.side}`} {target.direction.replace('-', ' ')}{' '}
+          {words(target.value)}
           {'; '}
           {current === null ? (
             'not measured yet'
@@ -140,7 +141,7 @@ function GoalForm({ goal, save, close }: GoalFormProps) {
   }, ['/text', '/target/value', '/dueOn']);
   const unit = unitWords(metricOf(metric)?.unit ?? '');
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <TextField
         label="Goal"
         hint="In the patient’s words, such as: walk to the shop without a stick"
@@ -155,17 +156,14 @@ function GoalForm({ goal, save, close }: GoalFormProps) {
         isOptional
         value={metric}
         onChange={setMetric}
-        choices={[
-          { value: '', label: 'None' },
-          ...aims.map(({ name, label }) => ({ value: name, label })),
-        ]}
+        choices={[{ value: '', label: 'None' }, ...aims.map(({ name, label }) => ({ value: name, label }))]}
       />
       {metric !== '' && (
         <div className="field-row">
           <ChoiceField
             label="Side"
             value={side}
-            onChange={(chosen) => setSide(chosen as typeof side)}
+            onChange={setSide}
             choices={[
               { value: '', label: 'Whole body' },
               { value: 'left', label: 'Left' },
@@ -209,6 +207,6 @@ function GoalForm({ goal, save, close }: GoalFormProps) {
         )}
       </div>
       <FormFoot submission={submission} label="Save" cancel={close} isDisabled={text.trim() === ''} />
-    </form>
+    </Form>
   );
 }

@@ -8,7 +8,7 @@ import type { HistoryEntry, HistoryPage } from '#contract/care.ts';
 import { useMay } from '#web/account/account-context.ts';
 import { ConfirmDialog } from '#web/form/confirm-dialog.tsx';
 import { Dialog } from '#web/form/dialog.tsx';
-import { AreaField, ChoiceField, FormFoot, TextField } from '#web/form/fields.tsx';
+import { AreaField, ChoiceField, Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { usePages } from '#web/list/pages-query.ts';
 import { PlainPages } from '#web/list/plain-pages.tsx';
@@ -123,7 +123,7 @@ function EntryForm({ entry, close, save }: EntryFormProps) {
     close();
   }, ['/text', '/begunOn', '/endedOn']);
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <ChoiceField
         label="Kind"
         value={kind}
@@ -156,6 +156,6 @@ function EntryForm({ entry, close, save }: EntryFormProps) {
         />
       </div>
       <FormFoot submission={submission} label="Save" cancel={close} isDisabled={text.trim() === ''} />
-    </form>
+    </Form>
   );
 }

@@ -6,7 +6,7 @@ import { useState } from 'react';
 
 import type { Patient, PatientIdentifiers } from '#contract/clinic.ts';
 import { useMay } from '#web/account/account-context.ts';
-import { AreaField, FormFoot, TextField } from '#web/form/fields.tsx';
+import { AreaField, Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { ProblemNotice } from '#web/page-states.tsx';
 import { server } from '#web/server.ts';
@@ -46,8 +46,8 @@ export function IdentityCard({ patient }: { patient: Patient }) {
       {!isShown && (
         <>
           <p className="muted list-note">
-            Name and contact are encrypted under a key of this patient. That you look is written into the audit
-            log.
+            Name and contact are encrypted under a key of this patient. That you look is written into the
+            audit log.
           </p>
           <div className="form-foot">
             <Button variant="default" size="xs" onClick={() => setIsShown(true)}>
@@ -76,18 +76,21 @@ function IdentityForm({ path, stored, read }: IdentityFormProps) {
   const mayWrite = useMay()('patient.write');
   const [draft, setDraft] = useState<PatientIdentifiers>(stored);
   const changed = identifierNames.filter((name) => (draft[name] ?? '') !== (stored[name] ?? ''));
-  const submission = useSubmit(async () => {
-    const body = Object.fromEntries(
-      changed.map((name) => {
-        const text = (draft[name] ?? '').trim();
-        return [name, text === '' ? null : text];
-      }),
-    );
-    await server.call('PATCH', path, { body });
-    await read();
-  }, identifierNames.map((name) => `/${name}`));
+  const submission = useSubmit(
+    async () => {
+      const body = Object.fromEntries(
+        changed.map((name) => {
+          const text = (draft[name] ?? '').trim();
+          return [name, text === '' ? null : text];
+        }),
+      );
+      await server.call('PATCH', path, { body });
+      await read();
+    },
+    identifierNames.map((name) => `/${name}`),
+  );
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       {identifierNames.map((name) => {
         const field = {
           label: identifierWords[name],
@@ -100,6 +103,6 @@ function IdentityForm({ path, stored, read }: IdentityFormProps) {
         return <TextField key={name} type={name === 'birthDate' ? 'date' : 'text'} {...field} />;
       })}
       {mayWrite && <FormFoot submission={submission} label="Save" isDisabled={changed.length === 0} />}
-    </form>
+    </Form>
   );
 }

@@ -10,7 +10,7 @@ import { consentPurposes, type ConsentPurpose, type Patient, type PatientRequest
 import { purposeWords } from '#web/clinic/clinic-words.ts';
 import { MeasureFields } from '#web/clinic/measure-fields.tsx';
 import { emptyMeasures, measureFields, measuresOf } from '#web/clinic/patient-form.ts';
-import { CheckField, FormFoot, TextField } from '#web/form/fields.tsx';
+import { CheckField, Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { server } from '#web/server.ts';
 
@@ -38,7 +38,7 @@ export function NewPatient({ close }: { close: () => void }) {
     await navigate({ to: '/patients/$id', params: { id: patient.id } });
   }, [...measureFields, '/identifiers/name', '/identifiers/birthDate', '/identifiers/recordNumber']);
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <TextField
         label="Code"
         hint="What everybody says and writes instead of the name; Kymo makes one where it is left out"
@@ -93,6 +93,6 @@ export function NewPatient({ close }: { close: () => void }) {
         </div>
       </details>
       <FormFoot submission={submission} label="Create the patient" cancel={close} />
-    </form>
+    </Form>
   );
 }

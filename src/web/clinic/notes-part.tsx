@@ -8,7 +8,7 @@ import { careLimits, type Note, type NotePage } from '#contract/care.ts';
 import { useMay } from '#web/account/account-context.ts';
 import { useAuthorWords } from '#web/clinic/author-words.ts';
 import { HistoryCard } from '#web/clinic/history-card.tsx';
-import { AreaField, CheckField, FormFoot } from '#web/form/fields.tsx';
+import { AreaField, CheckField, Form, FormFoot } from '#web/form/fields.tsx';
 import { ConfirmDialog } from '#web/form/confirm-dialog.tsx';
 import { Dialog } from '#web/form/dialog.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
@@ -137,7 +137,7 @@ function NoteForm({ label, button, note, cancel, save }: NoteFormProps) {
     setText('');
   }, ['/text']);
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <AreaField
         label={label}
         rows={note === undefined ? 3 : 10}
@@ -154,6 +154,6 @@ function NoteForm({ label, button, note, cancel, save }: NoteFormProps) {
       >
         <CheckField label="The patient’s own account reads it" isChecked={shared} onChange={setShared} />
       </FormFoot>
-    </form>
+    </Form>
   );
 }

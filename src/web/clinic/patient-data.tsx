@@ -11,7 +11,7 @@ import type { Job } from '#contract/jobs.ts';
 import { useMay } from '#web/account/account-context.ts';
 import { Invited } from '#web/account/invitations.tsx';
 import { Dialog } from '#web/form/dialog.tsx';
-import { FormFoot, TextField } from '#web/form/fields.tsx';
+import { Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { useSubmit, wrong } from '#web/form/submit-hook.ts';
 import { server } from '#web/server.ts';
 
@@ -85,7 +85,7 @@ function InvitePatient({ patient, close }: { patient: Patient; close: () => void
   }, ['/email']);
   if (made !== null) return <Invited made={made} close={close} />;
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <TextField
         label="E-mail address of the patient"
         type="email"
@@ -96,7 +96,7 @@ function InvitePatient({ patient, close }: { patient: Patient; close: () => void
         problem={submission.problemOf('/email')}
       />
       <FormFoot submission={submission} label="Invite" cancel={close} isDisabled={email.trim() === ''} />
-    </form>
+    </Form>
   );
 }
 
@@ -113,12 +113,12 @@ function ErasePatient({ patient, close }: { patient: Patient; close: () => void 
     await navigate({ to: '/jobs' });
   }, ['/code']);
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <div className="dialog-words">
         <p>
-          The record, all recordings and everything computed from them are destroyed, and the key of this patient
-          with them, so that backups cannot be read either. Nothing brings them back. The audit log stays; it
-          holds codes and times only.
+          The record, all recordings and everything computed from them are destroyed, and the key of this
+          patient with them, so that backups cannot be read either. Nothing brings them back. The audit log
+          stays; it holds codes and times only.
         </p>
       </div>
       <TextField
@@ -129,6 +129,6 @@ function ErasePatient({ patient, close }: { patient: Patient; close: () => void 
         problem={submission.problemOf('/code')}
       />
       <FormFoot submission={submission} label="Erase for good" cancel={close} isDisabled={typed === ''} />
-    </form>
+    </Form>
   );
 }

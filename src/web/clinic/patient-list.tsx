@@ -89,8 +89,8 @@ function AllPatients({ state, add }: { state: PatientListState; add: React.React
           <>
             <h2>No patient yet</h2>
             <p>
-              A patient is a code here; a name is kept encrypted beside it and shown only when it is asked for.
-              With a patient, a session can be planned, recorded and followed over time.
+              A patient is a code here; a name is kept encrypted beside it and shown only when it is asked
+              for. With a patient, a session can be planned, recorded and followed over time.
             </p>
             <div className="form-foot">{add}</div>
           </>

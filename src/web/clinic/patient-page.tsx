@@ -137,7 +137,11 @@ function PatientHead({ overview }: { overview: PatientOverview | undefined }) {
         </Button>
       )}
       {patient !== undefined && (
-        <Dialog title={`Plan a session for ${patient.code}`} isOpen={isPlanning} close={() => setIsPlanning(false)}>
+        <Dialog
+          title={`Plan a session for ${patient.code}`}
+          isOpen={isPlanning}
+          close={() => setIsPlanning(false)}
+        >
           <PlanSession patient={patient} close={() => setIsPlanning(false)} />
         </Dialog>
       )}

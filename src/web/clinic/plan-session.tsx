@@ -6,7 +6,7 @@ import { useState } from 'react';
 
 import type { Patient } from '#contract/clinic.ts';
 import { visitLimits } from '#contract/visit.ts';
-import { ChoiceField, FormFoot, TextField } from '#web/form/fields.tsx';
+import { ChoiceField, Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { protocolsQuery, visitCalls, visitChanged } from '#web/visit/visit-queries.ts';
 
@@ -28,11 +28,11 @@ export function PlanSession({ patient, close }: { patient: Patient; close: () =>
     await navigate({ to: '/sessions/$id', params: { id: visit.session } });
   }, ['/label', '/plannedFor', '/protocolId']);
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       {!patient.consents.includes('recording') && (
         <p className="needs-attention list-note">
-          {patient.code} has not consented to recordings of movement. The session can be planned; write the consent
-          down before it starts.
+          {patient.code} has not consented to recordings of movement. The session can be planned; write the
+          consent down before it starts.
         </p>
       )}
       <TextField
@@ -67,7 +67,12 @@ export function PlanSession({ patient, close }: { patient: Patient; close: () =>
         onChange={setPlannedFor}
         problem={submission.problemOf('/plannedFor')}
       />
-      <FormFoot submission={submission} label="Plan the session" cancel={close} isDisabled={label.trim() === ''} />
-    </form>
+      <FormFoot
+        submission={submission}
+        label="Plan the session"
+        cancel={close}
+        isDisabled={label.trim() === ''}
+      />
+    </Form>
   );
 }

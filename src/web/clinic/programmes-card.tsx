@@ -4,18 +4,26 @@ import { Button } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 
-import { careLimits, type Exercise, type Programme, type ProgrammePage, type ProgrammeRequest } from '#contract/care.ts';
+import {
+  careLimits,
+  type Exercise,
+  type Programme,
+  type ProgrammePage,
+  type ProgrammeRequest,
+} from '#contract/care.ts';
 import { useMay } from '#web/account/account-context.ts';
 import { numberOf } from '#web/clinic/clinic-words.ts';
 import { Dialog } from '#web/form/dialog.tsx';
-import { AreaField, ChoiceField, FormFoot, TextField } from '#web/form/fields.tsx';
+import { AreaField, ChoiceField, Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { useSubmit, wrong } from '#web/form/submit-hook.ts';
 import { DASH } from '#web/format.ts';
 import { usePages } from '#web/list/pages-query.ts';
 import { PlainPages } from '#web/list/plain-pages.tsx';
 import { server } from '#web/server.ts';
 
-type Asked = { readonly name: 'edit'; readonly programme: Programme | null } | { readonly name: 'done'; readonly programme: Programme };
+type Asked =
+  | { readonly name: 'edit'; readonly programme: Programme | null }
+  | { readonly name: 'done'; readonly programme: Programme };
 
 export function ProgrammesCard({ patientId }: { patientId: string }) {
   const may = useMay();
@@ -108,18 +116,15 @@ function ProgrammeWords({ programme }: { programme: Programme }) {
         ))}
       </ul>
       <div className="adherence">
-        <progress
-          aria-label={`Done of ${title}`}
-          max={1}
-          value={share ?? 0}
-        />
+        <progress aria-label={`Done of ${title}`} max={1} value={share ?? 0} />
         <span className="small">
           {share === null ? (
             <span className="muted">{DASH} nothing was asked for yet</span>
           ) : (
             <>
               {Math.round(share * 100)}
-              {'\u202f'}% <span className="muted">
+              {'\u202f'}%{' '}
+              <span className="muted">
                 ({done} of {asked} times{lastDoneOn !== null && `, last on ${lastDoneOn}`})
               </span>
             </>
@@ -197,7 +202,12 @@ interface ProgrammeFormProps {
 
 const exerciseFields = ['name', 'sets', 'repetitions', 'timesPerWeek'];
 
-function ProgrammeForm({ programme, path, saved, close }: ProgrammeFormProps & { programme: Programme | null }) {
+function ProgrammeForm({
+  programme,
+  path,
+  saved,
+  close,
+}: ProgrammeFormProps & { programme: Programme | null }) {
   const [title, setTitle] = useState(programme?.title ?? '');
   const [instructions, setInstructions] = useState(programme?.instructions ?? '');
   const [beginsOn, setBeginsOn] = useState(programme?.beginsOn ?? today());
@@ -221,7 +231,7 @@ function ProgrammeForm({ programme, path, saved, close }: ProgrammeFormProps & {
     await saved();
   }, ['/title', '/beginsOn', '/instructions', ...fields]);
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <div className="field-row">
         <TextField
           label="Title"
@@ -252,7 +262,9 @@ function ProgrammeForm({ programme, path, saved, close }: ProgrammeFormProps & {
           key={exercise.id}
           exercise={exercise}
           problemOf={(name) => submission.problemOf(`/exercises/${i}/${name}`)}
-          change={(over) => setExercises(exercises.map((other, at) => (at === i ? { ...other, ...over } : other)))}
+          change={(over) =>
+            setExercises(exercises.map((other, at) => (at === i ? { ...other, ...over } : other)))
+          }
         />
       ))}
       {exercises.length < careLimits.exercises && (
@@ -273,7 +285,7 @@ function ProgrammeForm({ programme, path, saved, close }: ProgrammeFormProps & {
         problem={submission.problemOf('/instructions')}
       />
       <FormFoot submission={submission} label="Save" cancel={close} isDisabled={title.trim() === ''} />
-    </form>
+    </Form>
   );
 }
 
@@ -344,7 +356,7 @@ function DoneForm({ programme, path, saved, close }: ProgrammeFormProps & { prog
     await saved();
   }, ['/times', '/pain']);
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <ChoiceField
         label="Exercise"
         value={exercise}
@@ -371,6 +383,6 @@ function DoneForm({ programme, path, saved, close }: ProgrammeFormProps & { prog
         />
       </div>
       <FormFoot submission={submission} label="Write it down" cancel={close} isDisabled={day === ''} />
-    </form>
+    </Form>
   );
 }

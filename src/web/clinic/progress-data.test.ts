@@ -1,7 +1,12 @@
 import { expect, test } from 'vitest';
 
 import type { Figure } from '#contract/clinic.ts';
-import { progressPoints, progressRange, progressSeries, type ProgressSession } from '#web/clinic/progress-data.ts';
+import {
+  progressPoints,
+  progressRange,
+  progressSeries,
+  type ProgressSession,
+} from '#web/clinic/progress-data.ts';
 
 const figure = (side: Figure['side'], value: number | null, error?: number): Figure => ({
   metric: 'stride-length',

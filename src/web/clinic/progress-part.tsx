@@ -22,7 +22,11 @@ import { unitWords } from '#web/motion/metric-rows.ts';
 import { ProblemNotice } from '#web/page-states.tsx';
 import { server } from '#web/server.ts';
 
-const sideWords: Readonly<Record<ProgressSide, string>> = { left: 'Left', right: 'Right', both: 'Both sides' };
+const sideWords: Readonly<Record<ProgressSide, string>> = {
+  left: 'Left',
+  right: 'Right',
+  both: 'Both sides',
+};
 
 export interface ProgressPartProps {
   readonly patientId: string;
@@ -52,11 +56,7 @@ export function ProgressPart({ patientId, metric, setMetric }: ProgressPartProps
         <h2 id="progress-title">Progress</h2>
         <label>
           <span className="unseen">Figure</span>
-          <select
-            className="input"
-            value={metric}
-            onChange={(event) => setMetric(event.currentTarget.value)}
-          >
+          <select className="input" value={metric} onChange={(event) => setMetric(event.currentTarget.value)}>
             {metricGroups.map((group) => (
               <optgroup key={group} label={groupTitles[group]}>
                 {metricCatalogue
@@ -72,9 +72,7 @@ export function ProgressPart({ patientId, metric, setMetric }: ProgressPartProps
         </label>
         <span className="muted small">{known?.hint}</span>
       </div>
-      {progress.isError && (
-        <ProblemNotice error={progress.error} retry={() => void progress.refetch()} />
-      )}
+      {progress.isError && <ProblemNotice error={progress.error} retry={() => void progress.refetch()} />}
       {points === null ? (
         <Skeleton height={360} animate={false} />
       ) : (
@@ -110,7 +108,8 @@ function Progress({ points, unit, digits, label, hasOlder }: ProgressProps) {
   if (sides.length === 0)
     return (
       <p className="muted progress-none">
-        None of {formatCount(points.length)} analysed sessions has {label.toLowerCase()}. It may need other sensors.
+        None of {formatCount(points.length)} analysed sessions has {label.toLowerCase()}. It may need other
+        sensors.
       </p>
     );
   const newestFirst = points.map((point, index) => ({ point, index })).toReversed();

@@ -14,7 +14,7 @@ import { MeasureFields } from '#web/clinic/measure-fields.tsx';
 import { draftOfPatient, measureFields, measuresOf } from '#web/clinic/patient-form.ts';
 import { ConfirmDialog } from '#web/form/confirm-dialog.tsx';
 import { Dialog } from '#web/form/dialog.tsx';
-import { FormFoot, TextField } from '#web/form/fields.tsx';
+import { Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { DASH, formatCount } from '#web/format.ts';
 import { Instant } from '#web/list/instant.tsx';
@@ -30,8 +30,9 @@ export function RecordPart({ overview }: { overview: PatientOverview }) {
         <PatientSessions sessions={sessions} />
         {sessionCount > sessions.length && (
           <p className="muted small list-note">
-            The newest {sessions.length} of {sessionCount >= 1000 ? 'more than 1,000' : formatCount(sessionCount)};
-            progress shows the figures of all.
+            The newest {sessions.length} of{' '}
+            {sessionCount >= 1000 ? 'more than 1,000' : formatCount(sessionCount)}; progress shows the figures
+            of all.
           </p>
         )}
       </section>
@@ -81,7 +82,9 @@ function PatientSessions({ sessions }: { sessions: readonly PatientSession[] }) 
 
 function SpeedOf({ session: { state, figures } }: { session: PatientSession }) {
   if (figures === null)
-    return <span className="muted small">{state === 'ended' || state === 'sealed' ? 'not analysed' : ''}</span>;
+    return (
+      <span className="muted small">{state === 'ended' || state === 'sealed' ? 'not analysed' : ''}</span>
+    );
   const speed = figures.find(({ metric, side }) => metric === 'speed' && side === null);
   return speed === undefined ? <span className="muted">{DASH}</span> : <FigureText figure={speed} />;
 }
@@ -149,8 +152,8 @@ function Measures({ patient }: { patient: Patient }) {
         act={() => change({ archived: true })}
       >
         <p>
-          The record leaves the list of patients in care and takes no new sessions. Nothing is deleted, and it can
-          be taken out again.
+          The record leaves the list of patients in care and takes no new sessions. Nothing is deleted, and it
+          can be taken out again.
         </p>
       </ConfirmDialog>
     </section>
@@ -171,7 +174,7 @@ function EditMeasures({ patient, close, change }: EditMeasuresProps) {
     close();
   }, measureFields);
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <TextField
         label="Code"
         isFirst
@@ -182,6 +185,6 @@ function EditMeasures({ patient, close, change }: EditMeasuresProps) {
       />
       <MeasureFields draft={draft} setDraft={setDraft} submission={submission} />
       <FormFoot submission={submission} label="Save" cancel={close} isDisabled={code.trim() === ''} />
-    </form>
+    </Form>
   );
 }

@@ -40,8 +40,8 @@ export function SearchResults({ text }: { text: string }) {
         <div className="empty">
           <h2>Nothing found</h2>
           <p>
-            A code or session is found by its beginning, a name, birth date (as 1961-04-23) or record number only
-            when it is exactly that, a note by its words.
+            A code or session is found by its beginning, a name, birth date (as 1961-04-23) or record number
+            only when it is exactly that, a note by its words.
           </p>
         </div>
       )}

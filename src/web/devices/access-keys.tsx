@@ -8,7 +8,7 @@ import { actions, type Action } from '#contract/permissions.ts';
 import type { AccessKeyCreated, AccessKeyPage, AccessKeySummary } from '#contract/rest.ts';
 import { ConfirmDialog } from '#web/form/confirm-dialog.tsx';
 import { Dialog } from '#web/form/dialog.tsx';
-import { CheckField, ChoiceField, FormFoot, TextField } from '#web/form/fields.tsx';
+import { CheckField, ChoiceField, Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { SecretOnce } from '#web/form/secret-once.tsx';
 import { useSubmit, wrong } from '#web/form/submit-hook.ts';
 import { Instant } from '#web/list/instant.tsx';
@@ -140,7 +140,7 @@ function AddKey({ close, read }: { close: () => void; read: () => Promise<void> 
       </>
     );
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <TextField
         label="Name"
         hint="The program that it is for"
@@ -172,6 +172,6 @@ function AddKey({ close, read }: { close: () => void; read: () => Promise<void> 
         </fieldset>
       )}
       <FormFoot submission={submission} label="Make the key" cancel={close} isDisabled={name.trim() === ''} />
-    </form>
+    </Form>
   );
 }

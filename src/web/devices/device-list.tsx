@@ -8,7 +8,7 @@ import type { DeviceCreated, DevicePage, DeviceSummary } from '#contract/rest.ts
 import { useMay } from '#web/account/account-context.ts';
 import { ConfirmDialog } from '#web/form/confirm-dialog.tsx';
 import { Dialog } from '#web/form/dialog.tsx';
-import { FormFoot, TextField } from '#web/form/fields.tsx';
+import { Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { SecretOnce } from '#web/form/secret-once.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { Instant } from '#web/list/instant.tsx';
@@ -20,7 +20,9 @@ import { ShortId } from '#web/session-list.tsx';
 /** A device that is heard is seen within this time. */
 const REFRESH_MS = 5_000;
 
-type Asked = { readonly name: 'add' } | { readonly name: 'rename' | 'rotate' | 'revoke'; readonly device: DeviceSummary };
+type Asked =
+  | { readonly name: 'add' }
+  | { readonly name: 'rename' | 'rotate' | 'revoke'; readonly device: DeviceSummary };
 
 export function DeviceList() {
   const may = useMay();
@@ -31,14 +33,6 @@ export function DeviceList() {
     rowsOf: (page: DevicePage) => page.devices,
     refreshMs: REFRESH_MS,
   });
-  const columns = deviceColumns();
-  if (may('device.manage'))
-    columns.push({
-      head: 'Actions',
-      kind: 'actions',
-      cell: (device) =>
-        device.revokedAt === null && <DeviceActions device={device} ask={(name) => setAsked({ name, device })} />,
-    });
   return (
     <section aria-labelledby="devices-heading">
       <div className="page-head">
@@ -52,15 +46,15 @@ export function DeviceList() {
       </div>
       <RecordTable
         caption="Devices, newest first"
-        columns={columns}
+        columns={may('device.manage') ? [...columns, actionColumn(setAsked)] : columns}
         pages={pages}
         keyOf={(device) => device.id}
         empty={
           <>
             <h2>No device yet</h2>
             <p>
-              A device is a sensor, a hub or a phone that sends readings. Add one here, give it the key that is
-              shown, and its first reading begins a session.
+              A device is a sensor, a hub or a phone that sends readings. Add one here, give it the key that
+              is shown, and its first reading begins a session.
             </p>
           </>
         }
@@ -70,25 +64,38 @@ export function DeviceList() {
   );
 }
 
-function deviceColumns(): Column<DeviceSummary>[] {
-  return [
-    {
-      head: 'Device',
-      cell: (device) => <strong className={device.revokedAt === null ? '' : 'muted'}>{device.name}</strong>,
-    },
-    {
-      head: 'Last heard',
-      cell: ({ lastSeenAt }) =>
-        lastSeenAt === null ? <span className="muted">never</span> : <Instant at={lastSeenAt} />,
-    },
-    {
-      head: 'State',
-      cell: ({ revokedAt }) =>
-        revokedAt === null ? 'Accepted' : <span className="muted">Refused since <Instant at={revokedAt} /></span>,
-    },
-    { head: 'Added', kind: 'wide-only', cell: ({ createdAt }) => <Instant at={createdAt} /> },
-    { head: 'Id', kind: 'wide-only', cell: ({ id }) => <ShortId id={id} /> },
-  ];
+const columns: readonly Column<DeviceSummary>[] = [
+  {
+    head: 'Device',
+    cell: (device) => <strong className={device.revokedAt === null ? '' : 'muted'}>{device.name}</strong>,
+  },
+  {
+    head: 'Last heard',
+    cell: ({ lastSeenAt }) =>
+      lastSeenAt === null ? <span className="muted">never</span> : <Instant at={lastSeenAt} />,
+  },
+  {
+    head: 'State',
+    cell: ({ revokedAt }) =>
+      revokedAt === null ? (
+        'Accepted'
+      ) : (
+        <span className="muted">
+          Refused since <Instant at={revokedAt} />
+        </span>
+      ),
+  },
+  { head: 'Added', kind: 'wide-only', cell: ({ createdAt }) => <Instant at={createdAt} /> },
+  { head: 'Id', kind: 'wide-only', cell: ({ id }) => <ShortId id={id} /> },
+];
+
+function actionColumn(ask: (asked: Asked) => void): Column<DeviceSummary> {
+  return {
+    head: 'Actions',
+    kind: 'actions',
+    cell: (device) =>
+      device.revokedAt === null && <DeviceActions device={device} ask={(name) => ask({ name, device })} />,
+  };
 }
 
 interface DeviceActionsProps {
@@ -158,7 +165,7 @@ function AddDevice({ close, read }: DeviceFormProps) {
   }, ['/name']);
   if (made !== null) return <NewKey secret={made.key} close={close} />;
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <TextField
         label="Name"
         hint="What is written on it, such as S-041"
@@ -168,8 +175,13 @@ function AddDevice({ close, read }: DeviceFormProps) {
         onChange={setName}
         problem={submission.problemOf('/name')}
       />
-      <FormFoot submission={submission} label="Add the device" cancel={close} isDisabled={name.trim() === ''} />
-    </form>
+      <FormFoot
+        submission={submission}
+        label="Add the device"
+        cancel={close}
+        isDisabled={name.trim() === ''}
+      />
+    </Form>
   );
 }
 
@@ -194,7 +206,7 @@ function RenameDevice({ device, close, read }: DeviceFormProps & { device: Devic
     close();
   }, ['/name']);
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <TextField
         label="Name"
         isFirst
@@ -204,27 +216,29 @@ function RenameDevice({ device, close, read }: DeviceFormProps & { device: Devic
         problem={submission.problemOf('/name')}
       />
       <FormFoot submission={submission} label="Rename" cancel={close} isDisabled={name.trim() === ''} />
-    </form>
+    </Form>
   );
 }
 
 function RotateKey({ device, close, read }: DeviceFormProps & { device: DeviceSummary }) {
   const [made, setMade] = useState<string | null>(null);
   const submission = useSubmit(async () => {
-    const { key } = await server.call<{ key: string }>('POST', `/v1/devices/${device.id}/rotate`, { body: {} });
+    const { key } = await server.call<{ key: string }>('POST', `/v1/devices/${device.id}/rotate`, {
+      body: {},
+    });
     setMade(key);
     await read();
   });
   if (made !== null) return <NewKey secret={made} close={close} />;
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit}>
+    <Form submission={submission}>
       <div className="dialog-words">
         <p>
-          {device.name} gets another key. The one that it has stays good for a day, so that it goes on recording
-          until the new one is in it.
+          {device.name} gets another key. The one that it has stays good for a day, so that it goes on
+          recording until the new one is in it.
         </p>
       </div>
       <FormFoot submission={submission} label="Make the key" cancel={close} />
-    </form>
+    </Form>
   );
 }

@@ -4,6 +4,7 @@ import { Button } from '@mantine/core';
 import type { ReactNode } from 'react';
 
 import { Dialog } from '#web/form/dialog.tsx';
+import { Form } from '#web/form/fields.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 
 export interface ConfirmDialogProps {
@@ -30,7 +31,7 @@ function Question({ close, label, act, children }: ConfirmDialogProps) {
     close();
   });
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit}>
+    <Form submission={submission}>
       <div className="dialog-words">{children}</div>
       <p className="form-said needs-action" role="alert">
         {submission.general}
@@ -43,6 +44,6 @@ function Question({ close, label, act, children }: ConfirmDialogProps) {
           Keep it as it is
         </Button>
       </div>
-    </form>
+    </Form>
   );
 }

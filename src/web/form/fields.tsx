@@ -4,9 +4,30 @@
  */
 
 import { Button } from '@mantine/core';
-import { useId, type ReactNode } from 'react';
+import { useEffect, useId, useRef, type ReactNode } from 'react';
 
 import type { Submission } from '#web/form/submit-hook.ts';
+
+export interface FormProps {
+  readonly submission: Submission;
+  readonly className?: string;
+  readonly children: ReactNode;
+}
+
+/** A field that is wrong gets the focus: who cannot see it is told what to correct. */
+export function Form({ submission, className, children }: FormProps) {
+  const form = useRef<HTMLFormElement>(null);
+  const { blamed, isBusy } = submission;
+  useEffect(() => {
+    if (blamed !== null && !isBusy)
+      form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
+  }, [blamed, isBusy]);
+  return (
+    <form ref={form} className={className} onSubmit={submission.onSubmit} noValidate>
+      {children}
+    </form>
+  );
+}
 
 interface FieldProps {
   readonly label: string;
@@ -43,7 +64,10 @@ function FieldFrame({ label, hint, problem = null, isOptional, isDisabled, width
         {isOptional === true && <span className="muted small"> optional</span>}
       </label>
       {children(control)}
-      <p id={noteId} className={problem === null ? 'field-note muted small' : 'field-note needs-action small'}>
+      <p
+        id={noteId}
+        className={problem === null ? 'field-note muted small' : 'field-note needs-action small'}
+      >
         {problem ?? hint}
       </p>
     </div>
@@ -181,7 +205,12 @@ export function FormFoot({ submission, label, cancel, isDisabled = false, childr
         {submission.general}
       </p>
       <div className="form-foot">
-        <Button type="submit" className="primary" variant="default" disabled={submission.isBusy || isDisabled}>
+        <Button
+          type="submit"
+          className="primary"
+          variant="default"
+          disabled={submission.isBusy || isDisabled}
+        >
           {label}
         </Button>
         {cancel !== undefined && (

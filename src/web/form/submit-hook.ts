@@ -1,16 +1,14 @@
-/**
- * Owns the sending of a form: once at a time, what went wrong at the field that is to blame or below them all, and the
- * focus on the first field that needs a person.
- */
+/** Owns the sending of a form: once at a time, and what went wrong at the field that is to blame or below them all. */
 
-import { useEffect, useRef, useState, type RefObject, type SubmitEvent } from 'react';
+import { useState, type SubmitEvent } from 'react';
 
 import { AppError } from '#base/errors.ts';
 import { problemSentence } from '#web/page-states.tsx';
 
 export interface Submission {
-  readonly form: RefObject<HTMLFormElement | null>;
   readonly isBusy: boolean;
+  /** The field that a person has to correct, as the server names it. */
+  readonly blamed: string | null;
   /** What went wrong that belongs to no field of the form. */
   readonly general: string | null;
   onSubmit(event: SubmitEvent): void;
@@ -23,12 +21,8 @@ export interface Submission {
 
 /** `act` throws AppError with `field` for what a person typed; `fields` are those that the form shows. */
 export function useSubmit(act: () => Promise<unknown>, fields: readonly string[] = []): Submission {
-  const form = useRef<HTMLFormElement>(null);
   const [isBusy, setIsBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
-  useEffect(() => {
-    if (error !== null) form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
-  }, [error]);
   const blamed = error instanceof AppError ? fields.find((field) => error.field === field) : undefined;
   const run = (): void => {
     if (isBusy) return;
@@ -39,8 +33,8 @@ export function useSubmit(act: () => Promise<unknown>, fields: readonly string[]
       .finally(() => setIsBusy(false));
   };
   return {
-    form,
     isBusy,
+    blamed: blamed ?? null,
     general: error === null || blamed !== undefined ? null : problemSentence(error),
     onSubmit(event) {
       event.preventDefault();

@@ -21,12 +21,13 @@ export function JobFeed() {
     const news = messages.filter(({ offset }) => (offset ?? 0) > seen.current);
     if (news.length === 0) return;
     seen.current = Math.max(...news.map(({ offset }) => offset ?? 0));
-    const jobs = news.map(({ data }) => data as unknown as JobNews);
+    const jobs = news.map(({ data }) => data as JobNews);
     client.setQueriesData<InfiniteData<JobPage>>({ queryKey: ['jobs'] }, (list) =>
       list === undefined ? undefined : { ...list, pages: list.pages.map((page) => withNews(page, jobs)) },
     );
     // What has begun anew or ended has more to it than its progress.
-    if (jobs.some((job) => !isUnderWay(job) || job.progress === 0)) void client.invalidateQueries({ queryKey: ['jobs'] });
+    if (jobs.some((job) => !isUnderWay(job) || job.progress === 0))
+      void client.invalidateQueries({ queryKey: ['jobs'] });
   }, [messages, client]);
   return null;
 }

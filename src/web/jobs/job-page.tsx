@@ -4,12 +4,12 @@ import { Button } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 
-import { jobStates, type Job, type JobPage as JobPageAnswer, type JobState } from '#contract/jobs.ts';
+import type { Job, JobPage as JobPageAnswer, JobState } from '#contract/jobs.ts';
 import { useMay } from '#web/account/account-context.ts';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { JobFeed } from '#web/jobs/job-feed.tsx';
 import { JobFileLink } from '#web/jobs/job-file-link.tsx';
-import { isUnderWay, jobStateWords, jobWords } from '#web/jobs/job-words.ts';
+import { isUnderWay, jobStates, jobStateWords, jobWords } from '#web/jobs/job-words.ts';
 import { Instant } from '#web/list/instant.tsx';
 import { usePages } from '#web/list/pages-query.ts';
 import { RecordTable, type Column } from '#web/list/record-table.tsx';
@@ -64,8 +64,8 @@ export function JobsPage({ state, setState }: JobPageProps) {
           <>
             <h2>{state === undefined ? 'No job yet' : `No job is ${jobStateWords[state].toLowerCase()}`}</h2>
             <p>
-              Reports, exports and erasures run in the background and are listed here with how far they are. Make a
-              report on the page of a session that has ended.
+              Reports, exports and erasures run in the background and are listed here with how far they are.
+              Make a report on the page of a session that has ended.
             </p>
           </>
         }

@@ -25,6 +25,8 @@ export const jobStateWords: Readonly<Record<JobState, string>> = {
   cancelled: 'Cancelled',
 };
 
+export const jobStates = Object.keys(jobStateWords) as JobState[];
+
 export function isUnderWay({ state }: Pick<Job, 'state'>): boolean {
   return state === 'queued' || state === 'running';
 }

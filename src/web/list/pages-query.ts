@@ -37,8 +37,7 @@ export function usePages<Page extends { readonly next: string | null }, Row>(
   const { key, path, rowsOf, refreshMs, isEnabled = true } = query;
   const list = useInfiniteQuery({
     queryKey: key,
-    queryFn: ({ pageParam, signal }) =>
-      server.call<Page>('GET', pagePath(path, pageParam), { signal }),
+    queryFn: ({ pageParam, signal }) => server.call<Page>('GET', pagePath(path, pageParam), { signal }),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next,
     enabled: isEnabled,

@@ -3,7 +3,7 @@
 import { Button, Skeleton } from '@mantine/core';
 import type { ReactNode } from 'react';
 
-import { formatLocal } from '#web/format.ts';
+import { Instant } from '#web/list/instant.tsx';
 import type { Pages } from '#web/list/pages-query.ts';
 import { ProblemNotice } from '#web/page-states.tsx';
 
@@ -34,7 +34,8 @@ export function RecordTable<Row>({ caption, columns, pages, keyOf, empty }: Reco
     <>
       {pages.isStale && (
         <p className="notice" role="status">
-          This list is from {formatLocal(new Date(pages.updatedAtMs), new Date())}. It is read again by itself.
+          This list is from <Instant at={new Date(pages.updatedAtMs).toISOString()} />. It is read again by
+          itself.
         </p>
       )}
       <div className="list-scroll">

@@ -5,7 +5,7 @@ import { useState } from 'react';
 
 import { visitLimits, type Protocol, type ProtocolRequest } from '#contract/visit.ts';
 import { segments } from '#motion/body-model.ts';
-import { AreaField, CheckField, FormFoot, TextField } from '#web/form/fields.tsx';
+import { AreaField, CheckField, Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { formatSegment } from '#web/format.ts';
 import { server } from '#web/server.ts';
@@ -37,7 +37,7 @@ export function ProtocolForm({ protocol, close }: { protocol: Protocol | null; c
   // What a protocol asks for that this page does not know stays in it.
   const known = [...segments, ...chosen.map(({ segment }) => segment)];
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} noValidate>
+    <Form submission={submission}>
       <TextField
         label="Name"
         isFirst
@@ -82,6 +82,6 @@ export function ProtocolForm({ protocol, close }: { protocol: Protocol | null; c
         problem={submission.problemOf('/description')}
       />
       <FormFoot submission={submission} label="Save" cancel={close} isDisabled={name.trim() === ''} />
-    </form>
+    </Form>
   );
 }

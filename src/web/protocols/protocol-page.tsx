@@ -43,8 +43,8 @@ export function ProtocolPage() {
           <>
             <h2>No protocol yet</h2>
             <p>
-              A protocol says which sensors a session needs and what the patient does, so that sessions of different
-              days can be compared.
+              A protocol says which sensors a session needs and what the patient does, so that sessions of
+              different days can be compared.
             </p>
             <div className="form-foot">{add}</div>
           </>

@@ -16,7 +16,11 @@ export function AnnotationLane({ model, session }: { model: ReviewModel; session
   const { data: annotations = [] } = useQuery(annotationsQuery(session));
   if (annotations.length === 0) return null;
   return (
-    <section className="trace-card annotation-lane" data-side="centre" aria-label="Annotations on the time line">
+    <section
+      className="trace-card annotation-lane"
+      data-side="centre"
+      aria-label="Annotations on the time line"
+    >
       <ul>
         {annotations.map((annotation) => (
           <Mark key={annotation.id} annotation={annotation} model={model} />

@@ -12,7 +12,7 @@ import { useMay } from '#web/account/account-context.ts';
 import { useAuthorWords } from '#web/clinic/author-words.ts';
 import { ConfirmDialog } from '#web/form/confirm-dialog.tsx';
 import { Dialog } from '#web/form/dialog.tsx';
-import { ChoiceField, FormFoot, TextField } from '#web/form/fields.tsx';
+import { ChoiceField, Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { useSubmit, wrong } from '#web/form/submit-hook.ts';
 import { ProblemNotice } from '#web/page-states.tsx';
 import { server } from '#web/server.ts';
@@ -186,7 +186,7 @@ function AnnotationForm({ session, startUs, initial, label, close, save }: Annot
     await save({ ...contentOf(draft, { startUs, isLive }), ...because });
   }, ['/fromUs', '/toUs', '/text', '/reason']);
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit} className="annotation-form" noValidate>
+    <Form submission={submission} className="annotation-form">
       <div className="annotation-fields">
         <ChoiceField
           label="Kind"
@@ -232,7 +232,7 @@ function AnnotationForm({ session, startUs, initial, label, close, save }: Annot
         isDisabled={draft.text.trim() === '' || (isSealed && reason.trim() === '')}
         {...(close === undefined ? {} : { cancel: close })}
       />
-    </form>
+    </Form>
   );
 }
 

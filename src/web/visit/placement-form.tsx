@@ -8,7 +8,7 @@ import { useState } from 'react';
 import type { DevicePage } from '#contract/rest.ts';
 import { visitLimits, type Visit } from '#contract/visit.ts';
 import { segments } from '#motion/body-model.ts';
-import { FormFoot } from '#web/form/fields.tsx';
+import { Form, FormFoot } from '#web/form/fields.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { formatSegment } from '#web/format.ts';
 import { sideOf } from '#web/live/axis-groups.ts';
@@ -36,7 +36,7 @@ export function PlacementForm({ visit, isLocked }: { visit: Visit; isLocked: boo
       </p>
     );
   return (
-    <form ref={submission.form} onSubmit={submission.onSubmit}>
+    <Form submission={submission}>
       <ul className="placements" aria-busy={devices.isPending}>
         {rows.map((row, i) => (
           <PlacementRow
@@ -62,7 +62,7 @@ export function PlacementForm({ visit, isLocked }: { visit: Visit; isLocked: boo
           )}
         </FormFoot>
       )}
-    </form>
+    </Form>
   );
 }
 

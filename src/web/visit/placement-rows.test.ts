@@ -29,7 +29,9 @@ test('what the protocol asks for stands below what is assigned', () => {
 });
 
 test('a row without a sensor is not assigned', () => {
-  const rows = placementRows(visit).map((row) => (row.segment === 'left-foot' ? { ...row, deviceId: 'b' } : row));
+  const rows = placementRows(visit).map((row) =>
+    row.segment === 'left-foot' ? { ...row, deviceId: 'b' } : row,
+  );
   expect(placementsOf(rows)).toEqual([
     { deviceId: 'a', segment: 'right-foot' },
     { deviceId: 'b', segment: 'left-foot' },

@@ -48,8 +48,8 @@ function Tasks({ protocol }: { protocol: Visit['protocol'] }) {
   if (protocol === null)
     return (
       <p className="muted list-note">
-        There is no protocol. The recording begins with Start, or by itself when an assigned sensor sends for this
-        session.
+        There is no protocol. The recording begins with Start, or by itself when an assigned sensor sends for
+        this session.
       </p>
     );
   return (

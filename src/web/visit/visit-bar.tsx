@@ -129,8 +129,8 @@ function SealButton({ visit }: { visit: Visit }) {
         act={async () => visitChanged(await visitCalls.seal(visit.session, visit.revision))}
       >
         <p>
-          From then on it counts as it is. What is changed later, and readings that come late, need a reason and
-          mark it as amended.
+          From then on it counts as it is. What is changed later, and readings that come late, need a reason
+          and mark it as amended.
         </p>
       </ConfirmDialog>
     </>

@@ -69,5 +69,6 @@ export async function visitChanged(visit: Visit): Promise<void> {
   queryClient.setQueryData(['visit', visit.session], visit);
   await queryClient.invalidateQueries({ queryKey: ['session', visit.session] });
   await queryClient.invalidateQueries({ queryKey: ['sessions'] });
-  if (visit.patient !== null) await queryClient.invalidateQueries({ queryKey: ['patient', visit.patient.id] });
+  if (visit.patient !== null)
+    await queryClient.invalidateQueries({ queryKey: ['patient', visit.patient.id] });
 }

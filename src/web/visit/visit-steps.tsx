@@ -9,7 +9,13 @@ interface Step {
 }
 
 /** How many steps are behind or under way. */
-const reached: Readonly<Record<Visit['state'], number>> = { planned: 1, live: 2, idle: 2, ended: 3, sealed: 4 };
+const reached: Readonly<Record<Visit['state'], number>> = {
+  planned: 1,
+  live: 2,
+  idle: 2,
+  ended: 3,
+  sealed: 4,
+};
 
 export function VisitSteps({ visit }: { visit: Visit }) {
   const { state, plannedFor, startedAt, endedAt, sealedAt, amended } = visit;
