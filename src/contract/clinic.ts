@@ -172,6 +172,8 @@ export const Figure = Type.Object(
     value: Nullable(Type.Number()),
     sd: Nullable(Type.Number()),
     n: Type.Integer({ minimum: 0 }),
+    /** The known error with these sensors, in the metric's unit; absent or null: never measured. */
+    error: Type.Optional(Nullable(Type.Number())),
   },
   { $id: 'Figure' },
 );
