@@ -53,6 +53,7 @@ export function PatientPage({ id, search, setSearch }: PatientPageProps) {
             to="/patients/$id"
             params={{ id }}
             search={name === 'record' ? {} : { part: name }}
+            activeOptions={{ exact: true }}
             aria-current={name === part ? 'page' : undefined}
           >
             {partWords[name]}

@@ -22,6 +22,7 @@ const HEIGHT_PX = 280;
 const POINT_PX = 8;
 /** Half of the bar at the end of a whisker. */
 const WHISKER_PX = 4;
+const HALF_DAY_S = 43_200;
 const AXIS_FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", Arial, sans-serif';
 
 export interface ProgressPlotProps {
@@ -86,9 +87,12 @@ function plotOptions({ series, palette, unit, digits }: PlotParts): Omit<uPlot.O
   return {
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, y: false },
-    scales: { x: { time: true }, y: { range: () => progressRange(series) ?? [0, 1] } },
+    scales: {
+      x: { time: true, range: (_, from, to) => withMargin(from, to) },
+      y: { range: () => progressRange(series) ?? [0, 1] },
+    },
     axes: [
-      axis,
+      { ...axis, values: (_, times) => times.map(dayOf) },
       {
         ...axis,
         size: 64,
@@ -112,6 +116,22 @@ function plotOptions({ series, palette, unit, digits }: PlotParts): Omit<uPlot.O
       draw: [(plot) => drawWhiskers(plot, series, colours)],
     },
   };
+}
+
+/** Half a day at least, so that a single session stands in the middle. */
+function withMargin(from: number, to: number): [number, number] {
+  const margin = Math.max(HALF_DAY_S, (to - from) * 0.03);
+  return [from - margin, to + margin];
+}
+
+/** The mark at the beginning of each day says it; what stands between days says nothing. */
+function dayOf(time: number): string {
+  const date = new Date(time * 1000);
+  if (date.getHours() > 1) return '';
+  const isYear = date.getMonth() === 0 && date.getDate() === 1;
+  return isYear
+    ? String(date.getFullYear())
+    : date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' });
 }
 
 function drawWhiskers(

@@ -33,9 +33,6 @@ function Question({ close, label, act, children }: ConfirmDialogProps) {
   return (
     <Form submission={submission}>
       <div className="dialog-words">{children}</div>
-      <p className="form-said needs-action" role="alert">
-        {submission.general}
-      </p>
       <div className="form-foot">
         <Button type="submit" className="danger" variant="default" disabled={submission.isBusy}>
           {label}
@@ -43,6 +40,9 @@ function Question({ close, label, act, children }: ConfirmDialogProps) {
         <Button variant="default" onClick={close}>
           Keep it as it is
         </Button>
+        <p className="form-said needs-action small" role="alert">
+          {submission.general}
+        </p>
       </div>
     </Form>
   );

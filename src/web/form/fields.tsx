@@ -200,26 +200,19 @@ export interface FormFootProps {
 /** What is wrong with the whole, then what can be done. */
 export function FormFoot({ submission, label, cancel, isDisabled = false, children }: FormFootProps) {
   return (
-    <>
-      <p className="form-said needs-action" role="alert">
+    <div className="form-foot">
+      <Button type="submit" className="primary" variant="default" disabled={submission.isBusy || isDisabled}>
+        {label}
+      </Button>
+      {cancel !== undefined && (
+        <Button variant="default" onClick={cancel}>
+          Cancel
+        </Button>
+      )}
+      {children}
+      <p className="form-said needs-action small" role="alert">
         {submission.general}
       </p>
-      <div className="form-foot">
-        <Button
-          type="submit"
-          className="primary"
-          variant="default"
-          disabled={submission.isBusy || isDisabled}
-        >
-          {label}
-        </Button>
-        {cancel !== undefined && (
-          <Button variant="default" onClick={cancel}>
-            Cancel
-          </Button>
-        )}
-        {children}
-      </div>
-    </>
+    </div>
   );
 }

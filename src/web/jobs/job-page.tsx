@@ -100,15 +100,11 @@ const columns: readonly Column<Job>[] = [
   },
   { head: 'State', cell: (job) => <JobProgress job={job} /> },
   { head: 'Asked for', kind: 'wide-only', cell: ({ createdAt }) => <Instant at={createdAt} /> },
-  {
-    head: 'Result',
-    cell: ({ id, file }) => (file === null ? null : <JobFileLink job={id} file={file} />),
-  },
   { head: 'Actions', kind: 'actions', cell: (job) => <JobActions job={job} /> },
 ];
 
 export function JobProgress({ job }: { job: Job }) {
-  const { state, progress, stage, error, isStopping, attempts, maxAttempts } = job;
+  const { id, state, progress, stage, error, file, isStopping, attempts, maxAttempts } = job;
   return (
     <div className="job-progress">
       <span className={state === 'failed' ? 'needs-action' : state === 'done' ? '' : 'muted'}>
@@ -119,6 +115,7 @@ export function JobProgress({ job }: { job: Job }) {
       {state === 'running' && (
         <progress aria-label={`Progress of ${jobWords(job.kind)}`} max={1} value={progress} />
       )}
+      {file !== null && <JobFileLink job={id} file={file} />}
       {error !== null && state !== 'done' && (
         <span className="small muted">
           {error.detail} ({error.code})

@@ -31,12 +31,14 @@ export function SessionHead({ session, nowMs, isStale, children }: SessionHeadPr
       <StateMark state={session.state} isStale={isStale} />
       {session.synthetic && <span className="tag">synthetic</span>}
       <AmendedTag session={session} />
-      <span className="muted">
-        started{' '}
-        <time dateTime={session.startedAt} title={formatUtc(started)}>
-          {formatLocal(started, new Date(nowMs))}
-        </time>
-      </span>
+      {(session.state !== 'planned' || session.plannedFor !== null) && (
+        <span className="muted">
+          {session.state === 'planned' ? 'for' : 'started'}{' '}
+          <time dateTime={session.startedAt} title={formatUtc(started)}>
+            {formatLocal(started, new Date(nowMs))}
+          </time>
+        </span>
+      )}
       <ShortId id={session.id} />
       {children}
     </div>

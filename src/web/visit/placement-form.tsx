@@ -69,7 +69,7 @@ export function PlacementForm({ visit, isLocked }: { visit: Visit; isLocked: boo
 function emptyRow(rows: readonly PlacementDraft[]): PlacementDraft {
   const key = Math.max(0, ...rows.map((row) => row.key)) + 1;
   const free = segments.find((segment) => !rows.some((row) => row.segment === segment));
-  return { key, segment: free ?? segments[0], deviceId: '', isRequired: false };
+  return { key, segment: free ?? segments[0], deviceId: '', deviceName: '', isRequired: false };
 }
 
 interface PlacementRowProps {
@@ -108,6 +108,9 @@ function PlacementRow({ row, number, devices, isLocked, change, remove }: Placem
         onChange={(event) => change({ deviceId: event.currentTarget.value })}
       >
         <option value="">{isRequired ? 'Choose a sensor (needed)' : 'Choose a sensor'}</option>
+        {deviceId !== '' && !devices.some(({ id }) => id === deviceId) && (
+          <option value={deviceId}>{row.deviceName}</option>
+        )}
         {devices.map(({ id, name }) => (
           <option key={id} value={id}>
             {name}

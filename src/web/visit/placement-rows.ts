@@ -8,6 +8,8 @@ export interface PlacementDraft {
   readonly segment: string;
   /** Empty: not chosen yet. */
   readonly deviceId: string;
+  /** Of a device that is not in the list of those that may be chosen. */
+  readonly deviceName: string;
   readonly isRequired: boolean;
 }
 
@@ -16,14 +18,15 @@ type Planned = Pick<Visit, 'protocol' | 'placements'>;
 /** What is assigned, then what the protocol asks for and nobody has assigned. */
 export function placementRows({ protocol, placements }: Planned): PlacementDraft[] {
   const wanted = protocol?.segments ?? [];
-  const assigned = placements.map(({ segment, deviceId }) => ({
+  const assigned = placements.map(({ segment, deviceId, deviceName }) => ({
     segment,
     deviceId,
+    deviceName,
     isRequired: wanted.some((one) => one.segment === segment && one.isRequired),
   }));
   const missing = wanted
     .filter(({ segment }) => !placements.some((placement) => placement.segment === segment))
-    .map(({ segment, isRequired }) => ({ segment, deviceId: '', isRequired }));
+    .map(({ segment, isRequired }) => ({ segment, deviceId: '', deviceName: '', isRequired }));
   return [...assigned, ...missing].map((row, key) => ({ ...row, key }));
 }
 
