@@ -25,7 +25,7 @@ export function PlanSession({ patient, close }: { patient: Patient; close: () =>
     });
     await visitChanged(visit);
     close();
-    await navigate({ to: '/sessions/$id', params: { id: visit.session } });
+    await navigate({ to: '/sessions/$id', params: { id: visit.session.id } });
   }, ['/label', '/plannedFor', '/protocolId']);
   return (
     <Form submission={submission}>

@@ -120,7 +120,7 @@ function AnnotationRow({ annotation, session, startUs, read }: RowProps) {
         close={close}
         label="Remove"
         act={async () => {
-          await server.call('DELETE', path, { body: { revision } });
+          await server.call('DELETE', `${path}?revision=${revision}`);
           await read();
         }}
       >

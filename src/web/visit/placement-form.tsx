@@ -24,7 +24,7 @@ export function PlacementForm({ visit, isLocked }: { visit: Visit; isLocked: boo
   });
   const submission = useSubmit(async () => {
     const body = { revision: visit.revision, placements: placementsOf(rows) };
-    await visitChanged(await visitCalls.place(visit.session, body));
+    await visitChanged(await visitCalls.place(visit.session.id, body));
   });
   const change = (key: number, over: Partial<PlacementDraft>): void =>
     setRows(rows.map((row) => (row.key === key ? { ...row, ...over } : row)));

@@ -2,7 +2,6 @@
 
 import { Button } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 
 import { AppError } from '#base/errors.ts';
@@ -12,6 +11,7 @@ import { ConfirmDialog } from '#web/form/confirm-dialog.tsx';
 import { useSubmit } from '#web/form/submit-hook.ts';
 import { ReportButton } from '#web/visit/report-button.tsx';
 import { visitCalls, visitChanged, visitQuery } from '#web/visit/visit-queries.ts';
+import { VisitPatient } from '#web/visit/visit-patient.tsx';
 import { VisitSteps } from '#web/visit/visit-steps.tsx';
 import { VisitWarnings } from '#web/visit/visit-warnings.tsx';
 
@@ -24,13 +24,8 @@ export function VisitBar({ session }: { session: string }) {
       {visit !== undefined && (
         <>
           <div className="visit-line">
-            {visit.patient !== null && (
-              <Link to="/patients/$id" params={{ id: visit.patient.id }} className="visit-patient">
-                {visit.patient.code}
-              </Link>
-            )}
-            {visit.patient === null && <span className="muted">No patient</span>}
-            <VisitSteps visit={visit} />
+            <VisitPatient visit={visit} />
+            <VisitSteps session={visit.session} />
             <span className="shell-space" />
             <VisitActions visit={visit} />
           </div>
@@ -43,7 +38,7 @@ export function VisitBar({ session }: { session: string }) {
 
 function VisitActions({ visit }: { visit: Visit }) {
   const may = useMay();
-  switch (visit.state) {
+  switch (visit.session.state) {
     case 'planned':
       return may('session.write') ? <StartButton visit={visit} /> : null;
     case 'live':
@@ -52,17 +47,17 @@ function VisitActions({ visit }: { visit: Visit }) {
     case 'ended':
       return (
         <>
-          {may('job.run') && <ReportButton session={visit.session} />}
+          {may('job.run') && <ReportButton session={visit.session.id} />}
           {may('session.seal') && <SealButton visit={visit} />}
         </>
       );
     case 'sealed':
-      return may('job.run') ? <ReportButton session={visit.session} /> : null;
+      return may('job.run') ? <ReportButton session={visit.session.id} /> : null;
   }
 }
 
 function StartButton({ visit }: { visit: Visit }) {
-  const start = useSubmit(async () => visitChanged((await visitCalls.start(visit.session)).visit));
+  const start = useSubmit(async () => visitChanged((await visitCalls.start(visit.session.id)).visit));
   return (
     <>
       <span className={start.general === null ? 'muted small' : 'needs-action small'} role="status">
@@ -83,7 +78,7 @@ function StartButton({ visit }: { visit: Visit }) {
 
 function EndButton({ visit }: { visit: Visit }) {
   const [isAsking, setIsAsking] = useState(false);
-  const end = useSubmit(async () => visitChanged((await visitCalls.end(visit.session, false)).visit));
+  const end = useSubmit(async () => visitChanged((await visitCalls.end(visit.session.id, false)).visit));
   const wasAsked = visit.endAskedAt !== null;
   return (
     <>
@@ -103,7 +98,7 @@ function EndButton({ visit }: { visit: Visit }) {
         isOpen={isAsking}
         close={() => setIsAsking(false)}
         label="End it now"
-        act={async () => visitChanged((await visitCalls.end(visit.session, true)).visit)}
+        act={async () => visitChanged((await visitCalls.end(visit.session.id, true)).visit)}
       >
         <p>
           Not all sensors have said that they stopped. What they still hold is kept there and comes late: the
@@ -126,7 +121,7 @@ function SealButton({ visit }: { visit: Visit }) {
         isOpen={isAsking}
         close={() => setIsAsking(false)}
         label="Sign off"
-        act={async () => visitChanged(await visitCalls.seal(visit.session, visit.revision))}
+        act={async () => visitChanged(await visitCalls.seal(visit.session.id, visit.revision))}
       >
         <p>
           From then on it counts as it is. What is changed later, and readings that come late, need a reason

@@ -5,6 +5,7 @@ import { queryOptions } from '@tanstack/react-query';
 import type {
   AnnotationPage,
   AnnotationRequest,
+  PatientBinding,
   PlanRequest,
   PlacementsChange,
   ProtocolPage,
@@ -55,6 +56,8 @@ export const visitCalls = {
   plan: (body: PlanRequest) => server.call<Visit>('POST', '/v1/sessions', { body }),
   place: (session: string, body: PlacementsChange) =>
     server.call<Visit>('PUT', `/v1/sessions/${session}/placements`, { body }),
+  bind: (session: string, body: PatientBinding) =>
+    server.call<Visit>('PUT', `/v1/sessions/${session}/patient`, { body }),
   start: (session: string) => server.call<VisitAsked>('POST', `/v1/sessions/${session}/start`, { body: {} }),
   end: (session: string, now: boolean) =>
     server.call<VisitAsked>('POST', `/v1/sessions/${session}/end`, { body: now ? { now } : {} }),
@@ -66,9 +69,9 @@ export const visitCalls = {
 
 /** What an answer says is shown at once, and what hangs on it is read again. */
 export async function visitChanged(visit: Visit): Promise<void> {
-  queryClient.setQueryData(['visit', visit.session], visit);
-  await queryClient.invalidateQueries({ queryKey: ['session', visit.session] });
+  const { id, patient } = visit.session;
+  queryClient.setQueryData(['visit', id], visit);
+  await queryClient.invalidateQueries({ queryKey: ['session', id] });
   await queryClient.invalidateQueries({ queryKey: ['sessions'] });
-  if (visit.patient !== null)
-    await queryClient.invalidateQueries({ queryKey: ['patient', visit.patient.id] });
+  if (patient !== null) await queryClient.invalidateQueries({ queryKey: ['patient', patient.id] });
 }

@@ -1,6 +1,6 @@
 /** Owns the life cycle of a session in one line: planned, recording, ended, signed off; which it is, and when it was. */
 
-import type { Visit } from '#contract/visit.ts';
+import type { SessionSummary } from '#contract/rest.ts';
 import { Instant } from '#web/list/instant.tsx';
 
 interface Step {
@@ -9,7 +9,7 @@ interface Step {
 }
 
 /** How many steps are behind or under way. */
-const reached: Readonly<Record<Visit['state'], number>> = {
+const reached: Readonly<Record<SessionSummary['state'], number>> = {
   planned: 1,
   live: 2,
   idle: 2,
@@ -17,8 +17,8 @@ const reached: Readonly<Record<Visit['state'], number>> = {
   sealed: 4,
 };
 
-export function VisitSteps({ visit }: { visit: Visit }) {
-  const { state, plannedFor, startedAt, endedAt, sealedAt, amended } = visit;
+export function VisitSteps({ session }: { session: SessionSummary }) {
+  const { state, plannedFor, startedAt, endedAt, sealedAt, amended } = session;
   const steps: readonly Step[] = [
     { words: 'Planned', at: plannedFor },
     { words: state === 'idle' ? 'Quiet' : 'Recording', at: state === 'planned' ? null : startedAt },
