@@ -68,7 +68,9 @@ async function violations(page: Page): Promise<string[]> {
 
 /** RFC 6238 with SHA-1, six digits, half a minute a step; `ahead` steps from now. */
 function totp(secret: string, ahead: number): string {
-  const bits = [...secret.replaceAll(/[\s=]/g, '')]
+  const bits = secret
+    .replaceAll(/[\s=]/g, '')
+    .split('')
     .map((sign) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(sign).toString(2).padStart(5, '0'))
     .join('');
   const key = Buffer.from(bits.match(/.{8}/g)!.map((byte) => Number.parseInt(byte, 2)));
@@ -287,18 +289,18 @@ test('a session is planned, recorded with assigned sensors, watched, annotated, 
 /** Two sensors with sides in their names, and one that records something else at the moment. */
 async function connectSensors(): Promise<{ names: [string, string, string]; all: WalkingSensor[] }> {
   const names: [string, string, string] = ['Left foot sensor', 'Right foot sensor', 'Busy sensor'];
-  const feet = ['left-foot', 'right-foot', 'left-foot'] as const;
-  const all = await Promise.all(
-    names.map(async (name, i) => {
-      const { key } = await http.createDevice(name);
-      return connectWalkingSensor({ url: origin, key, foot: feet[i]! });
-    }),
-  );
-  const session = all[2]!.walk();
+  const connect = async (name: string, foot: 'left-foot' | 'right-foot'): Promise<WalkingSensor> => {
+    const { key } = await http.createDevice(name);
+    return connectWalkingSensor({ url: origin, key, foot });
+  };
+  const left = await connect(names[0], 'left-foot');
+  const right = await connect(names[1], 'right-foot');
+  const busy = await connect(names[2], 'left-foot');
+  const session = busy.walk();
   await expect
     .poll(async () => (await http.session(session).catch(() => null))?.streams.length ?? 0, WAIT)
     .toBe(1);
-  return { names, all };
+  return { names, all: [left, right, busy] };
 }
 
 test('every page is accessible in both colour schemes', async () => {

@@ -26,6 +26,3 @@ export function figureWords(figure: Figure): FigureWords {
     error: error === null ? null : `±\u202f${error.toFixed(Math.max(digits, 2))}`,
   };
 }
-
-/** Left, right or the whole body, as a heading of a column. */
-export const sideHeads = { left: 'Left', right: 'Right' } as const;

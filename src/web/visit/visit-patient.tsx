@@ -57,14 +57,7 @@ function BindPatient({ visit, close }: { visit: Visit; close: () => void }) {
   });
   return (
     <Form submission={submission}>
-      <TextField
-        label="Code begins with"
-        isOptional
-        isFirst
-        maxLength={32}
-        value={code}
-        onChange={setCode}
-      />
+      <TextField label="Code begins with" isOptional isFirst maxLength={32} value={code} onChange={setCode} />
       <ChoiceField
         label="Patient"
         value={shown?.id ?? ''}
