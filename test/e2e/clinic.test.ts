@@ -87,7 +87,7 @@ async function tabTo(
   role: 'button' | 'link' | 'textbox' | 'checkbox',
   name: string,
 ): Promise<void> {
-  const wanted = page.getByRole(role, { name, exact: true });
+  const wanted = page.getByRole(role, { name, exact: true }).first();
   await wanted.waitFor();
   for (let i = 0; i < 60; i++) {
     if (await wanted.evaluate((element) => element === document.activeElement)) return;
