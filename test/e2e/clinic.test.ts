@@ -209,7 +209,7 @@ test('a patient is created by keyboard alone', async () => {
   expect(await violations(room)).toEqual([]);
   await tabTo(room, 'button', 'Create the patient');
   await room.keyboard.press('Enter');
-  await room.getByRole('heading', { name: /P-001/ }).waitFor();
+  await room.getByRole('heading', { name: 'Patients P-001' }).waitFor();
   await room.getByText('No session yet').waitFor();
   await room.getByRole('link', { name: 'Consent and identity' }).click();
   await room.getByRole('button', { name: 'Grant: Recording of movement' }).click();
@@ -306,7 +306,7 @@ async function connectSensors(): Promise<{ names: [string, string, string]; all:
 test('every page is accessible in both colour schemes', async () => {
   await office.goto(`${origin}/patients`);
   await office.getByRole('link', { name: 'P-001' }).click();
-  await office.getByRole('heading', { name: /P-001/ }).waitFor();
+  await office.getByRole('heading', { name: 'Patients P-001' }).waitFor();
   const patient = new URL(office.url()).pathname;
   const parts = ['progress', 'notes', 'goals', 'consent'].map((part) => `${patient}?part=${part}`);
   const paths = [

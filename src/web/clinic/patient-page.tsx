@@ -111,10 +111,10 @@ function PatientHead({ overview }: { overview: PatientOverview | undefined }) {
           <>
             <Link to="/patients" className="crumb">
               Patients
-            </Link>
+            </Link>{' '}
             <span className="muted" aria-hidden="true">
-              {' / '}
-            </span>
+              /
+            </span>{' '}
           </>
         )}
         {patient?.code ?? <span className="muted">reading</span>}

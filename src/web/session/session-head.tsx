@@ -22,10 +22,10 @@ export function SessionHead({ session, nowMs, isStale, children }: SessionHeadPr
       <h1>
         <Link to="/" className="crumb">
           Sessions
-        </Link>
+        </Link>{' '}
         <span className="muted" aria-hidden="true">
-          {' / '}
-        </span>
+          /
+        </span>{' '}
         {session.label === '' ? 'No label' : session.label}
       </h1>
       <StateMark state={session.state} isStale={isStale} />
