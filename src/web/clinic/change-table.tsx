@@ -31,7 +31,7 @@ export function ChangeTable({ first, latest }: { first: Headline; latest: Headli
           </tr>
         </thead>
         <tbody>
-          {latest.figures.map((figure) => (
+          {latest.figures.filter(isTelling).map((figure) => (
             <tr key={`${figure.metric} ${figure.side}`}>
               <th scope="row">
                 {figure.side === null ? (
@@ -59,6 +59,14 @@ export function ChangeTable({ first, latest }: { first: Headline; latest: Headli
       )}
     </>
   );
+}
+
+/** How fast is one figure of a body; how long and how even is one of each side. */
+const wholeBody = ['speed', 'cadence'];
+
+function isTelling({ metric, side }: Figure, _: number, all: readonly Figure[]): boolean {
+  const hasOther = all.some((other) => other.metric === metric && (other.side === null) !== (side === null));
+  return !hasOther || wholeBody.includes(metric) === (side === null);
 }
 
 function SameFigure({ figure, among }: { figure: Figure; among: readonly Figure[] }) {

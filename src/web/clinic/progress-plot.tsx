@@ -47,7 +47,7 @@ export function ProgressPlot({ points, unit, digits, onPoint }: ProgressPlotProp
     const times = points.map(({ startedAt }) => Date.parse(startedAt) / 1000);
     const columns = series.map(({ values }) => [...values]);
     const options = {
-      ...plotOptions({ series, palette: palettes[scheme], unit, digits }),
+      ...plotOptions({ series, times, palette: palettes[scheme], unit, digits }),
       width: element.clientWidth,
       height: HEIGHT_PX,
     };
@@ -67,12 +67,20 @@ export function ProgressPlot({ points, unit, digits, onPoint }: ProgressPlotProp
 
 interface PlotParts {
   readonly series: readonly ProgressSeries[];
+  /** Seconds since 1970, ascending, at least one. */
+  readonly times: readonly number[];
   readonly palette: Palette;
   readonly unit: string;
   readonly digits: number;
 }
 
-function plotOptions({ series, palette, unit, digits }: PlotParts): Omit<uPlot.Options, 'width' | 'height'> {
+function plotOptions({
+  series,
+  times,
+  palette,
+  unit,
+  digits,
+}: PlotParts): Omit<uPlot.Options, 'width' | 'height'> {
   const colours: Readonly<Record<ProgressSide, string>> = {
     left: palette.sides.left.solid,
     right: palette.sides.right.solid,
@@ -88,7 +96,7 @@ function plotOptions({ series, palette, unit, digits }: PlotParts): Omit<uPlot.O
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, y: false },
     scales: {
-      x: { time: true, range: (_, from, to) => withMargin(from, to) },
+      x: { time: true, range: () => withMargin(times[0] ?? 0, times.at(-1) ?? 0) },
       y: { range: () => progressRange(series) ?? [0, 1] },
     },
     axes: [

@@ -3,6 +3,7 @@
 import { Link } from '@tanstack/react-router';
 
 import type { VisitWarning } from '#contract/visit.ts';
+import { formatSegment } from '#web/format.ts';
 
 export function VisitWarnings({ warnings }: { warnings: readonly VisitWarning[] }) {
   if (warnings.length === 0) return null;
@@ -10,6 +11,7 @@ export function VisitWarnings({ warnings }: { warnings: readonly VisitWarning[] 
     <ul className="visit-warnings" role="status" aria-label="To look at">
       {warnings.map(({ code, message, deviceId, segment, sessionId }) => (
         <li key={`${code} ${deviceId} ${segment} ${sessionId}`} data-code={code}>
+          {segment !== null && `${formatSegment(segment)}: `}
           {sentence(message)}{' '}
           {sessionId !== null && (
             <Link to="/sessions/$id" params={{ id: sessionId }}>
