@@ -50,10 +50,11 @@ const sessionJson = jsonObject({
   figures: '(select y.headline from kymo.session_summary y where y.session_id = s.id)',
 });
 
+// One row is taken before its JSON is written.
 const headline = (order: 'asc' | 'desc'): string => `(
   select ${jsonObject({ session: 'y.session_id', startedAt: 'kymo.iso(y.started_at)', figures: 'y.headline' })}
-    from kymo.session_summary y where y.patient_id = p.id
-   order by y.started_at ${order}, y.session_id ${order} limit 1)`;
+    from (select y.session_id, y.started_at, y.headline from kymo.session_summary y where y.patient_id = p.id
+           order by y.started_at ${order}, y.session_id ${order} limit 1) y)`;
 
 /** Sessions on a patient's page. */
 const PAGE_SESSIONS = 10;
