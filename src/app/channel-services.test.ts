@@ -10,7 +10,7 @@ function start(answer: (id: string) => Promise<boolean>) {
   const services = createChannelServices({
     sessions: {
       exists: (orgId, id) => {
-        asked.push(`${orgId}/${id}`);
+        asked.push(typeof orgId === 'string' ? `${orgId}/${id}` : `${orgId.orgId}:${orgId.patientId}/${id}`);
         return answer(id);
       },
       list: async () => null,
@@ -29,6 +29,9 @@ test('what exists is asked once in ten seconds, also by many at once, and for ea
     true,
   ]);
   expect(await services.sessionExists('b', 's')).toBe(true);
+  // What a patient may see is remembered apart.
+  for (const patientId of ['p', 'q', 'p']) await services.sessionExists({ orgId: 'a', patientId }, 's');
+  expect(asked.splice(2)).toEqual(['a:p/s', 'a:q/s']);
   clock.advance(9_999);
   await services.sessionExists('a', 's');
   expect(asked).toEqual(['a/s', 'b/s']);

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { lockDevicesSql } from '#clinic/placements.ts';
+
 import {
   codeOf,
   codesOf,
@@ -76,21 +78,33 @@ test('of two sessions that start with one device at the same instant, one does',
   }
 });
 
-test('a device that is asked to start while it is assigned elsewhere at the same instant is had by one', async () => {
-  for (let round = 0; round < 8; round++) {
-    const device = await clinic.newDevice();
-    const [one, two] = [
-      await clinic.visits.plan(clinic.ann, emptyPlan),
-      await clinic.visits.plan(clinic.ann, emptyPlan),
-    ];
-    await clinic.place(one.session.id, 1, [device, 'left-foot']);
-    const [started] = await Promise.all([
-      codeOf(clinic.progress.start(clinic.ann, one.session.id)),
-      codeOf(clinic.place(two.session.id, 1, [device, 'left-foot'])),
-    ]);
-    expect(started).toBe('done');
-    expect(await codeOf(clinic.progress.start(clinic.ann, two.session.id))).toBe('conflict');
-  }
+test('who assigns a device waits for who starts a session with it at the same instant, and sees it', async () => {
+  const device = await clinic.newDevice();
+  const one = await clinic.visits.plan(clinic.ann, emptyPlan);
+  const two = await clinic.visits.plan(clinic.ann, emptyPlan);
+  await clinic.place(one.session.id, 1, [device, 'left-foot']);
+  const starting = await clinic.owner.connect();
+  await starting.query('begin');
+  await starting.query(lockDevicesSql(`select '${device.deviceId}'::uuid as id`));
+  await starting.query('update kymo.session set start_asked_at = now() where id = $1', [one.session.id]);
+  const assigned = codeOf(clinic.place(two.session.id, 1, [device, 'pelvis']));
+  const waiters = `select from pg_locks where locktype = 'advisory' and not granted
+    and database = (select oid from pg_database where datname = current_database())`;
+  await expect.poll(async () => (await clinic.owner.query(waiters)).rowCount).toBe(1);
+  await starting.query('commit');
+  starting.release();
+  expect(await assigned).toBe('conflict');
+});
+
+test('a device that is worn in a session in progress is in use before it sends anything', async () => {
+  const [worn, sending] = [await clinic.newDevice(), await clinic.newDevice()];
+  const going = await clinic.visits.plan(clinic.ann, emptyPlan);
+  await clinic.place(going.session.id, 1, [worn, 'pelvis'], [sending, 'left-foot']);
+  const recording = await clinic.record(sending, going.session.id);
+  const { session } = await clinic.visits.plan(clinic.ann, emptyPlan);
+  await expect(clinic.place(session.id, 1, [worn, 'pelvis'])).rejects.toThrow(going.session.id);
+  await clinic.endStream(recording);
+  await clinic.place(session.id, 1, [worn, 'pelvis']);
 });
 
 test('left and right are compared with the last time, with the name of the device, and with each other', async () => {

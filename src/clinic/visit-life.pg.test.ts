@@ -192,7 +192,7 @@ test(
           expect([i, name, met, found]).toEqual([i, name, expected, stateOf(one)]);
         }
       }),
-      { numRuns: 40, seed: 20_261_122 },
+      { numRuns: 40, seed: 20_261_122, endOnFailure: true },
     );
   },
 );

@@ -14,6 +14,7 @@ import { createManualClock } from '#test/support/manual-clock.ts';
 const SESSION = '01900000-0000-7000-8000-00000000000a';
 const DEVICE = '01900000-0000-7000-8000-0000000000d1';
 const OTHER = '01900000-0000-7000-8000-0000000000d2';
+const PATIENT = '01900000-0000-7000-8000-0000000000a1';
 const COMMAND = '01900000-0000-7000-8000-0000000000c1';
 const chat = `session/${SESSION}/chat`;
 const commands = `device/${DEVICE}/commands`;
@@ -50,9 +51,12 @@ function start() {
     services: {
       clock,
       log: silentLog,
-      sessionExists: async (orgId, id) => orgId === 'org' && id === SESSION,
+      // PATIENT has this session, and nobody else of the patients.
+      sessionExists: async (of, id) =>
+        (typeof of === 'string' ? of === 'org' : of.patientId === PATIENT) && id === SESSION,
       deviceExists: async (orgId, id) => orgId === 'org' && id === DEVICE,
-      sessionIds: async (orgId) => (orgId === 'org' ? [SESSION] : []),
+      sessionIds: async (of) =>
+        (typeof of === 'string' ? of === 'org' : of.patientId === PATIENT) ? [SESSION] : [],
     },
     onFailure: (cause) => {
       throw cause;
@@ -115,6 +119,28 @@ test('a session is followed by its organisation and not by devices or others', a
   expect(await allow(chat, someone({ kind: 'token', grants }), 'publish')).toBe('forbidden');
   const listed = await channels.expand('session/*/chat', someone(), 64);
   expect(listed.ok && listed.value.map(({ name }) => name)).toEqual([chat]);
+});
+
+test('a patient’s account follows what is measured in its own sessions, and not what colleagues say of them', async () => {
+  const { allow, channels } = start();
+  const patient = (patientId: string | null) => someone({ kind: 'user', role: 'patient', patientId });
+  for (const part of ['readings', 'motion', 'gait', 'annotations']) {
+    const name = `session/${SESSION}/${part}`;
+    expect(await allow(name, patient(PATIENT), 'subscribe')).toBe('yes');
+    expect(await allow(name, patient(OTHER), 'subscribe')).toBe('not-found');
+    expect(await allow(name, patient(null), 'subscribe')).toBe('not-found');
+    expect(await allow(name, patient(PATIENT), 'publish')).not.toBe('yes');
+  }
+  for (const name of [chat, commands, 'notifications', 'organisation/jobs'])
+    for (const operation of ['subscribe', 'publish', 'history'] as const)
+      expect(await allow(name, patient(PATIENT), operation)).not.toBe('yes');
+  const listed = async (pattern: string, patientId: string): Promise<string[]> => {
+    const found = await channels.expand(pattern, patient(patientId), 64);
+    return found.ok ? found.value.map(({ name }) => name) : [];
+  };
+  expect(await listed('session/*/readings', PATIENT)).toEqual([`session/${SESSION}/readings`]);
+  expect(await listed('session/*/readings', OTHER)).toEqual([]);
+  expect(await listed('session/*/chat', PATIENT)).toEqual([]);
 });
 
 test('what is said stands under the name of who said it, and one receipt is kept once', async () => {
