@@ -33,17 +33,18 @@ export interface TaskParts {
 
 export function createTasks({ pools, clock, version, webhooksPrivate }: TaskParts): readonly Task[] {
   const sessions = createSessionQueries(pools.app);
+  const motion = createMotionAnswers(createMotionQueries(pools.app));
   const ofReports = {
     queries: createReportQueries(pools.app),
     sessions,
-    motion: createMotionAnswers(createMotionQueries(pools.app)).analysis,
     clock,
   };
   return [
     sessionExportTask({ exports: createExportQueries(pools.app), sessions, clock, version }),
-    sessionSummaryTask(ofReports),
+    sessionSummaryTask({ ...ofReports, figures: motion.figures }),
     sessionReportTask({
       ...ofReports,
+      motion: motion.analysis,
       norms: packagedNorms(),
       timeZone: new Intl.DateTimeFormat().resolvedOptions().timeZone,
       program: `Kymo ${version}`,

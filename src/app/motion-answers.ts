@@ -5,7 +5,7 @@
 
 import { AppError } from '#base/errors.ts';
 import type { MotionAnswers } from '#api/motion-routes.ts';
-import type { BodyModel as BodyModelRecord, MotionAnalysis } from '#contract/motion.ts';
+import type { BodyModel as BodyModelRecord, MotionAnalysis, SessionBodyModel } from '#contract/motion.ts';
 import type { BodyModel } from '#motion/body-model.ts';
 import { defaultBodyModel } from '#motion/default-body-model.ts';
 import { describeMetric } from '#motion/described-metric.ts';
@@ -20,13 +20,18 @@ import { decodeWindow, type StoredCycle, type WindowMotion } from '#app/analysis
 /** Six hours of windows: 20,000 strides. */
 const WINDOWS = 2_160;
 
+export interface FiguresOfMotion {
+  /** The analysis of the whole session without its records, which take seconds to read of a long one. */
+  figures(orgId: string, sessionId: string): Promise<MotionAnalysis | null>;
+}
+
 type Pending = Pick<StoredAnalysis, 'waiting' | 'open' | 'unsettled' | 'isDirty' | 'failure'>;
 
 /** `onBodyModel` hears of every body model that was stored here. */
 export function createMotionAnswers(
   queries: MotionQueries,
   onBodyModel: (orgId: string, sessionId: string) => void = () => undefined,
-): MotionAnswers {
+): MotionAnswers & FiguresOfMotion {
   async function modelOf(orgId: string, sessionId: string) {
     const stored = await queries.bodyModel(orgId, sessionId);
     if (stored === null) return null;
@@ -52,23 +57,27 @@ export function createMotionAnswers(
       return { session: sessionId, revision: revision + 1, bodyModel, isDefault: false };
     },
     analyseAnew: (orgId, sessionId) => queries.askAnew(orgId, sessionId),
+    async figures(orgId, sessionId) {
+      const model = await modelOf(orgId, sessionId);
+      if (model === null) return null;
+      // No window is of this range.
+      const none = { fromUs: Number.MIN_SAFE_INTEGER, toUs: Number.MIN_SAFE_INTEGER, windows: 0 };
+      const analysis = await queries.analysis(orgId, { sessionId, ...none });
+      return {
+        ...standingOf(model, analysis),
+        metrics: metricsOf(analysis, null),
+        ...joinWindows([]),
+        cycles: [],
+      };
+    },
     async analysis(orgId, { sessionId, cycles, fromUs, toUs }) {
       const model = await modelOf(orgId, sessionId);
       if (model === null) return null;
       const analysis = await queries.analysis(orgId, { sessionId, fromUs, toUs, windows: WINDOWS });
       const isWhole = fromUs <= (analysis?.fromUs ?? fromUs) && toUs >= (analysis?.untilUs ?? toUs);
       const records = joinWindows((analysis?.payloads ?? []).map(decodeWindow));
-      const reason = reasonOf(analysis, model.bodyModel.placements.length);
       return {
-        session: sessionId,
-        bodyModel: model.bodyModel,
-        bodyModelRevision: model.revision,
-        algorithm: MOTION,
-        version: analysis?.version ?? motionVersion,
-        isProvisional: reason !== null,
-        reason,
-        fromUs: analysis?.fromUs ?? null,
-        untilUs: analysis?.untilUs ?? null,
+        ...standingOf(model, analysis),
         metrics: metricsOf(analysis, isWhole && analysis?.isCut !== true ? null : records),
         ...records,
         cycles: records.cycles
@@ -76,6 +85,24 @@ export function createMotionAnswers(
           .map(cycleOf),
       };
     },
+  };
+}
+
+function standingOf(
+  model: Omit<SessionBodyModel, 'mayEdit' | 'isDefault'>,
+  analysis: StoredAnalysis | null,
+): Omit<MotionAnalysis, 'metrics' | keyof ReturnType<typeof joinWindows>> {
+  const reason = reasonOf(analysis, model.bodyModel.placements.length);
+  return {
+    session: model.session,
+    bodyModel: model.bodyModel,
+    bodyModelRevision: model.revision,
+    algorithm: MOTION,
+    version: analysis?.version ?? motionVersion,
+    isProvisional: reason !== null,
+    reason,
+    fromUs: analysis?.fromUs ?? null,
+    untilUs: analysis?.untilUs ?? null,
   };
 }
 

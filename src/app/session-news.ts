@@ -14,6 +14,7 @@ import { addressOf, type PublishTo } from '#contract/channel-definition.ts';
 import type { PublicationBody } from '#contract/live-messages.ts';
 import type { StreamHandle } from '#contract/readings.ts';
 import type { EndedSession, SessionEndMessage } from '#store/catalogue.ts';
+import { webhookStatements } from '#store/webhook-events.ts';
 import { notifications } from '#app/channels/notifications.ts';
 
 export interface SessionNews {
@@ -56,11 +57,13 @@ export function createSessionNews({ channels, cache, clock, log }: NewsParts): S
         );
     },
     endMessage(session) {
+      const [event] = webhookStatements({ type: 'session.ended', data: { session } }, { clock });
       const body: PublicationBody = { event: 'session-ended', data: { session } };
       return {
         channel: notifications.name,
         payload: Buffer.from(JSON.stringify(body)),
         job: sessionSummaryJob(session, clock),
+        event: event!,
       };
     },
     ended({ orgId, id }, { appended, patientId }, { channel, payload }) {

@@ -8,6 +8,7 @@ import { catalogueLimits, createCatalogue, type Catalogue, type OpenedStream } f
 import { createChannelLog } from '#store/channel-log.ts';
 import { ensurePartitions } from '#store/partitions.ts';
 import { openPools, type Pools } from '#store/pools.ts';
+import { webhookStatements } from '#store/webhook-events.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { storeChunk } from '#test/support/stored-chunks.ts';
 import { createTenant, streamDefinition, type Tenant } from '#test/support/tenants.ts';
@@ -270,7 +271,12 @@ test('the end of a session is told in the transaction that ends it, once, and it
       maxAttempts: 3,
       sessionId: session,
     },
+    event: webhookStatements({ type: 'session.ended', data: { session } }, { clock: systemClock })[0]!,
   };
+  await owner.query(
+    `insert into kymo.webhook_endpoint (id, org_id, url, secret)
+      select gen_random_uuid(), id, 'https://example.org/', 'whsec_' || repeat('A', 44) from kymo.organisation`,
+  );
   expect(await catalogue.endStream(tenantA.device, left.stream, told)).toBe(null);
   expect(await catalogue.endStream(tenantB.device, right.stream, told)).toBe(null);
   const isEnqueued = async (): Promise<boolean> =>
@@ -282,6 +288,10 @@ test('the end of a session is told in the transaction that ends it, once, and it
     patientId: null,
   });
   expect(await isEnqueued()).toBe(true);
+  const deliveries = await owner.query<{ org_id: string; type: string }>(
+    'select org_id, type from kymo.webhook_delivery',
+  );
+  expect(deliveries.rows).toEqual([{ org_id: tenantA.orgId, type: 'session.ended' }]);
   expect(await catalogue.endStream(tenantA.device, right.stream, told)).toBe(null);
   const log = createChannelLog(pools.app);
   const page = await log.page(`${tenantA.orgId}/ends`, { after: 0, limit: 9 });

@@ -47,6 +47,8 @@ export interface SessionEndMessage {
   readonly channel: string;
   readonly payload: Uint8Array;
   readonly job: NewJob;
+  /** For webhooks: a `webhookStatements`. */
+  readonly event: Statement;
 }
 
 /** One (stream, epoch) of the caller's organisation. */
@@ -353,12 +355,21 @@ export function tellingStatement(
 ): Statement {
   const [enqueue] = enqueueStatements(told.job);
   const at = (i: number): string => `$${ending.values.length + i}`;
+  // Its third value is the patient, whom the session's row knows.
+  const [eventId, type, , payload, job, options] = told.event.values ?? [];
   return {
     text: `with ended as (${ending.text} returning s.org_id, s.patient_id)
       select a.*, ended.patient_id from ended
        cross join lateral kymo.append_to_channel(ended.org_id, ${at(1)}, ${at(2)}, null) a
-       cross join lateral kymo.enqueue(${at(3)}, ${at(4)}, ${at(5)}::jsonb, ${at(6)}::jsonb) j`,
-    values: [...ending.values, told.channel, Buffer.from(told.payload), ...(enqueue!.values ?? [])],
+       cross join lateral kymo.enqueue(${at(3)}, ${at(4)}, ${at(5)}::jsonb, ${at(6)}::jsonb) j
+       cross join lateral kymo.tell_webhooks(${at(7)}, ${at(8)}, ended.patient_id, ${at(9)}, ${at(10)}, ${at(11)}::jsonb) w`,
+    values: [
+      ...ending.values,
+      told.channel,
+      Buffer.from(told.payload),
+      ...(enqueue!.values ?? []),
+      ...[eventId, type, payload, job, options],
+    ],
   };
 }
 

@@ -37,7 +37,8 @@ export function webhookStatements(
           lane,
           maxAttempts,
           shards: queueLimits.shards,
-          most: queueLimits.mostOpen,
+          // One waits for an organisation at most, and what happened must not fail for want of a place.
+          most: 1_000_000_000,
           coalesceKey: 'webhooks',
         }),
       ],

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
 import { uuidv7 } from '#base/uuid.ts';
-import { sessionReportTask } from '#jobs/tasks/session-report.ts';
+import { sessionReportTask, type SessionReportParts } from '#jobs/tasks/session-report.ts';
 import { sessionSummaryTask, type ReportTaskParts } from '#jobs/tasks/session-summary.ts';
 import type { Task, TaskContext } from '#jobs/task.ts';
 import { createSessionMotion, motionVersion } from '#motion/session-motion.ts';
@@ -36,7 +36,7 @@ let writer: pg.Pool;
 let owner: pg.Pool;
 let tenant: Tenant;
 let recorder: Recorder;
-let parts: ReportTaskParts;
+let parts: ReportTaskParts & SessionReportParts;
 const table = createWalkerTable(createSyntheticWalker({ ...walkerOfSeed(11), rateHz: 100 }));
 
 beforeAll(async () => {
@@ -47,11 +47,16 @@ beforeAll(async () => {
   await ensurePartitions(writer);
   tenant = await createTenant(database.ownerUrl, pools, 'A');
   recorder = createRecorder(pools, tenant);
+  const motion = createMotionAnswers(createMotionQueries(pools.app));
   parts = {
     queries: createReportQueries(pools.app),
     sessions: createSessionQueries(pools.app),
-    motion: createMotionAnswers(createMotionQueries(pools.app)).analysis,
+    figures: motion.figures,
+    motion: motion.analysis,
     clock: systemClock,
+    norms: packagedNorms,
+    timeZone: 'Europe/Berlin',
+    program: 'Kymo test',
   };
 });
 
@@ -258,12 +263,7 @@ test('the report is kept with its job under codes alone, and tells webhooks that
       values (gen_random_uuid(), $1, 'https://example.org/', 'whsec_' || repeat('A', 44), '{report.ready}')`,
     [tenant.orgId],
   );
-  const task = sessionReportTask({
-    ...parts,
-    norms: packagedNorms,
-    timeZone: 'Europe/Berlin',
-    program: 'Kymo test',
-  });
+  const task = sessionReportTask(parts);
   const { files, result } = await run(task, walked);
   expect(result).toMatchObject({ provisional: null });
   expect(files).toHaveLength(1);

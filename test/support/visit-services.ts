@@ -7,6 +7,7 @@ import { sessionSummaryJob } from '#clinic/session-summary-job.ts';
 import type { VisitCommand } from '#clinic/visit-progress.ts';
 import { createVisitServices, type VisitServices } from '#clinic/visit-services.ts';
 import type { RolePool } from '#store/pools.ts';
+import { webhookStatements } from '#store/webhook-events.ts';
 
 export interface TestVisits extends VisitServices {
   readonly asked: (VisitCommand & { readonly device: string })[];
@@ -30,6 +31,7 @@ export function createTestVisits(app: RolePool): TestVisits {
         channel: 'notifications',
         payload: Buffer.from(JSON.stringify({ event: 'session-ended', data: { session } })),
         job: sessionSummaryJob(session, systemClock),
+        event: webhookStatements({ type: 'session.ended', data: { session } }, { clock: systemClock })[0]!,
       }),
       ended: ({ id }) => void ended.push(id),
     },

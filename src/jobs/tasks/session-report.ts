@@ -4,6 +4,7 @@
  */
 
 import { AppError } from '#base/errors.ts';
+import type { MotionAnalysis } from '#contract/motion.ts';
 import { reportBounds } from '#contract/report.ts';
 import { webhookStatements } from '#store/webhook-events.ts';
 import { jobKinds } from '#jobs/kinds.ts';
@@ -11,7 +12,7 @@ import { awaitAnalysis } from '#jobs/report/await-analysis.ts';
 import { buildSessionReport, type Norms } from '#jobs/report/build-session-report.ts';
 import { renderSessionReport } from '#jobs/report/render-session-report.ts';
 import { defineTask, type Task } from '#jobs/task.ts';
-import { wholeSession, type ReportTaskParts } from '#jobs/tasks/session-summary.ts';
+import type { ReportTaskParts } from '#jobs/tasks/session-summary.ts';
 
 export const reportLimits = {
   /** Whoever asked looks at a bar: after this a report that says what is missing is better than none. */
@@ -20,7 +21,19 @@ export const reportLimits = {
   cycles: 10_000,
 } as const;
 
-export interface SessionReportParts extends ReportTaskParts {
+/** What the app gives: the stored analysis in the words of the contract (app/motion-answers.ts). */
+type ReadMotion = (
+  orgId: string,
+  query: {
+    readonly sessionId: string;
+    readonly cycles: number;
+    readonly fromUs: number;
+    readonly toUs: number;
+  },
+) => Promise<MotionAnalysis | null>;
+
+export interface SessionReportParts extends Omit<ReportTaskParts, 'figures'> {
+  readonly motion: ReadMotion;
   readonly norms: Norms;
   /** IANA name. */
   readonly timeZone: string;
@@ -40,7 +53,12 @@ export function sessionReportTask(parts: SessionReportParts): Task {
       report(0.4, 'reading the analysis');
       // First the standing: what is read after it is as new, or newer.
       const standing = await queries.standing(orgId, sessionId);
-      const analysis = await motion(orgId, wholeSession(sessionId, reportLimits.cycles));
+      const analysis = await motion(orgId, {
+        sessionId,
+        cycles: reportLimits.cycles,
+        fromUs: Number.MIN_SAFE_INTEGER,
+        toUs: Number.MAX_SAFE_INTEGER,
+      });
       const detail = await sessions.detail(orgId, sessionId);
       const context = await queries.context(orgId, sessionId, reportBounds.pastSessions);
       if (standing === null || analysis === null || detail === null || context === null)

@@ -1,6 +1,7 @@
 /**
  * Owns the job that keeps the figures of an ended session (kymo.session_summary): of the newest analysis, as often as it is
- * asked for. While the analysis is behind it stores what there is, says that it is provisional, and comes again.
+ * asked for. It waits for nothing, since a report stands in line behind it: while the analysis is behind it stores what there is,
+ * says that it is provisional, and comes again.
  */
 
 import type { Clock } from '#base/clock.ts';
@@ -13,13 +14,10 @@ import { enqueueStatements } from '#store/job-queue.ts';
 import type { ReportQueries } from '#store/report-queries.ts';
 import type { SessionQueries } from '#store/session-queries.ts';
 import { jobKinds } from '#jobs/kinds.ts';
-import { awaitAnalysis } from '#jobs/report/await-analysis.ts';
 import { summaryFigures } from '#jobs/report/report-trends.ts';
 import { defineTask, type Task } from '#jobs/task.ts';
 
 export const summaryLimits = {
-  /** Twice what windows and analysis usually take after an end. */
-  waitMs: 4_000,
   /** When it comes again while the analysis is behind. */
   againMs: 15_000,
   /** Beyond it the analysis has a backlog, and tells when it is through. */
@@ -28,42 +26,24 @@ export const summaryLimits = {
   tries: 5,
 } as const;
 
-/** What the app gives: the stored analysis in the words of the contract (app/motion-answers.ts). */
-export type ReadMotion = (
-  orgId: string,
-  query: {
-    readonly sessionId: string;
-    readonly cycles: number;
-    readonly fromUs: number;
-    readonly toUs: number;
-  },
-) => Promise<MotionAnalysis | null>;
+/** What the app gives: figures of the stored analysis, without its records. */
+export type ReadFigures = (orgId: string, sessionId: string) => Promise<MotionAnalysis | null>;
 
 export interface ReportTaskParts {
   readonly queries: ReportQueries;
   readonly sessions: Pick<SessionQueries, 'detail'>;
-  readonly motion: ReadMotion;
+  readonly figures: ReadFigures;
   readonly clock: Clock;
-}
-
-/** Of a whole session. */
-export function wholeSession(sessionId: string, cycles: number) {
-  return { sessionId, cycles, fromUs: Number.MIN_SAFE_INTEGER, toUs: Number.MAX_SAFE_INTEGER };
 }
 
 export function sessionSummaryTask(parts: ReportTaskParts): Task {
   const { queries, clock } = parts;
   return defineTask({
     ...jobKinds['session-summary'],
-    async run({ job: { orgId }, input, report, signal }) {
+    async run({ job: { orgId }, input, report }) {
       const sessionId = input.session;
-      report(0.1, 'waiting for the analysis');
-      const first = await awaitAnalysis(orgId, sessionId, {
-        queries,
-        clock,
-        signal,
-        waitMs: summaryLimits.waitMs,
-      });
+      const first = await queries.standing(orgId, sessionId);
+      if (first === null) throw missing();
       if (first.endedAt === null) return { result: { stored: false, why: 'the session has not ended' } };
       report(0.5, 'keeping the figures');
       const stored = await storeCurrent(parts, orgId, sessionId);
@@ -78,16 +58,15 @@ export function sessionSummaryTask(parts: ReportTaskParts): Task {
 }
 
 async function storeCurrent(
-  { queries, sessions, motion }: ReportTaskParts,
+  { queries, sessions, figures }: ReportTaskParts,
   orgId: string,
   sessionId: string,
 ): Promise<{ readonly inputRevision: number; readonly provisional: string | null }> {
   for (let tries = 0; tries < summaryLimits.tries; tries++) {
     const standing = await queries.standing(orgId, sessionId);
-    const analysis = await motion(orgId, wholeSession(sessionId, 0));
+    const analysis = await figures(orgId, sessionId);
     const detail = await sessions.detail(orgId, sessionId);
-    if (standing === null || analysis === null || detail === null)
-      throw new AppError('not-found', 'there is no such session');
+    if (standing === null || analysis === null || detail === null) throw missing();
     const quality = summaryQuality(detail, analysis);
     const { startedAt, endedAt } = standing;
     const isStored = await queries.storeSummary(orgId, {
@@ -102,6 +81,10 @@ async function storeCurrent(
     if (isStored) return { inputRevision: standing.change, provisional: quality.provisional };
   }
   throw new AppError('outdated', 'the analysis moves on faster than it can be read', { temporary: true });
+}
+
+function missing(): AppError {
+  return new AppError('not-found', 'there is no such session');
 }
 
 function summaryAgain(sessionId: string, clock: Clock) {
