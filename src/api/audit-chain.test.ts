@@ -180,6 +180,24 @@ test('whom it is about is also read from the query, the body and the input of a 
   ]);
 });
 
+test('who signed in is recorded before the cookie leaves, and nobody where nobody did', async () => {
+  const { audit, call } = setUp((api) => {
+    api.post('/v1/account/sign-in', { config: { access: 'public' } }, async (request, reply) => {
+      reply.header('set-cookie', 'a=b');
+      request.principal = clinician;
+      return {};
+    });
+    api.post('/v1/account/password/forgot', { config: { access: 'public' } }, async () => ({}));
+  });
+  await call('POST', '/v1/account/password/forgot');
+  await call('POST', '/v1/account/sign-in');
+  expect(audit.entries).toMatchObject([{ action: 'account.sign-in', status: 200 }]);
+  audit.failure = new AppError('store-unavailable', 'away', { temporary: true });
+  const refused = await call('POST', '/v1/account/sign-in');
+  expect(refused.statusCode).toBe(503);
+  expect(refused.headers['set-cookie']).toBeUndefined();
+});
+
 test('a search that is sent by POST is a read', async () => {
   const { audit, call } = setUp((api) => {
     api.post('/v1/search', { config: { access: 'patient.read' } }, async () => ({ patients: [{ id }] }));
@@ -205,6 +223,7 @@ test.each([
   ['POST', 'any', '/v1/account/password', 'account.change'],
   ['GET', 'any', '/v1/account', null],
   ['GET', 'public', '/healthz', null],
+  ['POST', 'public', '/v1/account/sign-in', 'account.sign-in'],
 ] as const)('%s by %s of %s is recorded as %s', (method, access, url, action) => {
   expect(planOf({ method, url, access, subject: undefined })?.action ?? null).toBe(action);
 });

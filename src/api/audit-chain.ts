@@ -51,7 +51,7 @@ export function planOf(route: {
 }): AuditPlan | null {
   const { method, url, access, subject = 'organisation' } = route;
   if (access === undefined) return null;
-  const action = actionOf(access, url);
+  const action = actionOf(access, route);
   // A search is sent by POST, so that what was looked for is in no address.
   const isChange = !['GET', 'HEAD', 'OPTIONS'].includes(method) && action?.endsWith('.read') !== true;
   if (action === null || (!isChange && !isAboutPatients(action))) return null;
@@ -75,9 +75,12 @@ export function planOf(route: {
 }
 
 /** Null: recorded elsewhere (channels: audited-channels.ts), or about nobody. */
-function actionOf(access: Access, url: string): AuditAction | null {
+function actionOf(access: Access, { method, url }: { method: string; url: string }): AuditAction | null {
   if (isAction(access)) return access;
-  return (access === 'any' || access === 'person') && url.startsWith('/v1/account') ? 'account.change' : null;
+  if (!url.startsWith('/v1/account')) return null;
+  if (access === 'any' || access === 'person') return 'account.change';
+  // Whoever it lets in is known when it is done: the handler sets request.principal.
+  return access === 'public' && method === 'POST' ? 'account.sign-in' : null;
 }
 
 /** Adds the recording to all routes of `app` that come after it. Goes after the guard, which says who asks. */
@@ -193,7 +196,14 @@ export function listedPatients(text: string): readonly string[] | null {
 
 /** Headers of an answer that is not given must not describe the refusal. */
 function withdraw(reply: FastifyReply): void {
-  for (const name of ['etag', 'content-disposition', 'last-modified', 'content-encoding', 'location'])
+  for (const name of [
+    'set-cookie',
+    'etag',
+    'content-disposition',
+    'last-modified',
+    'content-encoding',
+    'location',
+  ])
     reply.removeHeader(name);
 }
 

@@ -56,6 +56,8 @@ export function createEnter(
     const principal = await people.signIns.authenticate(token, null);
     if (principal === null) throw new AppError('unauthenticated', 'this account was removed meanwhile');
     const account = await people.own.view(principal);
+    // For the audit log: who came in is known from here on.
+    request.principal = principal;
     reply.header('set-cookie', signInCookie(token, expiresAt, origins));
     return { state: 'signed-in', account };
   };

@@ -1,6 +1,6 @@
 /** Owns the audit log of a running server: its connections, its sealer and its metrics, and that both end after whoever records. */
 
-import type { Clock } from '#base/clock.ts';
+import { systemClock, type Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import { createAuditLog, type AuditLog } from '#clinic/audit-log.ts';
 import { createAuditRecords, type AuditRecords } from '#clinic/audit-records.ts';
@@ -33,6 +33,29 @@ export function openAudit(options: {
     await store.close();
   });
   return { audit, auditRecords: createAuditRecords(pools.app), sealer };
+}
+
+/** Records what a command of whoever runs the server is about to do. Rejects when it cannot be: then it is not done. */
+export async function recordCommand(
+  pools: Pick<Pools, 'auditUrl'>,
+  { orgId, command, session }: { readonly orgId: string; readonly command: string; readonly session: string },
+): Promise<void> {
+  const store = openAuditStore(pools.auditUrl);
+  try {
+    await createAuditLog({ store, clock: systemClock }).record({
+      orgId,
+      actor: { kind: 'system', role: 'service', subject: `kymo ${command}` },
+      action: 'retention.manage',
+      route: `kymo ${command}`,
+      requestId: null,
+      patientId: null,
+      resource: { kind: 'session', id: session },
+      status: null,
+      address: null,
+    });
+  } finally {
+    await store.close();
+  }
 }
 
 export function addAuditMetrics({ counter, gauge }: Namers, { audit, sealer }: OpenedAudit): void {

@@ -6,6 +6,7 @@ import type pg from 'pg';
 
 import { AppError } from '#base/errors.ts';
 import { erase } from '#store/erasure.ts';
+import { recordCommand } from '#app/audit.ts';
 import { settingsHelp } from '#app/config.ts';
 import { parseOwnArguments } from '#app/own-arguments.ts';
 import { describeSession, findSession, withStoredData, type FoundSession } from '#app/stored-data.ts';
@@ -47,6 +48,7 @@ ${settingsHelp()}`,
         stream === undefined
           ? ({ kind: 'session', id: session.id } as const)
           : ({ kind: 'stream', id: stream } as const);
+      await recordCommand(pools, { orgId: session.orgId, command: 'erase', session: session.id });
       const outcome = await erase(pools, session.orgId, target);
       if (outcome === 'held')
         throw new AppError('conflict', `session ${id} is under a legal hold: kymo hold ${id} off ends it`);

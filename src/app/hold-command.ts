@@ -2,6 +2,7 @@
 
 import { AppError } from '#base/errors.ts';
 import { createLegalHolds, holdLimits } from '#store/legal-holds.ts';
+import { recordCommand } from '#app/audit.ts';
 import { settingsHelp } from '#app/config.ts';
 import { parseOwnArguments } from '#app/own-arguments.ts';
 import { describeSession, findSession, withStoredData } from '#app/stored-data.ts';
@@ -32,6 +33,8 @@ ${settingsHelp()}`,
       throw new AppError('invalid-field', `a reason has at most ${holdLimits.reasonCharacters} characters`);
     return withStoredData(rest, async ({ owner, pools }) => {
       const session = await findSession(owner, id);
+      if (session !== null)
+        await recordCommand(pools, { orgId: session.orgId, command: `hold ${state}`, session: session.id });
       const holds = createLegalHolds(pools.app);
       const isDone =
         session !== null &&

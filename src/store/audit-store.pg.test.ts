@@ -163,3 +163,11 @@ test('whose a job is, is that of its session where it has no patient of its own'
   );
   expect(rows).toEqual([{ patient: '01900000-0000-7000-8000-0000000000c1' }]);
 });
+
+test('what is said of a patient stays when everything of the patient is removed', async () => {
+  const about = `select count(*)::int as n from kymo.audit_entry where patient_id = '01900000-0000-7000-8000-0000000000c1'`;
+  const before = await owner.query<{ n: number }>(about);
+  expect(before.rows[0]!.n).toBeGreaterThan(0);
+  await owner.query('delete from kymo.job; delete from kymo.session; delete from kymo.patient');
+  expect((await owner.query(about)).rows).toEqual(before.rows);
+});
