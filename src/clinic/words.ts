@@ -17,7 +17,7 @@ export function wordsOf(text: string, maximum: number): string[] {
   const words = new Set<string>();
   for (const [word] of foldText(text).matchAll(/[\p{L}\p{M}\p{N}]+/gu)) {
     // By code points, so that no character is cut in two.
-    words.add(word.length <= WORD_CHARACTERS ? word : [...word].slice(0, WORD_CHARACTERS).join(''));
+    words.add(word.length <= WORD_CHARACTERS ? word : Array.from(word).slice(0, WORD_CHARACTERS).join(''));
     if (words.size >= maximum) break;
   }
   return [...words];
