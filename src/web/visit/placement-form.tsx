@@ -121,7 +121,7 @@ function PlacementRow({ row, number, devices, isLocked, change, remove }: Placem
         <Button
           variant="default"
           size="xs"
-          aria-label={`Take away the sensor on ${formatSegment(segment)}`}
+          aria-label={`Remove the sensor on ${formatSegment(segment)}`}
           onClick={remove}
         >
           Remove
