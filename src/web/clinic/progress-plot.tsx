@@ -100,7 +100,7 @@ function plotOptions({
       y: { range: () => progressRange(series) ?? [0, 1] },
     },
     axes: [
-      { ...axis, values: (_, times) => times.map(dayOf) },
+      { ...axis, values: (_, ticks) => ticks.map(dayOf) },
       {
         ...axis,
         size: 64,
