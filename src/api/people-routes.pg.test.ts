@@ -747,3 +747,72 @@ test('keys have no account of their own', async () => {
   ] as const)
     expect((await call(method, url, { key: tenant.adminKey })).status).toBe(403);
 });
+
+test('a key lists what it may, no more than its maker, and does only that', async () => {
+  const make = (body: object, key = tenant.adminKey): Promise<Answered> =>
+    post('/v1/access-keys', { name: 'narrow', ...body }, { key });
+  expect((await make({ scope: 'custom' })).status).toBe(400);
+  expect((await make({ scope: 'read', permissions: ['session.read'] })).status).toBe(400);
+  expect((await make({ scope: 'custom', permissions: ['everything'] })).status).toBe(400);
+  const permissions = ['key.manage', 'session.read'];
+  const { key } = (await make({ scope: 'custom', permissions })).body as { key: string };
+  expect((await call('GET', '/v1/account', { key })).body).toMatchObject({ permissions });
+  expect((await call('GET', '/v1/devices', { key })).status).toBe(403);
+  expect((await make({ scope: 'admin' }, key)).status).toBe(403);
+  expect((await make({ scope: 'custom', permissions: ['patient.read'] }, key)).status).toBe(403);
+  expect((await make({ scope: 'custom', permissions: ['session.read'] }, key)).status).toBe(201);
+  const { keys } = (await call('GET', '/v1/access-keys', { key })).body as { keys: object[] };
+  expect(keys.slice(0, 2)).toMatchObject([
+    { scope: 'custom', permissions: ['session.read'] },
+    { scope: 'custom', permissions },
+  ]);
+});
+
+test('the key of a device is exchanged, and the old one goes on for its time', async () => {
+  const { deviceId } = tenant.device;
+  const url = `/v1/devices/${deviceId}`;
+  const asked = { key: tenant.adminKey };
+  const isGood = async (key: string): Promise<boolean> =>
+    (await createIdentity({ authPool: pools.auth, clock: systemClock }).authenticateDevice(key)) !== null;
+  const rotate = async (body: object): Promise<string> =>
+    ((await post(`${url}/rotate`, body, asked)).body as { key: string }).key;
+  const second = await rotate({});
+  expect([await isGood(tenant.deviceKey), await isGood(second)]).toEqual([true, true]);
+  // One before the last is good for nothing, and nothing is with no grace.
+  const third = await rotate({ graceSeconds: 600 });
+  expect(await Promise.all([tenant.deviceKey, second, third].map(isGood))).toEqual([false, true, true]);
+  await owner.query(`update kymo.device set previous_key_until = now() - interval '1 s' where id = $1`, [
+    deviceId,
+  ]);
+  expect([await isGood(second), await isGood(third)]).toEqual([false, true]);
+  const fourth = await rotate({ graceSeconds: 0 });
+  expect([await isGood(third), await isGood(fourth)]).toEqual([false, true]);
+  expect((await call('PUT', url, { ...asked, body: { name: 'left shoe' } })).status).toBe(204);
+  const { devices } = (await call('GET', '/v1/devices', asked)).body as { devices: object[] };
+  expect(devices).toMatchObject([
+    { name: 'left shoe', rotatedAt: expect.any(String) as string, previousKeyUntil: null },
+  ]);
+  const foreigner = await post(`${url}/rotate`, {}, { key: foreign.adminKey });
+  expect(foreigner.status).toBe(404);
+});
+
+test('a person of one organisation reads nothing of another with the cookie', async () => {
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  const cookie = await signIn(pools, person);
+  const theirs = await createPatient(foreign.orgId);
+  const invitation = await post(
+    '/v1/invitations',
+    { email: 'x@y.example', role: 'owner' },
+    { key: foreign.adminKey },
+  );
+  const { id } = (invitation.body as InvitationCreated).invitation;
+  expect((await call('DELETE', `/v1/invitations/${id}`, { cookie })).status).toBe(404);
+  expect((await call('GET', '/v1/invitations', { cookie })).body).toMatchObject({ invitations: [] });
+  expect((await call('DELETE', `/v1/devices/${foreign.device.deviceId}`, { cookie })).status).toBe(404);
+  const asPatient = await post(
+    '/v1/invitations',
+    { email: 'p@y.example', role: 'patient', patientId: theirs },
+    { cookie },
+  );
+  expect(asPatient.status).toBe(400);
+});

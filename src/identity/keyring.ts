@@ -10,7 +10,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
 import type { FailedAttempts } from '#identity/failed-attempts.ts';
-import { hashKey, kindOfKey, type KeyKind } from '#identity/keys.ts';
+import { kindOfKey, nameOfKey, type KeyKind } from '#identity/keys.ts';
 
 export const keyringLimits = {
   /** Twice the devices and readers of a large installation (10,000 devices); an answer takes about 300 bytes. */
@@ -66,13 +66,13 @@ export function createKeyring<T extends object>(options: KeyringOptions<T>): Key
   // As many at most as the pool lets wait (store/pools.ts).
   const running = new Map<string, Promise<Known<T>>>();
 
-  async function lookUp(hash: Buffer, name: string, address: string | null): Promise<Known<T>> {
+  async function lookUp(name: string, address: string | null): Promise<Known<T>> {
     if (address !== null && failed.isBlocked(address)) {
       counters.refused++;
       throw new AppError('limit-exceeded', 'too many wrong keys from this address', { temporary: true });
     }
     counters.lookups++;
-    const found = await options.lookUp(hash);
+    const found = await options.lookUp(Buffer.from(name, 'base64'));
     if (found.identity === null) {
       if (address !== null) failed.record(address);
       unknown.set(name, true);
@@ -80,10 +80,10 @@ export function createKeyring<T extends object>(options: KeyringOptions<T>): Key
     return found;
   }
 
-  function shareLookUp(hash: Buffer, name: string, address: string | null): Promise<Known<T>> {
+  function shareLookUp(name: string, address: string | null): Promise<Known<T>> {
     const same = running.get(name);
     if (same !== undefined) return same;
-    const query = lookUp(hash, name, address).finally(() => running.delete(name));
+    const query = lookUp(name, address).finally(() => running.delete(name));
     running.set(name, query);
     return query;
   }
@@ -91,10 +91,9 @@ export function createKeyring<T extends object>(options: KeyringOptions<T>): Key
   return {
     async find(key, address) {
       if (kindOfKey(key) !== kind) return null;
-      const hash = hashKey(key);
-      const name = hash.toString('base64');
+      const name = nameOfKey(key);
       if (!unknown.has(name)) {
-        const found = known.get(name) ?? (await shareLookUp(hash, name, address));
+        const found = known.get(name) ?? (await shareLookUp(name, address));
         if (found.identity !== null && found.expiresAtUs > clock.nowUs()) return found.identity;
       }
       counters.failures++;

@@ -4,7 +4,7 @@
  * hash up in an index tells nothing by its time.
  */
 
-import { createHash, randomBytes } from 'node:crypto';
+import { hash as digest, randomBytes } from 'node:crypto';
 
 export type KeyKind = 'device' | 'access' | 'sign-in' | 'link';
 
@@ -25,7 +25,12 @@ export function newKey(kind: KeyKind): NewKey {
 
 /** SHA-256, 32 bytes. */
 export function hashKey(key: string): Buffer {
-  return createHash('sha256').update(key, 'utf8').digest();
+  return digest('sha256', key, 'buffer');
+}
+
+/** The same in base64: made in one call, which is a quarter of the time, and asked with every request. */
+export function nameOfKey(key: string): string {
+  return digest('sha256', key, 'base64');
 }
 
 /** The kind of a well-formed key; null for anything else, at any length, without hashing it. */
