@@ -50,13 +50,15 @@ const current: Parameters = {
 const nobody: Kept = { salt: randomBytes(SALT_BYTES), hash: randomBytes(HASH_BYTES), parameters: current };
 const derive = promisify(argon2);
 
-export function createPasswords(): Passwords {
+export function createPasswords(
+  limits: Pick<typeof passwordLimits, 'atOnce'> & { readonly maxWaiting: number } = passwordLimits,
+): Passwords {
   let running = 0;
   const waiting: (() => void)[] = [];
 
   async function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (running >= passwordLimits.atOnce) {
-      if (waiting.length >= passwordLimits.maxWaiting)
+    if (running >= limits.atOnce) {
+      if (waiting.length >= limits.maxWaiting)
         throw new AppError('overloaded', 'too many people sign in at once; try again soon', {
           temporary: true,
         });
