@@ -1,12 +1,15 @@
-/** Owns the list of what a runner of jobs does: every task, and what is done by the clock. Made in the runner's thread. */
+/** Owns the list of what a runner of jobs does. Made in the runner's thread. */
 
 import { lookup } from 'node:dns/promises';
 
 import type { Clock } from '#base/clock.ts';
-import type { Log } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
-import type { Schedule } from '#jobs/schedule.ts';
+import type { MasterKeys } from '#clinic/master-keys.ts';
+import { erasePatient } from '#clinic/patient-erasure.ts';
+import { exportPatient } from '#clinic/patient-export.ts';
 import type { Task } from '#jobs/task.ts';
+import { patientErasureTask } from '#jobs/tasks/patient-erasure.ts';
+import { patientExportTask } from '#jobs/tasks/patient-export.ts';
 import { sessionExportTask } from '#jobs/tasks/session-export.ts';
 import { sessionReportTask } from '#jobs/tasks/session-report.ts';
 import { sessionSummaryTask } from '#jobs/tasks/session-summary.ts';
@@ -24,14 +27,17 @@ import { createMotionAnswers } from '#app/motion-answers.ts';
 export interface TaskParts {
   readonly pools: Pools;
   readonly clock: Clock;
-  readonly log: Log;
   /** Of the program. */
   readonly version: string;
   /** Webhooks may go to private addresses. */
   readonly webhooksPrivate: boolean;
+  readonly masters: MasterKeys;
+  /** Ends what was read of these before; the server's thread does it. */
+  readonly forget: (orgId: string, tags: readonly string[]) => void;
 }
 
-export function createTasks({ pools, clock, version, webhooksPrivate }: TaskParts): readonly Task[] {
+export function createTasks(parts: TaskParts): readonly Task[] {
+  const { pools, clock, version, webhooksPrivate, masters } = parts;
   const sessions = createSessionQueries(pools.app);
   const motion = createMotionAnswers(createMotionQueries(pools.app));
   const ofReports = {
@@ -49,6 +55,18 @@ export function createTasks({ pools, clock, version, webhooksPrivate }: TaskPart
       timeZone: new Intl.DateTimeFormat().resolvedOptions().timeZone,
       program: `Kymo ${version}`,
     }),
+    patientExportTask({
+      exportPatient: (actor, patientId) => exportPatient({ app: pools.app, masters }, actor, patientId),
+      clock,
+    }),
+    patientErasureTask({
+      erasePatient: (actor, patientId, onProgress) =>
+        erasePatient(
+          { pools, cache: { invalidate: async (...what) => parts.forget(...what) }, onProgress },
+          actor,
+          patientId,
+        ),
+    }),
     webhookDeliveriesTask({
       queries: createWebhookQueries(pools.app),
       rules: { allowPrivate: webhooksPrivate },
@@ -58,10 +76,6 @@ export function createTasks({ pools, clock, version, webhooksPrivate }: TaskPart
       program: `Kymo ${version}`,
     }),
   ];
-}
-
-export function createSchedules(_parts: TaskParts): readonly Schedule[] {
-  return [];
 }
 
 /** As the system does, hosts file and all: every address, in its order. */

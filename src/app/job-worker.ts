@@ -16,8 +16,9 @@ import type { JobChange } from '#jobs/job-rows.ts';
 import { startRunner, type Runner, type RunnerCounters } from '#jobs/runner.ts';
 import { openAuditStore, type AuditStore } from '#store/audit-store.ts';
 import { openPoolsAt, type Pools } from '#store/pools.ts';
-import { createSchedules, createTasks } from '#app/job-tasks.ts';
+import { createTasks } from '#app/job-tasks.ts';
 import { createLog } from '#app/log.ts';
+import { openMasterKeys } from '#app/master-key-file.ts';
 import { yieldToLive } from '#app/thread-priority.ts';
 
 /** What the thread is started with. */
@@ -28,11 +29,15 @@ export interface JobWorkerData {
   readonly workers: number;
   readonly otherShards: readonly number[];
   readonly webhooksPrivate: boolean;
+  /** As configured, and where the file is when it is not (master-key-file.ts). */
+  readonly masterKey: string;
+  readonly stateDir: string;
 }
 
 export type FromJobWorker =
   | { readonly counters: RunnerCounters }
   | { readonly change: JobChange }
+  | { readonly forget: { readonly orgId: string; readonly tags: readonly string[] } }
   | 'opening';
 type ToJobWorker = 'stop';
 
@@ -44,7 +49,7 @@ const NICENESS = 7;
 assert(parentPort !== null, 'this file is the entry of a thread');
 const port = parentPort;
 yieldToLive(NICENESS);
-const { urls, logLevel, version, workers, otherShards, webhooksPrivate } = workerData as JobWorkerData;
+const { urls, logLevel, version, workers, otherShards, ...given } = workerData as JobWorkerData;
 const log = createLog(logLevel);
 const say = (message: FromJobWorker): void => port.postMessage(message);
 let isStopping = false;
@@ -68,6 +73,19 @@ async function open(): Promise<void> {
             log.error('the outcome of a job is missing in the audit log', { error: messageOf(error) }),
         }),
         schedules: createSchedules(parts),
+      const parts = {
+        pools,
+        clock,
+        version,
+        webhooksPrivate: given.webhooksPrivate,
+        masters: openMasterKeys(given.masterKey, given.stateDir),
+        forget: (orgId: string, tags: readonly string[]) => say({ forget: { orgId, tags } }),
+      };
+      const runner = startRunner({
+        jobsUrl: pools.jobsUrl,
+        app: pools.app,
+        tasks: createTasks(parts),
+        schedules: [],
         workers,
         otherShards,
         clock,

@@ -17,6 +17,7 @@ import type { Pools } from '#store/pools.ts';
 import { startBackgroundThread } from '#app/background-thread.ts';
 import { organisationJobs } from '#app/channels/organisation-jobs.ts';
 import type { Config } from '#app/config.ts';
+import { stateDirectoryOf } from '#app/database.ts';
 import type { FromJobWorker, JobWorkerData } from '#app/job-worker.ts';
 import type { Lifecycle } from '#app/lifecycle.ts';
 
@@ -57,11 +58,17 @@ export function openJobs(options: {
       workers: config['job-workers'],
       otherShards,
       webhooksPrivate: config['webhooks-private'],
+      masterKey: config['master-key'],
+      stateDir: stateDirectoryOf(config),
     } satisfies JobWorkerData,
     onMessage(message) {
       if (message === 'opening') return;
       if ('counters' in message) counters = message.counters;
-      else onChange(message.change);
+      else if ('change' in message) onChange(message.change);
+      else
+        options.cache
+          .invalidate(message.forget.orgId, message.forget.tags)
+          .catch((error: unknown) => log.debug('a change could not be told', { error: messageOf(error) }));
     },
     clock,
     log,
