@@ -63,16 +63,6 @@ async function open(): Promise<void> {
     try {
       const pools = await openPoolsAt(urls);
       const auditStore = openAuditStore(pools.auditUrl);
-      const parts = { pools, clock, log, version, webhooksPrivate };
-      const runner = startRunner({
-        jobsUrl: pools.jobsUrl,
-        app: pools.app,
-        tasks: auditTasks(createTasks(parts), {
-          audit: createAuditLog({ store: auditStore, clock }),
-          onFailure: (error) =>
-            log.error('the outcome of a job is missing in the audit log', { error: messageOf(error) }),
-        }),
-        schedules: createSchedules(parts),
       const parts = {
         pools,
         clock,
@@ -84,7 +74,11 @@ async function open(): Promise<void> {
       const runner = startRunner({
         jobsUrl: pools.jobsUrl,
         app: pools.app,
-        tasks: createTasks(parts),
+        tasks: auditTasks(createTasks(parts), {
+          audit: createAuditLog({ store: auditStore, clock }),
+          onFailure: (error) =>
+            log.error('the outcome of a job is missing in the audit log', { error: messageOf(error) }),
+        }),
         schedules: [],
         workers,
         otherShards,

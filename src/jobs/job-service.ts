@@ -14,7 +14,7 @@ import { enqueueStatements, queueLimits } from '#store/job-queue.ts';
 import { runAsOrg, type RolePool, type Statement } from '#store/pools.ts';
 import { jobLimits } from '#jobs/job-limits.ts';
 import { changeOf, jobColumns, jobOf, type JobChange, type JobRow } from '#jobs/job-rows.ts';
-import { askableKind, jobKinds } from '#jobs/kinds.ts';
+import { askableKind, jobKinds, type JobKind } from '#jobs/kinds.ts';
 import { readFileParts } from '#jobs/result-file.ts';
 
 export interface JobFilter {
@@ -71,7 +71,7 @@ export function createJobService({ app, clock, onChange }: JobServiceParts): Job
     async start(actor, request) {
       authorise(actor, 'job.run', null);
       const kind = jobKinds[request.kind];
-      const { patientId, sessionId } = kind.about(request.input as never) as About;
+      const { patientId, sessionId } = aboutOf(kind, request.input);
       authorise(actor, kind.action ?? 'job.run', patientId === undefined ? null : { patientId });
       const id = uuidv7(clock);
       const [row] = await run(
@@ -157,9 +157,8 @@ export function createJobService({ app, clock, onChange }: JobServiceParts): Job
   }
 }
 
-interface About {
-  readonly patientId?: string;
-  readonly sessionId?: string;
+function aboutOf(kind: JobKind, input: unknown): ReturnType<JobKind['about']> {
+  return kind.about(input);
 }
 
 /** Whoever may not ask for a kind of job may neither stop one nor have what came of it. */

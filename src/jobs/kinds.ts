@@ -75,5 +75,5 @@ export const jobKinds = {
 
 /** The kind of that name, when people may ask for it. */
 export function askableKind(kind: string): JobKind | null {
-  return Object.hasOwn(jobKinds, kind) ? (jobKinds[kind as JobRequest['kind']] as unknown as JobKind) : null;
+  return Object.hasOwn(jobKinds, kind) ? jobKinds[kind as JobRequest['kind']] : null;
 }

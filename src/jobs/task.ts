@@ -55,5 +55,5 @@ export interface Task<S extends TSchema = TSchema> extends JobKind<S> {
 
 /** Binds the input's type to its schema. */
 export function defineTask<S extends TSchema>(task: Task<S>): Task {
-  return task as unknown as Task;
+  return task;
 }

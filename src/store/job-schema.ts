@@ -44,7 +44,7 @@ async function isInstalled(owner: pg.Pool): Promise<boolean> {
             (select count(*)::integer from pg_policies
               where schemaname = 'graphile_worker' and policyname = 'runners') as policies`,
   );
-  if (rows[0]!.exists !== true || rows[0]!.policies !== queueTables.length) return false;
+  if (!rows[0]!.exists || rows[0]!.policies !== queueTables.length) return false;
   const { rows: versions } = await owner.query<{ id: number | null }>(
     'select max(id)::integer as id from graphile_worker.migrations',
   );

@@ -58,7 +58,7 @@ export function testTask(
     backOffMs: () => 10,
     run,
     ...overrides,
-  } as Task);
+  });
 }
 
 export async function enqueueTestJob(
