@@ -13,8 +13,7 @@ const Instant = Type.String({ format: 'date-time' });
 const Next = Nullable(Type.String({ description: 'cursor of the next page; null at the end' }));
 
 /** What can be told, with the data of each. Names are never changed, only added. */
-export const webhookEventTypes = ['session.ended', 'report.ready', 'job.failed', 'endpoint.test'] as const;
-export type WebhookEventType = (typeof webhookEventTypes)[number];
+const webhookEventTypes = ['session.ended', 'report.ready', 'job.failed', 'endpoint.test'] as const;
 
 export type WebhookEvent =
   | { readonly type: 'session.ended'; readonly data: { readonly session: string } }

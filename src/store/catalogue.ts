@@ -368,7 +368,11 @@ export function tellingStatement(
       told.channel,
       Buffer.from(told.payload),
       ...(enqueue!.values ?? []),
-      ...[eventId, type, payload, job, options],
+      eventId,
+      type,
+      payload,
+      job,
+      options,
     ],
   };
 }

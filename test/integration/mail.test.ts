@@ -206,7 +206,7 @@ test('what is too late goes unsent', async () => {
 });
 
 test('TLS from the first byte, with a certificate that is checked', async () => {
-  const { key, cert } = await testCertificate();
+  const { key, cert } = testCertificate();
   const port = await listen({ secure: true, key, cert, disabledCommands: [] });
   const trusting = mailerOf(`smtps://localhost:${port}`, { ca: cert });
   await trusting.queue(reset());
@@ -272,8 +272,9 @@ test('beside an event: not without it, not for another organisation, and not to 
 });
 
 /** Of localhost, signed by itself. */
-async function testCertificate(): Promise<{ key: string; cert: string }> {
-  const directory = await createTemporaryDirectory();
+function testCertificate(): { key: string; cert: string } {
+  const directory = createTemporaryDirectory();
+  const program = 'openssl';
   const words =
     'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost';
   const files = [
@@ -282,12 +283,12 @@ async function testCertificate(): Promise<{ key: string; cert: string }> {
     '-out',
     path.join(directory.path, 'cert.pem'),
   ];
-  execFileSync('openssl', [...words.split(' '), '-addext', 'subjectAltName=DNS:localhost', ...files], {
+  execFileSync(program, [...words.split(' '), '-addext', 'subjectAltName=DNS:localhost', ...files], {
     stdio: 'ignore',
   });
   const [key, cert] = ['key.pem', 'cert.pem'].map((name) =>
     readFileSync(path.join(directory.path, name), 'utf8'),
   );
-  await directory.remove();
+  directory.remove();
   return { key: key!, cert: cert! };
 }

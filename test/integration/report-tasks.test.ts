@@ -156,7 +156,7 @@ async function run(task: Task, walked: Walk): Promise<Ran> {
       files.push({ name, type, bytes: Buffer.concat(pieces) });
     },
   };
-  const outcome = await task.run(context as never);
+  const outcome = await task.run(context);
   const statements = outcome?.statements ?? [];
   if (statements.length > 0) await runAsOrg(pools.app, tenant.orgId, { statements, mode: 'change' });
   return { result: outcome?.result ?? {}, files, stages };

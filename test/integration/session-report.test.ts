@@ -17,7 +17,7 @@ let pdf: Uint8Array;
 const report = walkReport();
 
 beforeAll(async () => {
-  directory = await createTemporaryDirectory();
+  directory = createTemporaryDirectory();
   file = path.join(directory.path, 'report.pdf');
   pdf = await renderSessionReport(report);
   writeFileSync(file, pdf);

@@ -129,6 +129,9 @@ interface Place {
   readonly width: number;
 }
 
+/** Equal sides stand one above the other, not one on the other. */
+const lifts = { left: -1.7, right: 1.7, both: 0 } as const;
+
 /** The usual range in the middle third; values beyond three times its width stand at the edge. */
 function drawStrip(sheet: Sheet, { norm, left, right, both }: ReportRow, { x, y, width }: Place): void {
   if (norm === null) return;
@@ -145,7 +148,11 @@ function drawStrip(sheet: Sheet, { norm, left, right, both }: ReportRow, { x, y,
   const sides = isKnown(left) || isKnown(right) ? { left, right } : { both };
   for (const [side, figure] of Object.entries(sides))
     if (isKnown(figure))
-      drawMarker(sheet, { side: side as 'left' | 'right' | 'both', x: at(figure.value), y });
+      drawMarker(sheet, {
+        side: side as keyof typeof lifts,
+        x: at(figure.value),
+        y: y + lifts[side as keyof typeof lifts],
+      });
 }
 
 const measures = [
