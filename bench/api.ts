@@ -70,7 +70,7 @@ async function main(scope: RunScope): Promise<void> {
     });
     sides.push(await startClinicians(scope, side, { scenario, isPinned, seed: scenario.seed }));
   }
-  if (options.serve) return serve(sides[0]!, { scenario, folder: directory.path, options });
+  if (options.serve) return serveOthers(sides[0]!, { scenario, folder: directory.path, options });
   const meters = { database, redisPid: 'pid' in redis ? redis.pid : null };
   const results = await compareSides(sides, { options, meters, say: progress.say });
   progress.end();
@@ -120,7 +120,7 @@ function k6WordsFor({ side }: Clinicians, { scenario, folder, options }: K6Load)
 }
 
 /** Until a signal ends the run. */
-async function serve(clinicians: Clinicians, load: K6Load): Promise<void> {
+async function serveOthers(clinicians: Clinicians, load: K6Load): Promise<void> {
   process.stdout.write(`\nk6 ${k6WordsFor(clinicians, load).join(' ')}\n\nCtrl-C ends it.\n`);
   await new Promise((resolve) => void setTimeout(resolve, LONGEST_MS));
 }

@@ -103,21 +103,30 @@ async function make({ admin, server, template, scenario, say }: Making): Promise
   await migrate(withName(server.ownerUrl, template));
   const client = await connect(withName(server.adminUrl, template));
   try {
-    // Whoever makes all rows at once knows that they refer to each other; nothing here is worth a wait for the disk.
-    await client.query(`set session_replication_role = replica; set synchronous_commit = off;
-      set work_mem = '256MB'; set maintenance_work_mem = '512MB'`);
-    for (const [what, text, values] of statements(scenario)) {
-      say(`making ${what}`);
-      await client.query(text, [...values]);
-    }
-    await client.query('reset session_replication_role');
-    say('looking at what was made (VACUUM ANALYZE)');
-    await client.query('vacuum (analyze, freeze)');
-    await client.query('checkpoint');
+    await fillClinic(client, scenario, say);
   } finally {
     await client.end();
   }
   await admin.query(`alter database ${template} with is_template true allow_connections true`);
+}
+
+/** Makes the records in a migrated database. `client` is a superuser there. */
+export async function fillClinic(
+  client: pg.Client,
+  scenario: Scenario,
+  say: (text: string) => void,
+): Promise<void> {
+  // Whoever makes all rows at once knows that they refer to each other; nothing here is worth a wait for the disk.
+  await client.query(`set session_replication_role = replica; set synchronous_commit = off;
+    set work_mem = '256MB'; set maintenance_work_mem = '512MB'`);
+  for (const [what, text, values] of statements(scenario)) {
+    say(`making ${what}`);
+    await client.query(text, [...values]);
+  }
+  await client.query('reset session_replication_role');
+  say('looking at what was made (VACUUM ANALYZE)');
+  await client.query('vacuum (analyze, freeze)');
+  await client.query('checkpoint');
 }
 
 type Step = readonly [what: string, text: string, values: readonly unknown[]];
