@@ -4,6 +4,7 @@
  * often. A route that is added must be added here, or say why it asks the database nothing.
  */
 
+import { chmodSync } from 'node:fs';
 import path from 'node:path';
 
 import pg from 'pg';
@@ -11,7 +12,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { startEmbeddedDatabase } from '#app/embedded-database.ts';
 import { clinicianKey, fillClinic } from '#bench/api/dataset.ts';
-import { patientCode, patientId, readScenario, sessionCount, sessionId, shrink } from '#bench/api/scenario.ts';
+import {
+  patientCode,
+  patientId,
+  readScenario,
+  sessionCount,
+  sessionId,
+  shrink,
+} from '#bench/api/scenario.ts';
 import { migrate } from '#store/migrate.ts';
 import { startKymo } from '#test/support/kymo-process.ts';
 import {
@@ -43,12 +51,180 @@ const ids = {
 };
 
 interface Example {
-  readonly path?: string;
+  /** Method and path as the OpenAPI document has them. */
+  readonly route: string;
+  readonly query?: string;
   readonly body?: object;
-  /** More than the usual, and why. */
-  readonly statements?: { readonly most: number; readonly since: string };
-  readonly status?: number;
+  /** More statements than the usual, and why that is right. */
+  readonly most?: readonly [statements: number, why: string];
 }
 
-/** `METHOD path` as the OpenAPI document has it; the path with its parameters filled in where it has some. */
-const examples: Record<string, Example | readonly Example[]> = {
+/** Of GET routes, those that need more said than their path. */
+const reads: readonly Example[] = [
+  { route: 'GET /v1/sessions', query: 'limit=200' },
+  {
+    route: 'GET /v1/sessions/{id}',
+    most: [4, 'one snapshot of session, streams, epochs and hold, in one round trip'],
+  },
+  { route: 'GET /v1/streams/{id}/envelope', query: 'from=0&to=60000000&width=100' },
+];
+
+/** Every route that changes something. */
+const changes: readonly Example[] = [];
+
+/** Why a route is not asked here. */
+const notAsked: readonly (readonly [RegExp, string])[] = [
+  [
+    /^\/v1\/(channels|events|poll|live)\b/,
+    'carries messages: bus, live and durable channels have tests of their own',
+  ],
+  [/^\/(healthz|readyz|metrics|.*\.json|v1\/about)$/, 'asks nothing of the records'],
+  [/^\/v1\/(device|readings)$/, 'is for devices, which are looked up by their key'],
+];
+
+const endings: (() => unknown)[] = [];
+let origin: string;
+let plansSince: () => RanStatement[];
+let large: ReadonlySet<string>;
+let routes: readonly string[];
+
+beforeAll(async () => {
+  const directory = createTemporaryDirectory();
+  endings.push(() => directory.remove());
+  // Started as root, PostgreSQL runs as another user, who must be able to enter.
+  chmodSync(directory.path, 0o711);
+  const dataDir = path.join(directory.path, 'database');
+  const embedded = await startEmbeddedDatabase({ dataDir, settings: explainSettings });
+  endings.push(() => embedded.stop());
+  await migrate(embedded.ownerUrl);
+  const admin = new pg.Client({ connectionString: embedded.superuserUrl.replace(/\/postgres$/, '/kymo') });
+  await admin.connect();
+  endings.push(() => admin.end());
+  await fillClinic(admin, scenario, () => undefined);
+  await admin.query(explainRoles(['kymo_app', 'kymo_auth']));
+  const { rows } = await admin.query<{ name: string }>(
+    `select relname as name from pg_class where relnamespace = 'kymo'::regnamespace and relkind = 'r' and reltuples > $1`,
+    [MANY_ROWS],
+  );
+  large = new Set(rows.map(({ name }) => name));
+  const kymo = await startKymo({
+    dataDir: path.join(directory.path, 'server'),
+    port: 0,
+    args: ['--database-url', embedded.ownerUrl, '--no-cache', '--no-analysis'],
+  });
+  endings.push(() => kymo.signal('SIGTERM'));
+  ({ origin } = new URL(kymo.address));
+  const { paths } = (await (await ask('GET', '/openapi.json')).json()) as { paths: Record<string, object> };
+  routes = Object.entries(paths).flatMap(([one, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${one}`),
+  );
+  plansSince = followPlans(path.join(dataDir, 'postgresql.log'));
+});
+afterAll(async () => {
+  for (const end of endings.splice(0).toReversed()) await end();
+});
+
+function ask(method: string, address: string, body?: object): Promise<Response> {
+  return fetch(`${origin}${address}`, {
+    method,
+    headers: {
+      authorization: `Bearer ${clinicianKey(0)}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+}
+
+/** The records that a path is about, by its parameters. */
+function addressOf(route: string): string {
+  const [, address = ''] = route.split(' ');
+  const kind = /^\/v1\/(patient|session|stream|device)s\//.exec(address)?.[1] as keyof typeof ids | undefined;
+  return address.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+    if (name === 'id' && kind !== undefined) return ids[kind];
+    if (name === 'startUs') return '0';
+    if (name === 'algorithm') return 'lower-back-gait';
+    if (name === 'day') return '2026-01-01';
+    return ids[name as keyof typeof ids] ?? ids.none;
+  });
+}
+
+interface Looked {
+  readonly status: number;
+  readonly answer: string;
+  readonly statements: readonly RanStatement[];
+}
+
+async function look({ route, query, body }: Example): Promise<Looked> {
+  plansSince();
+  const [method = ''] = route.split(' ');
+  const response = await ask(method, `${addressOf(route)}${query === undefined ? '' : `?${query}`}`, body);
+  const answer = await response.text();
+  const statements = plansSince().filter(({ text }) => !text.startsWith('select set_config'));
+  return { status: response.status, answer, statements };
+}
+
+/** What is wrong with how a request was answered; empty when nothing is. */
+function faultsOf({ status, answer, statements }: Looked, most: number): string[] {
+  const faults = status < 300 || status === 404 ? [] : [`answered ${status}: ${answer.slice(0, 300)}`];
+  const asked = statements.filter(({ role }) => role === 'kymo_app');
+  if (asked.length > most)
+    faults.push(
+      `asked ${asked.length} times, not ${most}: ${asked.map(({ text }) => shorten(text)).join(' | ')}`,
+    );
+  for (const { plan, text } of statements) {
+    for (const table of scannedTables(plan))
+      if (large.has(table)) faults.push(`read all of ${table}: ${shorten(text)}`);
+    const rows = rowsRead(plan);
+    if (rows > MOST_ROWS) faults.push(`read ${rows} rows: ${shorten(text)}`);
+  }
+  return faults;
+}
+
+const shorten = (text: string): string => text.replaceAll(/\s+/g, ' ').slice(0, 160);
+const isNotAsked = (route: string): boolean =>
+  notAsked.some(([pattern]) => pattern.test(route.slice(route.indexOf(' ') + 1)));
+
+test('no read takes more than its statements, reads a large table from end to end, or more rows than a page is made of', async () => {
+  const asked = routes.filter((route) => route.startsWith('GET ') && !isNotAsked(route));
+  const faults: Record<string, readonly string[]> = {};
+  let answered = 0;
+  for (const route of asked) {
+    const example = reads.find((one) => one.route === route) ?? { route };
+    const looked = await look(example);
+    if (looked.status === 200) answered++;
+    const found = faultsOf(looked, example.most?.[0] ?? MOST_STATEMENTS);
+    if (found.length > 0) faults[route] = found;
+  }
+  expect(faults).toEqual({});
+  // Not all of nothing.
+  expect(answered).toBeGreaterThan(asked.length / 2);
+});
+
+test('neither does a change, and every route that changes something is looked at here', async () => {
+  const faults: Record<string, readonly string[]> = {};
+  for (const example of changes) {
+    const found = faultsOf(await look(example), example.most?.[0] ?? MOST_STATEMENTS);
+    if (found.length > 0) faults[example.route] = found;
+  }
+  expect(faults).toEqual({});
+  const known = new Set(changes.map(({ route }) => route));
+  expect(
+    routes.filter((route) => !route.startsWith('GET ') && !isNotAsked(route) && !known.has(route)),
+  ).toEqual([]);
+});
+
+test('a longer page asks no more often', async () => {
+  const lists = routes.filter((route) =>
+    /^GET \/v1\/(?:patients|sessions|windows|devices|access-keys|jobs|audit|protocols|members|patients\/\{id\}\/\w+)$/.test(
+      route,
+    ),
+  );
+  const counts: Record<string, number[]> = {};
+  for (const route of lists) {
+    const looked = [await look({ route, query: 'limit=1' }), await look({ route, query: 'limit=100' })];
+    if (looked.every(({ status }) => status === 200))
+      counts[route] = looked.map(({ statements }) => statements.length);
+  }
+  expect(Object.keys(counts).length).toBeGreaterThan(2);
+  for (const [route, [short, long]] of Object.entries(counts)) expect([route, long]).toEqual([route, short]);
+});
