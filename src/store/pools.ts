@@ -10,6 +10,7 @@ import pg from 'pg';
 import { systemClock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
 import { refuseUnsafeDatabase, roleUrls, type RoleName } from '#store/roles.ts';
+import { sendBatch } from '#store/statement-batch.ts';
 import { storeError } from '#store/store-error.ts';
 
 export const poolLimits = {
@@ -130,6 +131,9 @@ export async function openPoolsAt(
   };
 }
 
+/** Of the statement that names the organisation. */
+const setOrgName = 'set-org';
+
 /** Whose rows exist: those of an organisation, or of one patient of it. Every Principal is one. */
 export interface OrgScope {
   readonly orgId: string;
@@ -147,7 +151,7 @@ export async function runAsOrg(
 ): Promise<pg.QueryResult[]> {
   const { orgId, patientId } = typeof scope === 'string' ? { orgId: scope, patientId: null } : scope;
   const setOrg = {
-    name: 'set-org',
+    name: setOrgName,
     text: `select set_config('kymo.org', $1, true), set_config('kymo.patient', $3, true), set_config('synchronous_commit',
       case when $2::boolean then 'off' else current_setting('synchronous_commit') end, true)`,
     values: [orgId, work.durability === 'later', patientId ?? ''],
@@ -280,34 +284,25 @@ function longestOf(waits: ReadonlySet<{ readonly sinceMs: number }>): number {
   return 0;
 }
 
-const beginStatements: Record<TransactionMode, string> = {
-  change: 'begin',
-  snapshot: 'begin isolation level repeatable read read only',
-};
+const snapshot: readonly [Statement, Statement] = [
+  { name: 'begin-snapshot', text: 'begin isolation level repeatable read read only' },
+  { name: 'commit', text: 'commit' },
+];
 
 async function runInTransaction(
   client: pg.PoolClient,
   statements: readonly Statement[],
   mode: TransactionMode,
 ): Promise<pg.QueryResult[]> {
-  // PostgreSQL makes a transaction of its own around a lone statement.
-  const lone = statements[0];
-  if (lone !== undefined && statements.length === 1 && mode === 'change') return [await send(client, lone)];
-  const sent = [
-    client.query(beginStatements[mode]),
-    ...statements.map((statement) => send(client, statement)),
-    // After a failure PostgreSQL answers this with ROLLBACK.
-    client.query('commit'),
-  ];
-  const outcomes = await Promise.allSettled(sent);
-  // The first failure is the cause; those behind it only say that the transaction is aborted.
-  const failure = outcomes.find((outcome) => outcome.status === 'rejected');
-  if (failure !== undefined) throw failure.reason;
-  return outcomes.slice(1, -1).map((outcome) => (outcome as PromiseFulfilledResult<pg.QueryResult>).value);
-}
-
-function send(client: pg.PoolClient, { name, text, values = [] }: Statement): Promise<pg.QueryResult> {
-  return client.query(
-    name === undefined ? { text, values: [...values] } : { name, text, values: [...values] },
-  );
+  // A lone statement sees one state anyway, and a change as a whole is one transaction.
+  const looks = statements.filter(({ name }) => name !== setOrgName).length;
+  if (mode === 'change' || looks <= 1) return sendBatch(client, statements);
+  try {
+    const results = await sendBatch(client, [snapshot[0], ...statements, snapshot[1]]);
+    return results.slice(1, -1);
+  } catch (error) {
+    // What was skipped was also the end.
+    await client.query('rollback').catch(() => undefined);
+    throw error;
+  }
 }
