@@ -123,10 +123,10 @@ test('batches sent one after the other without waiting are each answered with th
     sendBatch(client, [insert(2), select]),
     client.query('select 3 as three'),
   ]);
-  expect((results[0] as pg.QueryResult[])[1]!.rows).toHaveLength(1);
+  expect(results[0][1]!.rows).toHaveLength(1);
   expect(results[1]).toBe('23505');
-  expect((results[2] as pg.QueryResult[])[1]!.rows).toHaveLength(2);
-  expect((results[3] as pg.QueryResult).rows).toEqual([{ three: 3 }]);
+  expect(results[2][1]!.rows).toHaveLength(2);
+  expect(results[3].rows).toEqual([{ three: 3 }]);
 });
 
 test('who waits while the connection breaks is told', async () => {
