@@ -9,7 +9,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 
 import { assert } from '#base/assert.ts';
 import { AppError } from '#base/errors.ts';
-import { actions, authorise, type Action, type Resource } from '#contract/permissions.ts';
+import { actions, authorise, may, type Action, type Resource } from '#contract/permissions.ts';
 import type { Principal } from '#contract/principal.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
 import type { Principals } from '#identity/principals.ts';
@@ -78,7 +78,9 @@ export function guardRoutes(app: FastifyInstance, parts: GuardParts): void {
     if (principal.kind === 'device')
       throw new AppError('forbidden', 'a device sends readings and takes commands; this is for people');
     if (principal.kind === 'token') throw new AppError('forbidden', 'a foreign token opens channels only');
-    authorise(principal, access, await resourceOf(request, { principal, subject, parts }));
+    // What somebody may not do at all is refused without looking whose it is.
+    const mayAtAll = may(principal, access);
+    authorise(principal, access, mayAtAll ? await resourceOf(request, { principal, subject, parts }) : null);
   });
 }
 
