@@ -207,7 +207,7 @@ export function passOnUpgrade(
   socket.on('close', () => upstream.destroy());
   const lines = Object.entries({ ...headersFor(request), connection: 'Upgrade', upgrade: 'websocket' });
   upstream.write(
-    `GET ${request.url ?? '/'} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${String(value)}`).join('\r\n')}\r\n\r\n`,
+    `GET ${request.url ?? '/'} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}`).join('\r\n')}\r\n\r\n`,
   );
   upstream.write(head);
   socket.pipe(upstream).pipe(socket);

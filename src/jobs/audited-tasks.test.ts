@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 
 import { AppError } from '#base/errors.ts';
 import { auditTasks } from '#jobs/audited-tasks.ts';
-import { defineTask, type Task } from '#jobs/task.ts';
+import { defineTask } from '#jobs/task.ts';
 import { createRecordedAudit } from '#test/support/recorded-audit.ts';
 
 const id = '01900000-0000-7000-8000-0000000000c2';
@@ -21,7 +21,7 @@ function setUp(run: () => Promise<void>) {
       return {};
     },
   });
-  const [audited] = auditTasks([task as Task], { audit, onFailure: () => undefined });
+  const [audited] = auditTasks([task], { audit, onFailure: () => undefined });
   const start = (patientId: string | null) =>
     audited!.run({ job: { id, orgId: id, patientId, sessionId: null } } as never);
   return { audit, start };

@@ -75,7 +75,10 @@ export const errorCodes = {
   'issuer-unavailable': { temporary: true, text: "the keys of a token's issuer cannot be fetched" },
   overloaded: { temporary: true, text: 'a bounded resource is full' },
   draining: { temporary: true, text: 'this instance is stopping' },
-  misdirected: { temporary: false, text: 'this process does not answer this address, and knows none that does' },
+  misdirected: {
+    temporary: false,
+    text: 'this process does not answer this address, and knows none that does',
+  },
   internal: { temporary: true, text: 'an unexpected failure; it was logged' },
 } as const satisfies Record<string, { temporary: boolean; text: string }>;
 

@@ -126,7 +126,7 @@ export async function openTestClinic(): Promise<TestClinic> {
 export function codeOf(promise: Promise<unknown>): Promise<string> {
   return promise.then(
     () => 'done',
-    (error: { code?: string }) => error.code ?? String(error),
+    (error: { code?: string }) => error.code ?? 'failed without a code',
   );
 }
 
