@@ -73,6 +73,20 @@ test('a read is recorded once, with who, what and the outcome', async () => {
   ]);
 });
 
+test('nobody hides whose recording was read by naming somebody else beside the address', async () => {
+  const { audit, call } = setUp((api) => {
+    const config = { access: 'session.write', subject: 'session' } as const;
+    api.get('/v1/sessions/:id', { config: { ...config, access: 'session.read' } }, async () => ({}));
+    api.post('/v1/sessions/:id/start', { config }, async () => ({}));
+  });
+  await call('GET', `/v1/sessions/${id}?patient=${other}&patientId=${other}&session=${other}`);
+  await call('POST', `/v1/sessions/${id}/start`, { patientId: other, input: { patient: other } });
+  // Null: the database looks it up, by the session.
+  for (const entry of audit.entries)
+    expect(entry).toMatchObject({ patientId: null, resource: { kind: 'session', id } });
+  expect(audit.entries).toHaveLength(3);
+});
+
 test('what cannot be recorded is not shown, also when it is a stream', async () => {
   const body = Readable.from(['secret']);
   const { audit, call } = setUp((api) => {
@@ -208,6 +222,7 @@ test('a search that is sent by POST is a read', async () => {
 
 test('whose data a page shows is read from its text, each once, at most a hundred', () => {
   expect(listedPatients('{"sessions":[{"patientId":null}]}')).toBeNull();
+  expect(listedPatients(`{"jobs":[{"kind":"patient-export","patient":"${id}"}]}`)).toEqual([id]);
   const twice = `{"sessions":[{"patientId":"${id}"},{"patientId":"${id}"}]}`;
   expect(listedPatients(twice)).toEqual([id]);
   const many = Array.from({ length: 300 }, (_, i) => ({ id: `${String(i).padStart(8, '0')}${id.slice(8)}` }));

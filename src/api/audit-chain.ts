@@ -139,13 +139,15 @@ function entryOf(
   const said = saidOf(request);
   const id = plan.thing === null ? undefined : params[plan.thing.param];
   const byAddress = plan.patientParam === null ? undefined : params[plan.patientParam];
+  // Whose a recording or job is, the database knows: what the caller says beside its address would hide that.
+  const bySaying = plan.thing !== null && isKnownByDatabase(plan.thing.kind) ? undefined : said.patient;
   return {
     orgId: principal.orgId,
     actor: { kind, role, subject },
     action: plan.action,
     route: plan.route,
     requestId: request.id,
-    patientId: request.auditedPatient ?? byAddress ?? said.patient ?? null,
+    patientId: request.auditedPatient ?? byAddress ?? bySaying ?? null,
     resource:
       plan.thing !== null && id !== undefined
         ? { kind: plan.thing.kind, id }
@@ -155,6 +157,11 @@ function entryOf(
     status,
     address: request.ip,
   };
+}
+
+/** kymo.audit_append looks up whose it is. */
+function isKnownByDatabase(kind: string): boolean {
+  return kind === 'session' || kind === 'stream' || kind === 'job';
 }
 
 /** Whom a request is about by what it says beside its address: `patient` or `session` of its query, body or job's input. */
@@ -180,10 +187,12 @@ const UUID_CHARACTERS = 36;
 
 /**
  * Whose data a page of JSON shows: the ids of `{"patients":[{"id":...}]}`, and of any other page what stands after
- * `"patientId"` or `"patient":{"id"`. Looked for in the text, since answers from the cache have no other form.
+ * `"patientId"`, `"patient"` or `"patient":{"id"`. Looked for in the text, since answers from the cache have no other form.
  */
 export function listedPatients(text: string): readonly string[] | null {
-  const markers = text.startsWith('{"patients":[') ? ['{"id":"'] : ['"patientId":"', '"patient":{"id":"'];
+  const markers = text.startsWith('{"patients":[')
+    ? ['{"id":"']
+    : ['"patientId":"', '"patient":"', '"patient":{"id":"'];
   const found = new Set<string>();
   for (const marker of markers)
     for (let at = text.indexOf(marker); at >= 0; at = text.indexOf(marker, at)) {

@@ -500,6 +500,39 @@ test('a reset goes to who has an account, is used once, and ends every sign-in',
   expect((await post('/v1/account/sign-in', { email, password: 'a new password' })).status).toBe(200);
 });
 
+test('a password that is set ends other resets and second steps that are under way', async () => {
+  const person = await createPerson(pools, { orgId: tenant.orgId, role: 'clinician' });
+  for (let i = 0; i < 2; i++) {
+    await post('/v1/account/password/forgot', { email: person.email });
+    await people.entrances.settled();
+  }
+  await owner.query(
+    `insert into kymo.verification (id, kind, token_hash, person_id, expires_at)
+      values (gen_random_uuid(), 'second-factor', sha256(gen_random_uuid()::text::bytea), $1, now() + interval '5 minutes')`,
+    [person.id],
+  );
+  const [older, newer] = mails.map(({ fragment }) => fragment.replace('reset=', ''));
+  const reset = async (token: string | undefined): Promise<number> =>
+    (await post('/v1/account/password/reset', { token, password: 'a new password' })).status;
+  expect(await reset(newer)).toBe(204);
+  expect(await reset(older)).toBe(401);
+  const left = await owner.query('select kind from kymo.verification where person_id = $1', [person.id]);
+  expect(left.rows).toEqual([]);
+});
+
+test('whoever has no token keeps nobody from signing in: nothing is hashed for it', async () => {
+  const { email, password } = await createPerson(pools, { orgId: tenant.orgId, role: 'clinician' });
+  const token = `kl_${'A'.repeat(43)}`;
+  const tried = Array.from({ length: 100 }, (_, i) =>
+    i % 2 === 0
+      ? post('/v1/account/password/reset', { token, password: 'a new password' })
+      : post('/v1/account/set-up', { token, email: 'x@y.example', name: 'X', password: 'a new password' }),
+  );
+  const entered = await post('/v1/account/sign-in', { email, password });
+  expect(entered.status).toBe(200);
+  expect(new Set((await Promise.all(tried)).map(({ status }) => status))).toEqual(new Set([401]));
+});
+
 test('a link signs in once, before it ends, and on the machine of the server', async () => {
   const { email } = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
   const links = createLinks({ authPool: pools.auth, clock: systemClock });
@@ -735,6 +768,12 @@ test('a patient’s account names a patient of this organisation, and sees nobod
     patientId: ours,
   });
   expect((await call('GET', '/v1/members', { cookie })).status).toBe(403);
+  // Names of patients are identifiers: only whoever manages accounts has them listed.
+  const colleague = await createPerson(pools, { orgId: tenant.orgId, role: 'assistant' });
+  const listedTo = async (by: object): Promise<string[]> =>
+    ((await call('GET', '/v1/members', by)).body as MemberList).members.map(({ id }) => id);
+  expect(await listedTo({ cookie: await signIn(pools, colleague) })).toEqual([colleague.id]);
+  expect(await listedTo({ key: tenant.adminKey })).toContain(person.id);
   // The account goes with the patient.
   await owner.query('delete from kymo.patient where id = $1', [ours]);
   expect((await owner.query('select from kymo.person where id = $1', [person.id])).rowCount).toBe(0);

@@ -170,10 +170,12 @@ export function createEntrances(parts: EntranceParts): Entrances {
       return signIn({ id: holder.personId, orgId: holder.orgId }, 'link', visitor);
     },
     async setUp({ token, email, name, password }, visitor) {
+      // Before the work of a hash, which anybody could ask for.
+      if (!(await isSetUpToken(parts.authPool, hashKey(token)))) throw endedSetUp();
       const hash = await passwords.hash(password);
       const person = { id: uuidv7(parts.clock), email: email.toLowerCase(), name: plainName(name), hash };
       const orgId = await makeOwner(parts.authPool, hashKey(token), person);
-      if (orgId === null) throw ended('the set-up link was used, has ended, or is not needed any more');
+      if (orgId === null) throw endedSetUp();
       tell({ kind: 'set-up', orgId, role: 'owner', personId: person.id, detail: '' }, visitor);
       return signIn({ id: person.id, orgId }, 'set-up', visitor);
     },
@@ -221,9 +223,11 @@ export function createEntrances(parts: EntranceParts): Entrances {
       resets.add(reset);
     },
     async resetPassword({ token, password }, visitor) {
-      const hash = await passwords.hash(password);
-      const holder = await oneTime.use('reset', token, visitor.isOwnMachine);
-      if (holder === null) throw ended('the link was used or has ended: ask for another one');
+      const known = await oneTime.attempt('reset', token);
+      const hash = known === null ? null : await passwords.hash(password);
+      const holder = hash === null ? null : await oneTime.use('reset', token, visitor.isOwnMachine);
+      if (hash === null || holder === null)
+        throw ended('the link was used or has ended: ask for another one');
       await people.setPassword(holder.personId, hash);
       tellOf(await people.byId(holder.personId), { kind: 'password-reset', detail: '' }, visitor);
       return signIns.revokeAll(holder.personId, {});
@@ -236,6 +240,10 @@ export function createEntrances(parts: EntranceParts): Entrances {
 
 function ended(message: string): AppError {
   return new AppError('unauthenticated', message);
+}
+
+function endedSetUp(): AppError {
+  return ended('the set-up link was used, has ended, or is not needed any more');
 }
 
 /** A name that people read. PostgreSQL's text holds neither U+0000 nor half a surrogate pair. */
@@ -267,13 +275,25 @@ async function newPerson(
   return { id: uuidv7(clock), email, name: plainName(name), hash: await passwords.hash(password) };
 }
 
+/** Somebody who came in another way, such as by an invitation, ends the need for a set-up too. */
+const hasNoOwner = `not exists (select from kymo.member m join kymo.person p on p.id = m.person_id
+  where m.role = 'owner' and p.password_hash is not null)`;
+
+async function isSetUpToken(authPool: RolePool, tokenHash: Buffer): Promise<boolean> {
+  const text = `select from kymo.verification
+    where token_hash = $1 and kind = 'set-up' and expires_at > now() and ${hasNoOwner}`;
+  const [result] = await authPool.run([{ text, values: [tokenHash] }]);
+  return result?.rowCount === 1;
+}
+
 /** All set-up links end with the first that is used. Returns the organisation; null when the token is worth nothing. */
 async function makeOwner(authPool: RolePool, tokenHash: Buffer, person: NewPerson): Promise<string | null> {
   const [result] = await authPool
     .run([
       {
         text: `with token as (
-              delete from kymo.verification where token_hash = $1 and kind = 'set-up' and expires_at > now() returning org_id),
+              delete from kymo.verification where token_hash = $1 and kind = 'set-up' and expires_at > now()
+                 and ${hasNoOwner} returning org_id),
             made as (
               insert into kymo.person (id, email, name, password_hash, password_set_at)
               select $2, $3, $4, $5, now() from token returning id)

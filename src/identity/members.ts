@@ -34,6 +34,7 @@ const MEMBER_LOCK = 5_962_131;
 
 /** Methods throw AppError `forbidden`, `not-found`, `conflict`, `invalid-field`, `limit-exceeded`, and the store's. */
 export interface Members {
+  /** Accounts of patients, who have names here, are listed to whoever manages accounts alone. */
   list(actor: Principal): Promise<MemberList>;
   /** The person's sign-ins here end, so that what is open has the new role; they are returned. */
   change(
@@ -113,7 +114,11 @@ export function createMembers(parts: {
   return {
     async list(actor) {
       authorise(actor, 'organisation.read', null);
-      const [result] = await run(actor, { name: 'members', text: listText, values: [accountLimits.members] });
+      const [result] = await run(actor, {
+        name: 'members',
+        text: listText,
+        values: [accountLimits.members, may(actor, 'organisation.manage')],
+      });
       return { members: (result!.rows as MemberRow[]).map(shownMember) };
     },
     async change(actor, { personId, role, patientId }, visitor) {
@@ -217,7 +222,8 @@ const anotherOwner = `exists (select from kymo.member o where o.role = 'owner' a
 
 const listText = `select m.person_id, p.email, p.name, m.role, m.patient_id, m.created_at,
     exists (select from kymo.two_factor t where t.person_id = m.person_id and t.confirmed_at is not null) as has_totp
-  from kymo.member m join kymo.person p on p.id = m.person_id order by p.name, m.person_id limit $1`;
+  from kymo.member m join kymo.person p on p.id = m.person_id where $2::boolean or m.role <> 'patient'
+  order by p.name, m.person_id limit $1`;
 
 const invitationColumns = 'id, email, role, patient_id, created_at, expires_at, accepted_at, revoked_at';
 

@@ -111,7 +111,10 @@ export function createPersonQueries(authPool: RolePool): PersonQueries {
     },
     async setPassword(personId, hash) {
       await one({
-        text: 'update kymo.person set password_hash = $2, password_set_at = now() where id = $1',
+        // Links that were asked for before, and second steps of the password before, are worth nothing any more.
+        text: `with ended as (
+            delete from kymo.verification where person_id = $1 and kind in ('reset', 'second-factor'))
+          update kymo.person set password_hash = $2, password_set_at = now() where id = $1`,
         values: [personId, hash],
       });
     },

@@ -363,3 +363,33 @@ test('erasing and flushing the same streams at once never deadlock', async () =>
   for (const source of sources) expect(source.heard.at(-1)).toBe('unknown');
   for (const handle of handles) expect(await rowsOf(handle)).toEqual(nothing);
 });
+
+test('what jobs made of a session goes with a stream of it, and what they are making is stopped', async () => {
+  const { definition } = await open();
+  const owner = openTestPool(database.ownerUrl);
+  const make = async (kind: string, state: string): Promise<string> => {
+    const { rows } = await owner.query(
+      `with made as (
+          insert into kymo.job (id, org_id, kind, state, input, session_id, lane, shard, priority, max_attempts, file_run,
+              file_name, file_bytes, file_expires_at)
+          values (gen_random_uuid(), $1, $2, $3, '{}', $4, 'slow', 0, 0, 1, gen_random_uuid(), 'a.zip', 1, now() + interval '1 day')
+          returning id, file_run, org_id)
+        insert into kymo.job_file_part (job_id, run_id, part, org_id, bytes)
+        select id, file_run, 0, org_id, 'x' from made returning job_id`,
+      [tenant.orgId, kind, state, definition.session],
+    );
+    return (rows[0] as { job_id: string }).job_id;
+  };
+  const [done, running] = [await make('session-export', 'done'), await make('session-report', 'running')];
+  expect(await erase(pools, tenant.orgId, { kind: 'stream', id: definition.stream })).toBe('erased');
+  const { rows } = await owner.query(
+    `select j.id, j.file_run, j.cancel_asked_at is not null as stopped,
+        (select count(*)::int from kymo.job_file_part p where p.job_id = j.id) as parts
+      from kymo.job j where j.session_id = $1`,
+    [definition.session],
+  );
+  await owner.end();
+  expect(rows).toHaveLength(2);
+  expect(rows).toContainEqual({ id: done, file_run: null, stopped: false, parts: 0 });
+  expect(rows).toContainEqual({ id: running, file_run: null, stopped: true, parts: 0 });
+});

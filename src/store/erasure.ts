@@ -158,6 +158,16 @@ function removeStatements({ kind, id }: ErasureTarget, session: string): Stateme
   if (kind === 'stream')
     return [
       { text: 'delete from kymo.stream where id = $1', values: [id] },
+      // Files that were made of the session hold the readings of the stream too; those of a whole session go with its row.
+      {
+        text: `with made as (
+            update kymo.job set file_run = null, file_expires_at = null,
+                cancel_asked_at = case when state = 'running' then coalesce(cancel_asked_at, now()) else cancel_asked_at end
+             where session_id = $1 and kind in ('session-export', 'session-report')
+               and (file_run is not null or state = 'running') returning id)
+          delete from kymo.job_file_part p using made where p.job_id = made.id`,
+        values: [session],
+      },
       {
         text: `update kymo.session s set ended_at = now() where s.id = $1 and s.ended_at is null
           and not exists (select from kymo.stream t where t.session_id = s.id and t.ended_at is null)`,

@@ -25,7 +25,7 @@ const someone = (over: Partial<Principal> = {}): Principal => ({
   subject: 'ann',
   role: 'service',
   patientId: null,
-  permissions: [],
+  permissions: ['session.read'],
   grants: null,
   expiresAtUs: Number.POSITIVE_INFINITY,
   revocationId: null,
@@ -119,6 +119,20 @@ test('a session is followed by its organisation and not by devices or others', a
   expect(await allow(chat, someone({ kind: 'token', grants }), 'publish')).toBe('forbidden');
   const listed = await channels.expand('session/*/chat', someone(), 64);
   expect(listed.ok && listed.value.map(({ name }) => name)).toEqual([chat]);
+});
+
+test('a key that may not read recordings follows none, and asks devices for what it may', async () => {
+  const { allow, channels } = start();
+  const key = someone({ permissions: ['organisation.read', 'patient.read', 'key.manage', 'device.command'] });
+  for (const part of ['readings', 'motion', 'gait', 'annotations', 'chat'])
+    expect(await allow(`session/${SESSION}/${part}`, key, 'subscribe')).toBe('not-found');
+  expect(await allow(chat, key, 'publish')).toBe('not-found');
+  expect(await allow(chat, key, 'history')).toBe('not-found');
+  expect(await allow('notifications', key, 'history')).toBe('not-found');
+  const listed = await channels.expand('session/*/readings', key, 64);
+  expect(listed.ok && listed.value).toEqual([]);
+  expect(await allow(commands, key, 'publish')).toBe('yes');
+  expect(await allow(commands, someone({ permissions: ['audit.read'] }), 'publish')).toBe('not-found');
 });
 
 test('a patient’s account follows what is measured in its own sessions, and not what colleagues say of them', async () => {

@@ -3,14 +3,20 @@
 import { Type } from 'typebox';
 
 import type { ChannelServices, SessionScope } from '#contract/channel-definition.ts';
+import { may } from '#contract/permissions.ts';
 import type { Principal } from '#contract/principal.ts';
 
 /** A UUID in lower case with hyphens, as everywhere (docs/protocol.md). */
 export const Id = Type.String({ pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' });
 
-/** Those who work here. Devices send readings and take commands, and watch nobody; patients watch their own sessions only. */
-export function watches({ kind, role }: Principal): boolean {
-  return kind !== 'device' && role !== 'patient';
+/**
+ * Those who work here, with the permission to read recordings; back ends and whom they vouch for, who have their grants instead.
+ * Devices send readings and take commands, and watch nobody; patients watch their own sessions only.
+ */
+export function watches(identity: Principal): boolean {
+  const { kind, role } = identity;
+  if (kind === 'device' || role === 'patient') return false;
+  return kind === 'server' || kind === 'token' || may(identity, 'session.read');
 }
 
 interface SessionContext {

@@ -140,7 +140,7 @@ function mayDo(
 ): boolean | Promise<boolean> {
   if (operation === 'presence') return false;
   if (identity.kind === 'device') return operation !== 'publish' && identity.subject === device;
-  if (!watches(identity)) return false;
+  if (!watches(identity) && !may(identity, 'device.command')) return false;
   if (operation === 'publish' && identity.kind === 'token' && identity.grants === null) return false;
   return services.deviceExists(identity.orgId, device);
 }

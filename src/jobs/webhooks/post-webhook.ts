@@ -67,7 +67,11 @@ export async function postWebhook(sendable: Sendable, parts: PostParts): Promise
   try {
     const url = parseTarget(sendable.url, parts.rules);
     const address = await inTime(resolveTarget(url, parts.rules, parts.resolve), stopped.signal);
-    const { status, retryAfter } = await post({ url, address, sendable }, parts, stopped.signal);
+    // Not every end of a request is told: whoever answers with a switch of protocols leaves it without one.
+    const { status, retryAfter } = await inTime(
+      post({ url, address, sendable }, parts, stopped.signal),
+      stopped.signal,
+    );
     const retryAfterMs = /^\d{1,5}$/.test(retryAfter) ? Number(retryAfter) * 1000 : null;
     return ended({ status, error: errorOf(status), retryAfterMs });
   } catch (error) {
@@ -157,6 +161,7 @@ function lookupOf({ address, family }: Address) {
 function inTime<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    if (signal.aborted) reject(signal.reason as Error);
     work.then(resolve, reject);
   });
 }
