@@ -53,12 +53,14 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
     walk(options, ended.signal, {
       device: 'demo-recorded-feet',
       label: 'gaitmap healthy 2x20 m',
+      patient: { code: 'DEMO-recorded', diagnosis: 'Healthy, walks 2 x 20 m' },
       sources: recording.streams.map(recordingSource),
       durationS: Number.POSITIVE_INFINITY,
     }),
     walk(options, ended.signal, {
       device: 'demo-synthetic-walker',
       label: walkerCode(WALKER_SEED),
+      patient: { code: 'DEMO-synthetic', diagnosis: 'Made by a computer' },
       sources: walkerSegments.map((segment, i) =>
         walkerSource(table, {
           segment,
@@ -80,6 +82,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
 interface Walk {
   readonly device: string;
   readonly label: string;
+  readonly patient: { readonly code: string; readonly diagnosis: string };
   readonly sources: readonly ReadingSource[];
   readonly durationS: number;
 }
@@ -100,6 +103,7 @@ async function walk(options: DemoOptions, signal: AbortSignal, what: Walk): Prom
         session,
         label: what.label,
         synthetic: what.sources.some((source) => source.definition.synthetic),
+        patient: { ...what.patient, id: uuidv7(clock), consentId: uuidv7(clock) },
       });
       await pruneDemoSessions(pools, orgId, KEPT_SESSIONS);
     } catch (error) {

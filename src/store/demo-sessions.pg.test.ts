@@ -41,7 +41,14 @@ afterAll(async () => {
 async function record(tenant: Tenant, isDemo: boolean): Promise<{ session: string; stream: string }> {
   const definition = streamDefinition({ session: uuidv7(systemClock), stream: uuidv7(systemClock) });
   const { session, stream } = definition;
-  if (isDemo) await markDemoSession(pools, { orgId: tenant.orgId, session, label: 'walk', synthetic: true });
+  if (isDemo)
+    await markDemoSession(pools, {
+      orgId: tenant.orgId,
+      session,
+      label: 'walk',
+      synthetic: true,
+      patient: { id: uuidv7(systemClock), consentId: uuidv7(systemClock), code: 'DEMO', diagnosis: '' },
+    });
   const epoch = randomEpoch();
   const opened = await createCatalogue(pools).openStream(tenant.device, {
     definition: isDemo ? { ...definition, synthetic: true } : definition,
@@ -93,4 +100,17 @@ test('one organisation cannot erase the sessions of another', async () => {
   expect(await leftOf(stream)).toEqual([1, 1, 1]);
   expect(await eraseSessions(pools, tenantB.orgId, [session])).toBe(1);
   expect(await leftOf(stream)).toEqual([0, 0, 0]);
+});
+
+test('the sessions of a demo are of one patient, who agreed to be recorded', async () => {
+  const { session } = await record(tenantB, true);
+  await record(tenantB, true);
+  const { rows } = await owner.query(
+    `select p.code, count(distinct s.id)::int as sessions, count(distinct c.id)::int as consents
+       from kymo.patient p join kymo.session s on s.patient_id = p.id join kymo.patient_consent c on c.patient_id = p.id
+      where p.id = (select patient_id from kymo.session where id = $1) group by p.code`,
+    [session],
+  );
+  expect(rows).toEqual([{ code: 'DEMO', sessions: expect.any(Number), consents: 1 }]);
+  expect((rows[0] as { sessions: number }).sessions).toBeGreaterThan(1);
 });

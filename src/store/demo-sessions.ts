@@ -3,18 +3,40 @@
 import { eraseSessions } from '#store/erasure.ts';
 import { runAsOrg, type Pools } from '#store/pools.ts';
 
-/** Makes the session ahead of its first stream, marked as demo. */
+/** Whom the demo shows walking: a code, with the consent to be recorded. */
+export interface DemoPatient {
+  readonly id: string;
+  readonly consentId: string;
+  readonly code: string;
+  readonly diagnosis: string;
+}
+
+/** Makes the session ahead of its first stream, marked as demo, and its patient where there is none of that code yet. */
 export async function markDemoSession(
   pools: Pick<Pools, 'app'>,
-  demo: { orgId: string; session: string; label: string; synthetic: boolean },
+  demo: { orgId: string; session: string; label: string; synthetic: boolean; patient: DemoPatient },
 ): Promise<void> {
+  const { patient } = demo;
   await runAsOrg(pools.app, demo.orgId, {
     mode: 'change',
     statements: [
       {
-        text: `insert into kymo.session (id, org_id, label, synthetic, demo) values ($1, $2, $3, $4, true)
+        text: `insert into kymo.patient (id, org_id, code, diagnosis, created_by) values ($1, $2, $3, $4, 'demo')
+          on conflict (org_id, code) do nothing`,
+        values: [patient.id, demo.orgId, patient.code, patient.diagnosis],
+      },
+      {
+        text: `insert into kymo.patient_consent (id, patient_id, org_id, purpose, decision, decided_at, reference)
+          select $1, p.id, p.org_id, 'recording', 'granted', now(), 'demo' from kymo.patient p
+           where p.org_id = $2 and p.code = $3
+             and not exists (select from kymo.patient_consent c where c.patient_id = p.id)`,
+        values: [patient.consentId, demo.orgId, patient.code],
+      },
+      {
+        text: `insert into kymo.session (id, org_id, label, synthetic, demo, patient_id)
+          select $1, $2, $3, $4, true, (select p.id from kymo.patient p where p.org_id = $2 and p.code = $5)
           on conflict (id) do update set demo = true`,
-        values: [demo.session, demo.orgId, demo.label, demo.synthetic],
+        values: [demo.session, demo.orgId, demo.label, demo.synthetic, patient.code],
       },
     ],
   });
