@@ -181,8 +181,14 @@ const changes: readonly Example[] = [
   { route: 'POST /v1/jobs/{id}/cancel' },
   { route: 'POST /v1/jobs/{id}/retry' },
   { route: 'DELETE /v1/devices/{id}' },
-  { route: 'DELETE /v1/streams/{id}', most: [12, 'erasure takes what is derived along, table by table'] },
-  { route: 'DELETE /v1/sessions/{id}', most: [12, 'erasure takes what is derived along, table by table'] },
+  {
+    route: 'DELETE /v1/streams/{id}',
+    most: [24, 'erasure takes what is derived along, table by table, in transactions of their own'],
+  },
+  {
+    route: 'DELETE /v1/sessions/{id}',
+    most: [24, 'erasure takes what is derived along, table by table, in transactions of their own'],
+  },
 ];
 
 /** Why a route is not asked here. */

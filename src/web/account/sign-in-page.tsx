@@ -97,10 +97,10 @@ function PasswordStep({ setStep }: { setStep: (step: Step) => void }) {
 
 function NotSetUp() {
   return (
-    <SignInFrame title="Nobody has an account here yet">
+    <SignInFrame title="Nobody has a password here yet">
       <p>
-        Kymo printed a set-up link when it started. Open it in this browser to make the first account; it
-        works once, for a day.
+        Kymo printed a link when it started. Open it in this browser: it makes the first account, or signs you
+        in to the demo. It works once.
       </p>
       <p className="muted">
         On the machine that runs Kymo, <code>npm run kymo -- link</code> prints another.
