@@ -269,6 +269,11 @@ test('a wrong password and an unknown address are answered alike, in words and i
   ]);
 });
 
+test('an address that no database can hold is a wrong one like any other', async () => {
+  const asked = await post('/v1/account/sign-in', { email: 'a\u0000b@clinic.example', password: 'x' });
+  expect(asked.status).toBe(401);
+});
+
 test('guessing ends after ten wrong passwords, for whoever exists or not, and for that network alone', async () => {
   const { email, password } = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
   for (const address of [email, 'nobody@else.example']) {
@@ -518,6 +523,18 @@ test('a password that is set ends other resets and second steps that are under w
   expect(await reset(older)).toBe(401);
   const left = await owner.query('select kind from kymo.verification where person_id = $1', [person.id]);
   expect(left.rows).toEqual([]);
+});
+
+test('a set-up link that nobody used makes no second owner once there is one', async () => {
+  await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  const token = `kl_${'B'.repeat(43)}`;
+  await owner.query(
+    `insert into kymo.verification (id, kind, token_hash, org_id, expires_at)
+      values (gen_random_uuid(), 'set-up', sha256($1::text::bytea), $2, now() + interval '1 day')`,
+    [token, tenant.orgId],
+  );
+  const body = { token, email: 'second@clinic.example', name: 'Second', password: 'a new password' };
+  expect((await post('/v1/account/set-up', body)).status).toBe(401);
 });
 
 test('whoever has no token keeps nobody from signing in: nothing is hashed for it', async () => {

@@ -77,7 +77,8 @@ export function createPersonQueries(authPool: RolePool): PersonQueries {
     };
   }
   return {
-    byEmail: (email) => find('p.email = $1', email),
+    // PostgreSQL's text has no U+0000: nobody's address has either.
+    byEmail: (email) => (email.includes('\u0000') ? Promise.resolve(null) : find('p.email = $1', email)),
     byId: (personId) => find('p.id = $1', personId),
     async view(personId) {
       const row = await one<ViewRow>({ name: 'person-view', text: viewText, values: [personId] });

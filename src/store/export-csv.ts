@@ -58,6 +58,8 @@ function isoTime(timeUs: number): string {
   return `${knownText}.${String(timeUs - second * US_PER_S).padStart(6, '0')}Z`;
 }
 
-function quoted(text: string): string {
+// Names are what a device says. A spreadsheet takes what begins so for a formula: an apostrophe makes it text (OWASP, CSV injection).
+function quoted(name: string): string {
+  const text = /^[=+\-@\t\r]/.test(name) ? `'${name}` : name;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
