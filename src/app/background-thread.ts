@@ -17,6 +17,8 @@ const SILENT_CHECKS = 12;
 export interface BackgroundThread {
   /** Times that the thread died, or was ended since it said nothing for a minute. */
   readonly deaths: number;
+  /** Lost while the thread is gone: whatever starts anew knows nothing old. */
+  tell(message: string): void;
   /** Resolves when the step under way has ended and the thread is gone. */
   stop(): Promise<void>;
 }
@@ -80,6 +82,9 @@ export function startBackgroundThread<M>(options: BackgroundThreadOptions<M>): B
   return {
     get deaths() {
       return deaths;
+    },
+    tell(message) {
+      if (worker.threadId !== -1) worker.postMessage(message, []);
     },
     stop() {
       isStopping = true;

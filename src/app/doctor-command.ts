@@ -17,6 +17,7 @@ import { checkMemory } from '#app/doctor/memory.ts';
 import { checkNode } from '#app/doctor/node-runtime.ts';
 import { checkPort } from '#app/doctor/port.ts';
 import { checkPrograms } from '#app/doctor/programs.ts';
+import { checkRoles } from '#app/doctor/roles.ts';
 import { checkSchema } from '#app/doctor/schema.ts';
 import { checkServer } from '#app/doctor/server.ts';
 import { checkTls } from '#app/doctor/tls.ts';
@@ -32,6 +33,7 @@ const checks: Readonly<Record<string, Check>> = {
   clock: checkClock,
   database: checkDatabase,
   schema: checkSchema,
+  roles: checkRoles,
   port: checkPort,
   tls: checkTls,
   server: checkServer,

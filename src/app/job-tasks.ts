@@ -7,6 +7,8 @@ import { systemRandom } from '#base/random.ts';
 import type { MasterKeys } from '#clinic/master-keys.ts';
 import { erasePatient } from '#clinic/patient-erasure.ts';
 import { exportPatient } from '#clinic/patient-export.ts';
+import { digestSchedule } from '#jobs/digest-schedule.ts';
+import type { Schedule } from '#jobs/schedule.ts';
 import type { Task } from '#jobs/task.ts';
 import { patientErasureTask } from '#jobs/tasks/patient-erasure.ts';
 import { patientExportTask } from '#jobs/tasks/patient-export.ts';
@@ -76,6 +78,14 @@ export function createTasks(parts: TaskParts): readonly Task[] {
       program: `Kymo ${version}`,
     }),
   ];
+}
+
+/** What is done by the clock, beside what runners do of themselves. `sendsMail`: some server of this installation does. */
+export function createSchedules(
+  { pools, clock }: Pick<TaskParts, 'pools' | 'clock'>,
+  sendsMail: boolean,
+): readonly Schedule[] {
+  return sendsMail ? [digestSchedule({ app: pools.app, clock })] : [];
 }
 
 /** As the system does, hosts file and all: every address, in its order. */

@@ -16,7 +16,7 @@ import type { JobChange } from '#jobs/job-rows.ts';
 import { startRunner, type Runner, type RunnerCounters } from '#jobs/runner.ts';
 import { openAuditStore, type AuditStore } from '#store/audit-store.ts';
 import { openPoolsAt, type Pools } from '#store/pools.ts';
-import { createTasks } from '#app/job-tasks.ts';
+import { createSchedules, createTasks } from '#app/job-tasks.ts';
 import { createLog } from '#app/log.ts';
 import { openMasterKeys } from '#app/master-key-file.ts';
 import { yieldToLive } from '#app/thread-priority.ts';
@@ -32,6 +32,8 @@ export interface JobWorkerData {
   /** As configured, and where the file is when it is not (master-key-file.ts). */
   readonly masterKey: string;
   readonly stateDir: string;
+  /** Mail is sent by some server, and links in it lead somewhere. */
+  readonly sendsMail: boolean;
 }
 
 export type FromJobWorker =
@@ -39,7 +41,7 @@ export type FromJobWorker =
   | { readonly change: JobChange }
   | { readonly forget: { readonly orgId: string; readonly tags: readonly string[] } }
   | 'opening';
-type ToJobWorker = 'stop';
+type ToJobWorker = 'stop' | 'renew';
 
 const TELL_MS = 1_000;
 const OPEN_AGAIN_MS = 2_000;
@@ -54,7 +56,13 @@ const log = createLog(logLevel);
 const say = (message: FromJobWorker): void => port.postMessage(message);
 let isStopping = false;
 let cancelWait = (): void => undefined;
-let opened: { readonly pools: Pools; readonly auditStore: AuditStore; readonly runner: Runner } | null = null;
+interface Opened {
+  readonly pools: Pools;
+  readonly auditStore: AuditStore;
+  readonly runner: Runner;
+}
+
+let opened: Opened | null = null;
 
 /** A database that is away at the start is waited for. */
 async function open(): Promise<void> {
@@ -79,7 +87,8 @@ async function open(): Promise<void> {
           onFailure: (error) =>
             log.error('the outcome of a job is missing in the audit log', { error: messageOf(error) }),
         }),
-        schedules: [],
+        schedules: createSchedules(parts, given.sendsMail),
+        mailsEnds: given.sendsMail,
         workers,
         otherShards,
         clock,
@@ -112,15 +121,35 @@ async function stop(): Promise<void> {
   cancelWait();
   await opening;
   if (opened === null) return;
-  await opened.runner.stop();
-  say({ counters: opened.runner.counters });
-  await Promise.all([opened.auditStore.close(), opened.pools.close()]);
+  await close(opened);
+}
+
+async function close({ pools, auditStore, runner }: Opened): Promise<void> {
+  await runner.stop();
+  say({ counters: runner.counters });
+  await Promise.all([auditStore.close(), pools.close()]);
+}
+
+/** A server that a standby has replaced may still answer: nothing goes on by connections to it, those of the queue neither. */
+async function renew(): Promise<void> {
+  await opening;
+  if (opened === null || isStopping) return;
+  const old = opened;
+  opened = null;
+  // What attempts write when they stop goes to the new one.
+  old.pools.renew();
+  await close(old);
+  await open();
 }
 
 port.on('message', (message: ToJobWorker) => {
-  assert(message === 'stop', 'there is one thing to be told');
+  if (message === 'renew') {
+    opening = renew();
+    return;
+  }
+  assert(message === 'stop', 'there is nothing else to be told');
   cancelTelling();
   // Nothing is left to wait for, so the thread ends.
   void stop().finally(() => port.close());
 });
-const opening = open();
+let opening = open();

@@ -29,6 +29,8 @@ export interface OpenedJobs {
   /** Null: this process runs none. As the thread told them last. */
   readonly counters: () => RunnerCounters | null;
   readonly deaths: () => number;
+  /** The database is another one than before: the thread makes its connections anew, and its attempts wait for another. */
+  readonly renew: () => void;
 }
 
 export function openJobs(options: {
@@ -47,7 +49,8 @@ export function openJobs(options: {
   const onChange = createTelling(options);
   const jobs = createJobService({ app: pools.app, clock, onChange });
   const otherShards = parseShards(config['job-shards']);
-  if (!config.jobs || !options.isRunner) return { jobs, counters: () => null, deaths: () => 0 };
+  if (!config.jobs || !options.isRunner)
+    return { jobs, counters: () => null, deaths: () => 0, renew: () => undefined };
   let counters: RunnerCounters = { running: 0, kinds: {}, backlog: {}, mended: 0, failures: 0 };
   const thread = startBackgroundThread<FromJobWorker>({
     entry: new URL('./job-worker.ts', import.meta.url),
@@ -60,6 +63,7 @@ export function openJobs(options: {
       webhooksPrivate: config['webhooks-private'],
       masterKey: config['master-key'],
       stateDir: stateDirectoryOf(config),
+      sendsMail: config['smtp-url'] !== '' && config['public-url'] !== '',
     } satisfies JobWorkerData,
     onMessage(message) {
       if (message === 'opening') return;
@@ -74,7 +78,12 @@ export function openJobs(options: {
     log,
   });
   lifecycle.add('jobs', () => thread.stop(), STOP_MS);
-  return { jobs, counters: () => counters, deaths: () => thread.deaths };
+  return {
+    jobs,
+    counters: () => counters,
+    deaths: () => thread.deaths,
+    renew: () => thread.tell('renew'),
+  };
 }
 
 function createTelling({

@@ -24,11 +24,14 @@ import type { ConnectionLimit } from '#app/connection-limit.ts';
 import type { RunningMotion } from '#app/live-motion.ts';
 import { addJobMetrics } from '#app/job-metrics.ts';
 import type { OpenedJobs } from '#app/jobs.ts';
+import { addMailMetrics } from '#app/mail-metrics.ts';
+import type { ServerMail } from '#app/mail.ts';
 import { addMotionMetrics } from '#app/motion-metrics.ts';
 import { addGuardMetrics, type RequestGuards } from '#app/request-guards.ts';
 import type { ProcessorCounters } from '#app/extensions/processors.ts';
 import type { WatcherCounters } from '#app/extensions/watcher-counters.ts';
 import { addPeopleMetrics, type OpenedPeople } from '#app/people.ts';
+import type { SummaryWishes } from '#app/summary-wishes.ts';
 import type { UpkeepThread } from '#app/upkeep-thread.ts';
 
 export interface Measured {
@@ -53,6 +56,9 @@ export interface Measured {
   readonly guards: RequestGuards;
   readonly jobs: OpenedJobs;
   readonly people: OpenedPeople;
+  /** Null: none is sent. */
+  readonly mail: ServerMail | null;
+  readonly summaries: Pick<SummaryWishes, 'counters'>;
   readonly motion: Pick<RunningMotion, 'live' | 'counters'>;
 }
 
@@ -186,6 +192,12 @@ export function createMetrics(measured: Measured): Registry {
   addCacheMetrics({ counter, gauge }, measured);
   addMotionMetrics({ counter, gauge }, measured.motion);
   addJobMetrics({ counter, gauge }, measured.jobs);
+  addMailMetrics({ counter, gauge }, measured.mail);
+  counter(
+    'kymo_summary_wishes_dropped_total',
+    'sessions whose figures were not asked for anew, as too many were at once',
+    () => measured.summaries.counters.dropped,
+  );
   counter(
     'kymo_dropped_connections_total',
     'connections that came when there were too many',

@@ -168,6 +168,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       clocks,
       onRenewed() {
         pools.renew();
+        opened.renew();
         engine.durable.resumed();
       },
       sessions: uses.sessions,
@@ -326,6 +327,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       guards,
       jobs: opened,
       people: persons,
+      mail,
+      summaries,
       motion,
     }),
     webDirectory: existsSync(webDirectory) ? webDirectory : null,

@@ -13,7 +13,7 @@ export function sessionSummaryJob(session: string, clock: Pick<Clock, 'nowUs'>):
     kind: 'session-summary',
     input: { session },
     lane: 'quick',
-    maxAttempts: 20,
+    maxAttempts: 5,
     sessionId: session,
     coalesceKey: `session-summary/${session}`,
     most: MOST,

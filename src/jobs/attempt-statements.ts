@@ -116,6 +116,25 @@ export function failStatements(
   ];
 }
 
+/**
+ * A mail to the person who asked, beside the end of a slow job that ended longer after that than anybody watches it. It says the
+ * kind, and nothing of whom the job is about.
+ */
+export function endMailStatement({ jobId }: JobRun, state: 'done' | 'failed'): Statement {
+  return {
+    name: 'mail-job-end',
+    text: `insert into kymo.mail (id, org_id, kind, recipient, fields, expires_at)
+      select gen_random_uuid(), j.org_id, 'job-done', p.email,
+             jsonb_build_object('job', j.kind, 'state', j.state, 'files', (j.file_run is not null)::int, 'path', 'jobs'),
+             now() + $4 * interval '1 day'
+        from kymo.job j
+        join kymo.member m on m.org_id = j.org_id and m.person_id::text = j.requested_by
+        join kymo.person p on p.id = m.person_id
+       where j.id = $1 and j.state = $2 and j.lane = 'slow' and j.created_at < now() - $3 * interval '1 millisecond'`,
+    values: [jobId, state, jobLimits.watchedMs, jobLimits.mailDays],
+  };
+}
+
 /** Back into the queue. `error` null: the attempt did not count, its process stops. */
 export function waitStatements(
   run: JobRun,

@@ -14,6 +14,7 @@ import {
   cancelledStatement,
   claimStatement,
   closeStatement,
+  endMailStatement,
   failStatements,
   finishStatements,
   renewStatement,
@@ -33,6 +34,8 @@ export interface AttemptParts {
   readonly log: Log;
   /** Told of every change, and of progress. */
   readonly onChange: (change: JobChange) => void;
+  /** Whoever asked for a job that took long is told by mail. Default false: no mail is sent here. */
+  readonly mailsEnds?: boolean;
 }
 
 /** `nothing`: the ticket was of no use any more. `lost`: another run has it, or it is gone. */
@@ -141,6 +144,7 @@ async function perform(work: Work): Promise<AttemptEnd> {
       result: outcome.result ?? null,
       file,
     });
+    if (parts.mailsEnds === true) statements.push(endMailStatement(run, 'done'));
     await insistently(work, () => runAsOrg(parts.app, run.orgId, { statements, mode: 'change' }));
     return end(work, { ...row, state: 'done', progress: 1, stage: '' }, 'done');
   } catch (thrown) {
@@ -186,10 +190,13 @@ async function settle(work: Work, thrown: unknown): Promise<AttemptEnd> {
   });
   const isFinal = thrown instanceof AppError && !thrown.temporary;
   if (isFinal || row.attempts >= row.max_attempts) {
-    const failed = await change(
-      failStatements(parts.clock, run, { kind: row.kind, patientId: row.patient_id, error }),
-      1,
-    );
+    const statements = failStatements(parts.clock, run, {
+      kind: row.kind,
+      patientId: row.patient_id,
+      error,
+    });
+    if (parts.mailsEnds === true) statements.push(endMailStatement(run, 'failed'));
+    const failed = await change(statements, 1);
     return failed === undefined ? 'lost' : end(work, failed, 'failed');
   }
   const backOffMs = (task.backOffMs ?? defaultBackOffMs)(row.attempts) * (0.75 + parts.random() / 2);

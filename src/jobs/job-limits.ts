@@ -21,6 +21,10 @@ export const jobLimits = {
   fileDays: 7,
   /** What was asked for and what became of it; idempotency keys hold as long. */
   keptDays: 30,
+  /** Whoever asked for a slow job watches it for so long; what ends later is told by mail ... */
+  watchedMs: 60_000,
+  /** ... which is too late when it could not be sent for as long. */
+  mailDays: 3,
   /** Rows that one step of tidying removes. */
   expiredPerStep: 500,
   /** Attempts of a task that says nothing else. */

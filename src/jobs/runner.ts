@@ -153,7 +153,7 @@ function graphileOptions(
   { pool, attempts }: { pool: pg.Pool; attempts: Attempts },
 ): Parameters<typeof runGraphile>[0] {
   const { tasks, workers, otherShards, log } = options;
-  const schedules = [expirySchedule(pool), ...options.schedules];
+  const schedules = [expirySchedule, ...options.schedules];
   const taskList = Object.fromEntries([
     ...tasks.map((task): [string, (payload: unknown, helpers: { readonly job: Ticket }) => Promise<void>] => [
       task.kind,
@@ -234,7 +234,7 @@ function createAttempts(options: RunnerOptions, pool: pg.Pool): Attempts {
     },
     async onSchedule(schedule) {
       try {
-        await schedule.run(stopping.signal);
+        await schedule.run(stopping.signal, pool);
       } catch (error) {
         log.warn('what was scheduled failed', { schedule: schedule.name, error: messageOf(error) });
       }

@@ -3,10 +3,12 @@
  * does not make up for what it missed; so a schedule looks at what is to be done, and not at when it was done last.
  */
 
+import type pg from 'pg';
+
 export interface Schedule {
   readonly name: string;
   /** Crontab, UTC: minute, hour, day of month, month, day of week. */
   readonly match: string;
-  /** May run twice. Ends soon when the signal is aborted. */
-  run(signal: AbortSignal): Promise<void>;
+  /** May run twice. Ends soon when the signal is aborted. `queue`: connections of the role kymo_jobs. */
+  run(signal: AbortSignal, queue: Pick<pg.Pool, 'query'>): Promise<void>;
 }

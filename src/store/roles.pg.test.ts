@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 
 import { migrate } from '#store/migrate.ts';
 import { openPools, type Pools } from '#store/pools.ts';
-import { ensureRoles, refuseUnsafeDatabase, roleUrls } from '#store/roles.ts';
+import { ensureRoles, findUnsafeRoles, refuseUnsafeDatabase, roleUrls } from '#store/roles.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
 import { openTestPool } from '#test/support/test-pool.ts';
 
@@ -53,6 +53,26 @@ test.each([
   await superuser.query(spoil);
   try {
     await expect(refuseUnsafeDatabase(app)).rejects.toMatchObject({ code: 'forbidden' });
+  } finally {
+    await superuser.query(restore);
+  }
+  await expect(refuseUnsafeDatabase(app)).resolves.toBe(undefined);
+});
+
+test.each([
+  ['kymo_jobs', 'alter role kymo_jobs bypassrls', 'alter role kymo_jobs nobypassrls'],
+  ['kymo_audit', 'alter role kymo_audit superuser', 'alter role kymo_audit nosuperuser'],
+  ['kymo_jobs', 'grant kymo_app to kymo_jobs', 'revoke kymo_app from kymo_jobs'],
+  [
+    'kymo_audit',
+    'grant create on schema kymo to kymo_audit; alter table kymo.audit_entry owner to kymo_audit',
+    'alter table kymo.audit_entry owner to kymo_owner; revoke create on schema kymo from kymo_audit',
+  ],
+])('so is %s after: %s', async (role, spoil, restore) => {
+  await superuser.query(spoil);
+  try {
+    await expect(refuseUnsafeDatabase(app)).rejects.toThrow(`the role ${role} may bypass`);
+    expect(await findUnsafeRoles(superuser)).toContainEqual({ role, as: expect.any(String) });
   } finally {
     await superuser.query(restore);
   }

@@ -2,8 +2,8 @@
  * Owns the database roles: kymo_owner (whoever connects with DATABASE_URL; migrations only), kymo_writer, kymo_auth,
  * kymo_app, kymo_audit (adds to the audit log and nothing else) and kymo_jobs (the queue of jobs and nothing else: what a
  * job does is done as the others). Their passwords derive from a secret that only the owner can read, so that no second secret has to be
- * kept. Roles are the whole PostgreSQL server's, so one server has one Kymo database. Start-up refuses an application
- * role that could bypass row-level security, and so it does for readers (store/readers.ts), whose group it makes.
+ * kept. Roles are the whole PostgreSQL server's, so one server has one Kymo database. Start-up refuses working roles that
+ * could bypass row-level security, and so it does for readers (store/readers.ts), whose group it makes.
  */
 
 import { createHash, createHmac, randomBytes } from 'node:crypto';
@@ -75,21 +75,41 @@ export async function roleUrls(owner: pg.Pool, ownerUrl: string): Promise<Record
   }
 }
 
-/** Throws when row-level security would not hold for the application role. */
-export async function refuseUnsafeDatabase(app: pg.Pool): Promise<void> {
+export interface UnsafeRole {
+  readonly role: string;
+  /** What it is, directly or by membership, that it may not be. */
+  readonly as: string;
+}
+
+/** All but the writer, which owns the tables that it writes and is reached by no request. */
+const boundRoles = roleNames.filter((role) => role !== 'kymo_writer');
+
+/** Working roles for which row-level security would not hold, or that could become another one. Needs the schema kymo. */
+export async function findUnsafeRoles(client: Pick<pg.Pool | pg.Client, 'query'>): Promise<UnsafeRole[]> {
   // What a role is, every role that it is a member of, directly or not, can be as well by SET ROLE.
-  const { rows } = await app.query<{ name: string }>(`
-    select r.rolname as name from pg_roles r
-     where pg_has_role(current_user, r.oid, 'member')
-       and (r.rolsuper or r.rolbypassrls
-            or exists (select from pg_namespace n where n.nspname = 'kymo' and n.nspowner = r.oid)
-            or exists (select from pg_class c where c.relnamespace = 'kymo'::regnamespace and c.relowner = r.oid)
-            or exists (select from pg_proc p where p.pronamespace = 'kymo'::regnamespace and p.proowner = r.oid))`);
-  if (rows.length > 0)
+  const { rows } = await client.query<UnsafeRole>(
+    `select m.rolname as role, r.rolname as as from pg_roles m
+       join pg_roles r on pg_has_role(m.oid, r.oid, 'member')
+      where m.rolname = any($1)
+        and (r.rolsuper or r.rolbypassrls or r.rolcreaterole or (r.oid <> m.oid and r.rolname = any($2))
+             or exists (select from pg_namespace n where n.nspname = 'kymo' and n.nspowner = r.oid)
+             or exists (select from pg_class c where c.relnamespace = 'kymo'::regnamespace and c.relowner = r.oid)
+             or exists (select from pg_proc p where p.pronamespace = 'kymo'::regnamespace and p.proowner = r.oid))
+      order by 1, 2`,
+    [boundRoles, roleNames],
+  );
+  return rows;
+}
+
+/** Throws when row-level security would not hold for a working role or a reader. */
+export async function refuseUnsafeDatabase(app: pg.Pool): Promise<void> {
+  const unsafe = await findUnsafeRoles(app);
+  if (unsafe.length > 0)
     throw new AppError(
       'forbidden',
-      `the role kymo_app may bypass row-level security as ${rows.map((row) => row.name).join(', ')}: ` +
-        'it may be no superuser, have no BYPASSRLS, own nothing in the schema kymo, and be no member of such a role',
+      `${unsafe.map(({ role, as }) => `the role ${role} may bypass row-level security as ${as}`).join(', ')}: ` +
+        'it may be no superuser, have no BYPASSRLS and no CREATEROLE, own nothing in the schema kymo, and be no member ' +
+        'of such a role or of another one that Kymo works with',
     );
   await refuseUnsafeReaders(app);
 }

@@ -9,8 +9,11 @@ import { ok, problem, warning, type Check, type Finding } from '#app/doctor/find
 import type { DatabaseState } from '#app/doctor/database-state.ts';
 
 const NEEDED_VERSION = 150_000;
-/** Pools of one server: 6 application, 2 keys, 2 openings, 3 writer, 2 upkeep, and 5 for people and commands. */
-const NEEDED_CONNECTIONS = 20;
+/**
+ * Of one server: 6 application, 2 keys, 2 openings, 3 writer, 2 upkeep, 2 audit log and 5 for people and commands; of its thread
+ * of jobs 6 queue, 6 application, 2 keys, 2 openings and 2 audit log.
+ */
+const NEEDED_CONNECTIONS = 40;
 /** Less makes checkpoints, and the full pages after them, frequent at 100 k readings/s (4 MB/s of log). */
 const WAL_MIB = 1024;
 
@@ -154,7 +157,7 @@ export function judgeRoom(settings: DatabaseSettings): Finding[] {
       : problem(
           'connections',
           `Only ${connections} connections are allowed; a server needs ${NEEDED_CONNECTIONS}.`,
-          'psql "$DATABASE_URL" -c "alter system set max_connections = 50", then restart PostgreSQL',
+          'psql "$DATABASE_URL" -c "alter system set max_connections = 60", then restart PostgreSQL',
         ),
   );
   if (wal < WAL_MIB)

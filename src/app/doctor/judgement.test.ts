@@ -9,6 +9,7 @@ import { judgeDisk } from '#app/doctor/disk.ts';
 import type { Finding } from '#app/doctor/finding.ts';
 import { judgeMemory } from '#app/doctor/memory.ts';
 import { judgeBufferutil, judgeNode } from '#app/doctor/node-runtime.ts';
+import { judgeRoles } from '#app/doctor/roles.ts';
 import { judgePartitions, judgeTimeline } from '#app/doctor/schema.ts';
 import { judgeReadiness, judgeUpkeep } from '#app/doctor/server.ts';
 import { judgeCertificate } from '#app/doctor/tls.ts';
@@ -207,4 +208,13 @@ test('a certificate without a name is refused by every client', () => {
 test('a database that hides its log is warned about, since its failovers would go unnoticed', () => {
   expect(judgeTimeline(true)).toEqual([]);
   expect(judgeTimeline(false)).toMatchObject([{ state: 'warning', check: 'standby' }]);
+});
+
+test('the working roles', () => {
+  const unsafe = { role: 'kymo_jobs', as: 'kymo_app' };
+  expect(states(judgeRoles([], []), judgeRoles(['kymo_audit'], []))).toEqual(['ok', 'warning']);
+  expect(judgeRoles([], [unsafe, { role: 'kymo_audit', as: 'kymo_audit' }])).toMatchObject([
+    { state: 'problem', fix: expect.stringContaining('revoke kymo_app from kymo_jobs') as string },
+    { state: 'problem', fix: expect.stringContaining('alter role kymo_audit nosuperuser') as string },
+  ]);
 });

@@ -37,12 +37,12 @@ const templates: Readonly<Record<MailKind, (fields: Fields) => Words>> = {
       'If it was not you, leave it: your password stays as it is.',
     ],
   }),
-  'job-done': ({ job, state }) => ({
+  'job-done': ({ job, state, files }) => ({
     subject: state === 'failed' ? 'A job of yours was given up' : 'A job of yours is done',
     paragraphs: [
       state === 'failed'
         ? `The job ${job} was given up after its last attempt. What went wrong stands beside it.`
-        : `The job ${job} is done. What it made can be fetched for seven days.`,
+        : `The job ${job} is done.${files === 1 ? ' What it made can be fetched for seven days.' : ''}`,
     ],
     action: 'Open the jobs',
     after: ['Sign in to see it.'],
@@ -50,7 +50,7 @@ const templates: Readonly<Record<MailKind, (fields: Fields) => Words>> = {
   digest: ({ sessions, reports, failed, webhooks }) => ({
     subject: 'Kymo, the last day in numbers',
     paragraphs: [
-      `Sessions that ended: ${sessions}. Reports made: ${reports}. Jobs given up: ${failed}. Webhooks switched off: ${webhooks}.`,
+      `Sessions that ended: ${sessions}. Reports made: ${reports}. Jobs given up: ${failed}. Webhooks that are switched off since they failed: ${webhooks}.`,
     ],
     action: 'Open Kymo',
     after: [],
