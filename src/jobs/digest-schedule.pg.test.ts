@@ -74,7 +74,7 @@ test('a day is told once to each owner and clinician, whoever else does it at th
   const added = await Promise.all(
     [pools, others, pools, others].map(({ app }) => addDigests(app, tenant.orgId, now)),
   );
-  expect(added.toSorted()).toEqual([0, 0, 0, 2]);
+  expect(added.toSorted((a, b) => a - b)).toEqual([0, 0, 0, 2]);
   expect(await mails()).toEqual(
     told.map((recipient) => ({
       kind: 'digest',
