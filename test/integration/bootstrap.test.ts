@@ -59,9 +59,10 @@ const standInForApt = `#!${process.execPath}
 const fs = require('node:fs');
 fs.appendFileSync('apt-calls', process.argv.slice(2).join(' ') + '\\n');
 if (process.argv[2] === 'install')
-  for (const name of process.argv.slice(5)) fs.writeFileSync(__dirname + '/' + name, '', { mode: 0o755 });
-for (const { files = [] } of JSON.parse(fs.readFileSync('scripts/system-tools.json', 'utf8')))
-  for (const file of files) fs.mkdirSync(file, { recursive: true });
+  for (const { files = [], commands = [] } of JSON.parse(fs.readFileSync('scripts/system-tools.json', 'utf8'))) {
+    for (const file of files) fs.mkdirSync(file, { recursive: true });
+    for (const name of commands) fs.writeFileSync(__dirname + '/' + name, '', { mode: 0o755 });
+  }
 `;
 const standInForSudo = `#!${process.execPath}
 const words = process.argv.slice(2).filter((word) => word !== '-n' && word !== 'env' && !word.includes('='));
