@@ -95,14 +95,9 @@ export function createOwnAccount(parts: {
 
   return {
     async view(principal) {
-      const isPerson = principal.kind === 'user';
-      const [seen, name] = await Promise.all([
-        isPerson ? people.view(principal.subject) : { person: null, organisations: [] },
-        people.organisationName(principal.orgId),
-      ]);
+      const personId = principal.kind === 'user' ? principal.subject : null;
       return {
-        ...seen,
-        organisation: { id: principal.orgId, name },
+        ...(await people.view(personId, principal.orgId)),
         role: principal.role,
         patientId: principal.patientId,
         permissions: actions.filter((action) => may(principal, action)),

@@ -16,9 +16,11 @@ export interface PersonForSignIn {
 export interface PersonQueries {
   byEmail(email: string): Promise<PersonForSignIn | null>;
   byId(personId: string): Promise<PersonForSignIn | null>;
-  /** What the account page shows of a person. */
-  view(personId: string): Promise<Pick<Account, 'person' | 'organisations'>>;
-  organisationName(orgId: string): Promise<string>;
+  /** What the account page shows of a person (null: a key) at work in the organisation, in one round trip. */
+  view(
+    personId: string | null,
+    orgId: string,
+  ): Promise<Pick<Account, 'person' | 'organisations' | 'organisation'>>;
   /** Whether some organisation has an owner who can sign in with a password. */
   hasOwner(): Promise<boolean>;
   setPassword(personId: string, hash: string): Promise<void>;
@@ -80,9 +82,19 @@ export function createPersonQueries(authPool: RolePool): PersonQueries {
     // PostgreSQL's text has no U+0000: nobody's address has either.
     byEmail: (email) => (email.includes('\u0000') ? Promise.resolve(null) : find('p.email = $1', email)),
     byId: (personId) => find('p.id = $1', personId),
-    async view(personId) {
-      const row = await one<ViewRow>({ name: 'person-view', text: viewText, values: [personId] });
-      if (row === undefined) return { person: null, organisations: [] };
+    async view(personId, orgId) {
+      const [persons, named] = await authPool.run([
+        { name: 'person-view', text: viewText, values: [personId] },
+        {
+          name: 'organisation-name',
+          text: 'select name from kymo.organisation where id = $1',
+          values: [orgId],
+        },
+      ]);
+      const row = persons?.rows[0] as ViewRow | undefined;
+      const { name = '' } = (named?.rows[0] ?? {}) as { readonly name?: string };
+      const organisation = { id: orgId, name };
+      if (row === undefined) return { person: null, organisations: [], organisation };
       return {
         person: {
           id: row.id,
@@ -93,15 +105,8 @@ export function createPersonQueries(authPool: RolePool): PersonQueries {
           backupCodesLeft: row.codes_left,
         },
         organisations: row.organisations,
+        organisation,
       };
-    },
-    async organisationName(orgId) {
-      const row = await one<{ name: string }>({
-        name: 'organisation-name',
-        text: 'select name from kymo.organisation where id = $1',
-        values: [orgId],
-      });
-      return row?.name ?? '';
     },
     async hasOwner() {
       const row = await one<{ has: boolean }>({
