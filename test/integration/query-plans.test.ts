@@ -183,11 +183,11 @@ const changes: readonly Example[] = [
   { route: 'DELETE /v1/devices/{id}' },
   {
     route: 'DELETE /v1/streams/{id}',
-    most: [24, 'erasure takes what is derived along, table by table, in transactions of their own'],
+    most: [60, 'erasure takes what is derived along, by table and partition, in transactions of their own'],
   },
   {
     route: 'DELETE /v1/sessions/{id}',
-    most: [24, 'erasure takes what is derived along, table by table, in transactions of their own'],
+    most: [60, 'erasure takes what is derived along, by table and partition, in transactions of their own'],
   },
 ];
 
