@@ -232,7 +232,7 @@ beforeAll(async () => {
   const kymo = await startKymo({
     dataDir: path.join(directory.path, 'server'),
     port: 0,
-    args: ['--database-url', embedded.ownerUrl, '--no-cache', '--no-analysis'],
+    args: ['--database-url', embedded.ownerUrl, '--no-cache', '--no-analysis', '--no-jobs'],
   });
   endings.push(() => kymo.signal('SIGTERM'));
   ({ origin } = new URL(kymo.address));
@@ -361,12 +361,15 @@ test('a longer page asks no more often', async () => {
   const lists = paged.filter((route) => !isNotAsked(route));
   const counts: Record<string, number[]> = {};
   for (const route of lists) {
-    // Twice each: what the server does by itself may fall into the same moment once.
+    // Several times each: what the server does by itself may fall into the same moment.
     const least = async (query: string): Promise<number> => {
-      const both = [await look({ route, query }), await look({ route, query })];
-      return Math.min(
-        ...both.map(({ status, statements }) => (status === 200 ? statements.length : Number.NaN)),
-      );
+      let fewest = Number.POSITIVE_INFINITY;
+      for (let i = 0; i < 4; i++) {
+        const { status, statements } = await look({ route, query });
+        if (status !== 200) return Number.NaN;
+        fewest = Math.min(fewest, statements.length);
+      }
+      return fewest;
     };
     const [short, long] = [await least('limit=1'), await least('limit=100')];
     if (!Number.isNaN(short + long)) counts[route] = [short, long];
