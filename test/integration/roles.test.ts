@@ -100,11 +100,14 @@ test('a device is made, streams, is watched and read through the process that ha
   const stream = device.stream(definition);
   for (let i = 0; i < 500; i++) stream.push([i, 0, 0], i * 5_000);
   expect(await device.drained({ timeoutMs: 20_000 })).toBe(true);
+  const subscribed = Promise.withResolvers<void>();
   const live = connectLive({
     url: `${peopleUrl.replace('http', 'ws')}/v1/live`,
     token: () => tenant.readKey,
+    onSubscribed: () => subscribed.resolve(),
   });
   const seen = new Promise((resolve) => live.subscribe(`session/${session}/chat`, { onMessage: resolve }));
+  await subscribed.promise;
   await live.publish(`session/${session}/chat`, 'message', { text: 'through one hop' });
   expect(await seen).toMatchObject({ data: { text: 'through one hop' } });
   live.close();
