@@ -75,7 +75,7 @@ function addHistoryRoutes(api: Api, { records }: Options): void {
     schema: {
       tags,
       operationId: 'replaceHistoryEntry',
-      summary: 'Replace a entry of the medical history; `revision` is of the one that was read',
+      summary: 'Replace an entry of the medical history; `revision` is of the one that was read',
       security: security(written.access),
       params: Type.Object({ id: Id, entry: Id }),
       body: HistoryRequest,
@@ -92,7 +92,7 @@ function addHistoryRoutes(api: Api, { records }: Options): void {
     schema: {
       tags,
       operationId: 'removeHistoryEntry',
-      summary: 'Remove a entry of the medical history',
+      summary: 'Remove an entry of the medical history',
       security: security(written.access),
       params: Type.Object({ id: Id, entry: Id }),
       response: answers({ 204: NoContent }, { ...written, refusals: [400, 404] }),

@@ -1,6 +1,6 @@
 /**
  * Owns that what jobs do with the data of a patient is in the audit log: each attempt is recorded before it begins, and with how it
- * ended. One that cannot be recorded fails for now and is tried again, like any other whose database is away. Who asked for
+ * ended. An attempt that cannot be recorded does not begin, and is tried again like any other whose database is away. Who asked for
  * the job is in the entry of the request.
  */
 
