@@ -8,19 +8,21 @@ import { formatSegment } from '#web/format.ts';
 export function VisitWarnings({ warnings }: { warnings: readonly VisitWarning[] }) {
   if (warnings.length === 0) return null;
   return (
-    <ul className="visit-warnings" role="status" aria-label="To look at">
-      {warnings.map(({ code, message, deviceId, segment, sessionId }) => (
-        <li key={`${code} ${deviceId} ${segment} ${sessionId}`} data-code={code}>
-          {segment !== null && `${formatSegment(segment)}: `}
-          {sentence(message)}{' '}
-          {sessionId !== null && (
-            <Link to="/sessions/$id" params={{ id: sessionId }}>
-              The other session
-            </Link>
-          )}
-        </li>
-      ))}
-    </ul>
+    <div className="visit-warnings" role="status" aria-label="To look at">
+      <ul>
+        {warnings.map(({ code, message, deviceId, segment, sessionId }) => (
+          <li key={`${code} ${deviceId} ${segment} ${sessionId}`} data-code={code}>
+            {segment !== null && `${formatSegment(segment)}: `}
+            {sentence(message)}{' '}
+            {sessionId !== null && (
+              <Link to="/sessions/$id" params={{ id: sessionId }}>
+                The other session
+              </Link>
+            )}
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 
