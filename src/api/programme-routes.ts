@@ -27,6 +27,8 @@ const tags = ['care'];
 const json = 'application/json';
 const read = { access: 'patient.read', subject: 'patient' } as const;
 const written = { access: 'patient.write', subject: 'patient' } as const;
+// What was done is the patient's to say too; what shall be done is not.
+const recorded = { access: 'programme.record', subject: 'patient' } as const;
 const params = Type.Object({ id: Id });
 const querystring = Type.Object(pageQuery, { additionalProperties: false });
 
@@ -220,15 +222,18 @@ function addEntryRoutes(api: Api, { records }: Options): void {
   });
 
   api.put('/v1/patients/:id/programmes/:programme/entries/:day/:exercise', {
-    config: written,
+    config: recorded,
     schema: {
       tags,
       operationId: 'putEntry',
       summary: 'What was done of an exercise on a day',
-      security: security(written.access),
+      description:
+        'Sent again, it replaces what stands there. A patient’s account changes what it put down itself: over an entry of ' +
+        'the clinic it is answered 409.',
+      security: security(recorded.access),
       params: entryParams,
       body: EntryRequest,
-      response: answers({ 200: ProgrammeEntry }, { ...written, refusals: [400, 404, 413, 415] }),
+      response: answers({ 200: ProgrammeEntry }, { ...recorded, refusals: [400, 404, 409, 413, 415] }),
     },
     handler: async (request, reply) => {
       const { id, programme, day, exercise } = request.params;
@@ -238,14 +243,14 @@ function addEntryRoutes(api: Api, { records }: Options): void {
   });
 
   api.delete('/v1/patients/:id/programmes/:programme/entries/:day/:exercise', {
-    config: written,
+    config: recorded,
     schema: {
       tags,
       operationId: 'removeEntry',
       summary: 'Remove what was put down of a day',
-      security: security(written.access),
+      security: security(recorded.access),
       params: entryParams,
-      response: answers({ 204: NoContent }, { ...written, refusals: [400, 404] }),
+      response: answers({ 204: NoContent }, { ...recorded, refusals: [400, 404] }),
     },
     handler: async (request, reply) => {
       const { id, programme, day, exercise } = request.params;

@@ -1,4 +1,7 @@
-/** Owns what was done of a programme: one entry a day and exercise; writing it again replaces it. */
+/**
+ * Owns what was done of a programme: one entry a day and exercise; writing it again replaces it. A patient writes down what
+ * was done too, and changes such entries alone: what the clinic put down stays as it is.
+ */
 
 import { AppError } from '#base/errors.ts';
 import type { EntryRequest } from '#contract/care.ts';
@@ -25,8 +28,12 @@ export interface EntryPlace extends ProgrammePlace {
 export interface ProgrammeEntries {
   /** EntryPage, newest day first. */
   list(principal: Principal, place: ProgrammePlace, page: PageRequest): Promise<string>;
-  /** ProgrammeEntry. Errors: `invalid-field`: a day before the programme or after its end. */
+  /**
+   * ProgrammeEntry. Errors: `invalid-field`: a day before the programme, after its end, or yet to come; `conflict`: a patient
+   * over an entry of the clinic.
+   */
   put(principal: Principal, place: EntryPlace, request: EntryRequest): Promise<string>;
+  /** `not-found` too: a patient asks for an entry of the clinic to go. */
   remove(principal: Principal, place: EntryPlace): Promise<void>;
 }
 
@@ -66,23 +73,27 @@ export function createProgrammeEntries({
       return pageText('entries', rows!, limit);
     },
     async put(principal, place, request) {
-      authorise(principal, 'patient.write', place);
+      authorise(principal, 'programme.record', place);
       const statements = [putStatement(principal, place, request), programmeStatement(place)];
       const [rows, found] = await change(principal, place, () =>
-        rowsAsOrg<JsonRow>(app, principal, { statements, mode: 'change' }),
+        rowsAsOrg<JsonRow & { readonly is_day?: boolean }>(app, principal, { statements, mode: 'change' }),
       );
       if (found!.length === 0) throw noSuchRecord();
-      if (rows!.length === 0)
-        throw new AppError('invalid-field', 'path /day is not one of the programme', { field: '/day' });
-      return rows![0]!.body;
+      if (rows!.length > 0) return rows![0]!.body;
+      if (found![0]!.is_day === true)
+        throw new AppError('conflict', 'your clinic has written this day down already');
+      throw new AppError('invalid-field', 'path /day is not one of the programme, or is yet to come', {
+        field: '/day',
+      });
     },
     async remove(principal, place) {
-      authorise(principal, 'patient.write', place);
+      authorise(principal, 'programme.record', place);
       const statement: Statement = {
         name: 'remove-entry',
         text: `delete from kymo.programme_entry
-          where programme_id = $1 and day = $2::date and exercise = $3 and patient_id = $4 returning 1`,
-        values: [place.programmeId, place.day, place.exercise, place.patientId],
+          where programme_id = $1 and day = $2::date and exercise = $3 and patient_id = $4
+            and ($5::text is null or recorded_by = $5) returning 1`,
+        values: [place.programmeId, place.day, place.exercise, place.patientId, onlyOf(principal)],
       };
       const [rows] = await change(principal, place, () =>
         rowsAsOrg(app, principal, { statements: [statement], mode: 'change' }),
@@ -109,16 +120,25 @@ function listStatement(programmeId: string, patientId: string, { limit, cursor }
   };
 }
 
+/** Whose entries may be changed; null: all. */
+function onlyOf(principal: Principal): string | null {
+  return principal.role === 'patient' ? authorOf(principal) : null;
+}
+
+/** Of `g`. A day more than that of UTC, for whoever lives east of it. */
+const isDay = `$2::date between g.begins_on and least(g.ends_on, (now() at time zone 'utc')::date + 1)`;
+
 function putStatement(principal: Principal, place: EntryPlace, request: EntryRequest): Statement {
   return {
     name: 'put-entry',
     text: `insert into kymo.programme_entry as n
         (programme_id, day, exercise, org_id, patient_id, times, pain, effort, comment, recorded_by)
       select g.id, $2::date, $3, g.org_id, g.patient_id, $5, $6, $7, $8, $9 from kymo.programme g
-       where g.id = $1 and g.patient_id = $4 and $2::date between g.begins_on and coalesce(g.ends_on, 'infinity')
+       where g.id = $1 and g.patient_id = $4 and ${isDay}
          and exists (select from jsonb_array_elements(g.exercises) x where x->>'id' = $3)
       on conflict (programme_id, day, exercise) do update set times = excluded.times, pain = excluded.pain,
         effort = excluded.effort, comment = excluded.comment, recorded_at = now(), recorded_by = excluded.recorded_by
+        where $10::text is null or n.recorded_by = $10
       returning ${entryJson}`,
     values: [
       place.programmeId,
@@ -130,15 +150,16 @@ function putStatement(principal: Principal, place: EntryPlace, request: EntryReq
       request.effort ?? null,
       request.comment ?? '',
       authorOf(principal),
+      onlyOf(principal),
     ],
   };
 }
 
-function programmeStatement({ programmeId, patientId, exercise }: EntryPlace): Statement {
+function programmeStatement({ programmeId, day, patientId, exercise }: EntryPlace): Statement {
   return {
     name: 'programme-has-exercise',
-    text: `select 1 from kymo.programme g where g.id = $1 and g.patient_id = $2
+    text: `select ${isDay} as is_day from kymo.programme g where g.id = $1 and g.patient_id = $4
       and exists (select from jsonb_array_elements(g.exercises) x where x->>'id' = $3)`,
-    values: [programmeId, patientId, exercise],
+    values: [programmeId, day, exercise, patientId],
   };
 }

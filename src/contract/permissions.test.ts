@@ -28,6 +28,9 @@ test('a patient reaches its own record alone, and hears of no other', () => {
   expect(() => authorise(patient, 'patient.read', { patientId: own })).not.toThrow();
   for (const resource of [{ patientId: other }, { patientId: null }])
     expect(() => authorise(patient, 'session.read', resource)).toThrow(/not yours/);
+  expect(() => authorise(patient, 'programme.record', { patientId: own })).not.toThrow();
+  expect(() => authorise(patient, 'programme.record', { patientId: other })).toThrow(/not yours/);
+  expect(() => authorise(patient, 'patient.write', { patientId: own })).toThrow(/patient\.write/);
   expect(() => authorise(patient, 'session.read', null)).toThrow(/own records/);
   expect(() => authorise(patient, 'session.write', { patientId: own })).toThrow(/session\.write/);
   expect(() =>

@@ -24,6 +24,8 @@ export const actions = [
   /** Records of a patient: consent, history, notes, goals, programmes, progress. */
   'patient.read',
   'patient.write',
+  /** What was done of a programme of exercises: also by the patient, of the own one. */
+  'programme.record',
   'patient.export',
   'patient.erase',
   'protocol.write',
@@ -57,6 +59,7 @@ export const actionsOfRole: Readonly<Record<Role, readonly Action[]>> = {
     'device.command',
     'patient.read',
     'patient.write',
+    'programme.record',
     'patient.export',
     'protocol.write',
     'session.read',
@@ -70,12 +73,13 @@ export const actionsOfRole: Readonly<Record<Role, readonly Action[]>> = {
     'device.read',
     'device.command',
     'patient.read',
+    'programme.record',
     'session.read',
     'session.write',
     'job.read',
     'job.run',
   ],
-  patient: ['patient.read', 'session.read'],
+  patient: ['patient.read', 'programme.record', 'session.read'],
   // A device sends readings and takes commands, by routes of its own.
   device: [],
   service: actions,
@@ -115,7 +119,7 @@ export function authorise(actor: Actor, action: Action, resource: Resource | nul
     throw new AppError('forbidden', `this needs the permission ${action}, which you do not have here`);
   if (actor.role !== 'patient') return;
   if (resource === null)
-    throw new AppError('forbidden', 'a patient’s account reads its own records and recordings only');
+    throw new AppError('forbidden', 'a patient’s account reaches its own records and recordings only');
   if (actor.patientId === null || resource.patientId !== actor.patientId)
     throw new AppError('not-found', 'there is no such thing, or it is not yours');
 }

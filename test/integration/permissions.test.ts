@@ -313,7 +313,7 @@ test('each role does what its row says and nothing else', async () => {
     }
 });
 
-test('a patient’s account reads its own records and recordings, and no other’s', async () => {
+test('a patient’s account reaches its own records and recordings, and no other’s', async () => {
   const patient = members.find(({ actor }) => actor?.role === 'patient')!;
   for (const operation of operations.filter(
     ({ access }) => isAction(access) && may(patient.actor!, access),
