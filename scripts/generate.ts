@@ -98,7 +98,7 @@ export async function createDescribedApi(version: string, changes: Partial<ApiOp
     sessions: createSessionQueries(unreachable),
     ...recordsApi(unreachable),
     visits: createTestVisits(unreachable),
-    retention: createRetentionControls({ app: unreachable, writer: unreachable }),
+    retention: createRetentionControls({ app: unreachable, writer: unreachable }, (_, work) => work()),
     readings: createReadingQueries(unreachable),
     envelopes: createEnvelopeQueries(unreachable),
     exports: createExportQueries(unreachable),

@@ -134,7 +134,7 @@ async function makeApi(changes: Partial<ApiOptions>): Promise<Api> {
     sessions: createSessionQueries(pools.app),
     ...recordsApi(pools.app),
     visits: createTestVisits(pools.app),
-    retention: createRetentionControls(pools),
+    retention: createRetentionControls(pools, (_, work) => work()),
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(pools.app),

@@ -112,7 +112,7 @@ async function makeApi(registry: Registry, clock: Clock = systemClock): Promise<
     sessions: createSessionQueries(pools.app),
     ...recordsApi(pools.app),
     visits: createTestVisits(pools.app),
-    retention: createRetentionControls(pools),
+    retention: createRetentionControls(pools, (_, work) => work()),
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(counted),

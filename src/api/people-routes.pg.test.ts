@@ -90,7 +90,7 @@ function makeApi(isSecure = false): Promise<Api> {
     sessions: createSessionQueries(pools.app),
     visits: createTestVisits(pools.app),
     ...recordsApi(pools.app),
-    retention: createRetentionControls(pools),
+    retention: createRetentionControls(pools, (_, work) => work()),
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(pools.app),

@@ -51,7 +51,7 @@ beforeAll(async () => {
     sessions: createSessionQueries(pools.app),
     ...recordsApi(pools.app),
     visits: createTestVisits(pools.app),
-    retention: createRetentionControls(pools),
+    retention: createRetentionControls(pools, (_, work) => work()),
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(pools.app),

@@ -18,6 +18,7 @@ import type { Log } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
 import { createAccounts, type Accounts } from '#identity/accounts.ts';
 import { createRecords } from '#clinic/records.ts';
+import { erasingFrom } from '#clinic/session-tags.ts';
 import { createIdentity, type Identity } from '#identity/identity.ts';
 import { createGateway, defaultGatewayConfig } from '#ingest/gateway.ts';
 import { createHttpReadings } from '#ingest/http-readings.ts';
@@ -283,7 +284,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       masters,
     }),
     ...joinVisits({ app: pools.app, cache, clock, uses, durable: engine.durable }),
-    retention: createRetentionControls(pools),
+    retention: createRetentionControls(pools, erasingFrom(cache)),
     readings: createReadingQueries(pools.app),
     envelopes: createEnvelopeQueries(pools.app),
     exports: createExportQueries(pools.app),

@@ -9,6 +9,7 @@ import { AppError } from '#base/errors.ts';
 import { authorise, type Actor } from '#contract/permissions.ts';
 import { rowsAsOrg } from '#clinic/json-pages.ts';
 import type { ReadCache } from '#clinic/read-cache.ts';
+import { erasedTags } from '#clinic/session-tags.ts';
 import { erase } from '#store/erasure.ts';
 import { runAsOrg, type Pools, type Statement } from '#store/pools.ts';
 
@@ -116,5 +117,5 @@ async function removeRows({ pools }: ErasureParts, actor: Actor, patientId: stri
 
 function tagsOf(patientId: string, sessions: readonly string[]): string[] {
   const own = ['patient', 'notes', 'history', 'goals', 'programmes'].map((tag) => `${tag}:${patientId}`);
-  return ['patients', 'sessions', ...own, ...sessions.map((id) => `session:${id}`)];
+  return ['patients', ...own, ...sessions.flatMap((id) => erasedTags(id, null))];
 }

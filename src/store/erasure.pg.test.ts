@@ -195,6 +195,61 @@ test('an erasure that dies half way is finished by the next one, wherever it die
   }
 });
 
+/** Counts round trips and statements of all roles. */
+function counted(): { readonly pools: Pick<Pools, 'app' | 'writer'>; readonly cost: { trips: number } } {
+  const cost = { trips: 0 };
+  const counting = <T extends Pools['app']>(pool: T): T => ({
+    ...pool,
+    run(statements, mode) {
+      cost.trips++;
+      return pool.run(statements, mode);
+    },
+  });
+  return { pools: { app: counting(pools.app), writer: counting(pools.writer) }, cost };
+}
+
+test('an erasure takes five round trips, however many tables and days there are', async () => {
+  const source = createTestSource(await open());
+  await store(source, 0);
+  const { pools: counting, cost } = counted();
+  const { definition } = source.handle;
+  expect(await erase(counting, tenant.orgId, { kind: 'session', id: definition.session })).toBe('erased');
+  expect(cost.trips).toBe(5);
+  expect(await rowsOf(source.handle)).toEqual(nothing);
+});
+
+test('an erasure breaks off after so many batches, acknowledges nothing, and goes on when it is asked again', async () => {
+  const source = createTestSource(await open());
+  await store(source, 0);
+  const { definition } = source.handle;
+  const target = { kind: 'session', id: definition.session } as const;
+  // The second would find that nothing is left.
+  const once = erase(pools, tenant.orgId, { ...target, maxBatches: 1 });
+  await expect(once).rejects.toMatchObject({ code: 'overloaded', temporary: true });
+  expect(await codeOfOpening(definition)).toBe('erased');
+  expect(await definitionsOf(definition)).toEqual({ sessions: 1, streams: 1 });
+  expect(await erase(pools, tenant.orgId, { ...target, maxBatches: 1 })).toBe('erased');
+  expect(await definitionsOf(definition)).toEqual({ sessions: 0, streams: 0 });
+});
+
+test('a day that retention drops meanwhile stops no erasure', async () => {
+  const source = createTestSource(await open());
+  await store(source, 0);
+  const { definition } = source.handle;
+  await tables.query('create table kymo.chunk_gone (stream_id uuid)');
+  const dropping: Pools['writer'] = {
+    ...pools.writer,
+    async run(statements, mode) {
+      if (statements[0]!.text.startsWith('delete from'))
+        await tables.query('drop table if exists kymo.chunk_gone');
+      return pools.writer.run(statements, mode);
+    },
+  };
+  const target = { kind: 'session', id: definition.session } as const;
+  expect(await erase({ app: pools.app, writer: dropping }, tenant.orgId, target)).toBe('erased');
+  expect(await rowsOf(source.handle)).toEqual(nothing);
+});
+
 test('a second server that still has the stream open stores nothing more of it', async () => {
   const source = createTestSource(await open());
   await store(source, 0);

@@ -1,10 +1,11 @@
 /**
  * Owns the removal of sessions and streams with all that was stored of them. A tombstone comes first: from its commit on
  * nobody opens what is erased (store/catalogue.ts), nobody holds it, and devices hear that theirs is discarded. Ranges go
- * next, so that no flush stores more, then readings in batches, and the definitions under row-level security last: a
- * crash in between leaves a session that the same call finishes. Refused under a legal hold.
+ * next, so that no flush stores more, then readings, a batch of every table in a round trip, and the definitions under
+ * row-level security last: a crash in between leaves a session that the same call finishes. Refused under a legal hold.
  */
 
+import { AppError } from '#base/errors.ts';
 import { runAsOrg, type Pools, type Statement } from '#store/pools.ts';
 
 export interface ErasureTarget {
@@ -17,8 +18,27 @@ export type ErasureOutcome = 'erased' | 'held' | 'not-found';
 
 type ErasurePools = Pick<Pools, 'app' | 'writer'>;
 
-/** Rows of one statement: chunks of a batch are about 20 MB, and nobody waits for their locks. */
-const BATCH_ROWS = 1_000;
+/** What is being erased, or lies in it, and whose recording it is. */
+export interface ErasedRecording {
+  readonly orgId: string;
+  readonly session: string;
+  readonly patientId: string | null;
+}
+
+export interface ErasureOptions {
+  /** Runs the removal; what it does afterwards is done before the erasure is acknowledged. */
+  readonly around?: <T>(recording: ErasedRecording, work: () => Promise<T>) => Promise<T>;
+  /** Batches until the erasure breaks off as `overloaded`, to be called again; default: until all is gone. */
+  readonly maxBatches?: number;
+}
+
+export const erasureLimits = {
+  /** Rows of one table in a batch: blocks of 20 kB make 200 MB, a second or two, and nobody waits for their locks. */
+  batchRows: 10_000,
+  /** Of one request: as many as eight hours of seven sensors have before they are sealed. */
+  requestBatches: 32,
+} as const;
+
 /** Of the advisory locks of opening and erasing; the number is arbitrary. */
 export const ERASURE_LOCK = 5_962_120;
 
@@ -38,11 +58,14 @@ export function erasureLock(sessionId: string, purpose: 'open' | 'erase'): State
   };
 }
 
-/** Erases a session or a stream of one organisation; calling it again finishes what was interrupted. */
+/**
+ * Erases a session or a stream of one organisation; calling it again finishes what was interrupted. Five round trips for
+ * what has no more than a batch of rows in any table. Throws AppError `overloaded` after `maxBatches`.
+ */
 export async function erase(
   pools: ErasurePools,
   orgId: string,
-  target: ErasureTarget,
+  target: ErasureTarget & ErasureOptions,
 ): Promise<ErasureOutcome> {
   const marked = await runAsOrg(pools.app, orgId, {
     statements: markStatements(orgId, target),
@@ -52,16 +75,21 @@ export async function erase(
     erased: boolean;
     held: boolean;
     session: string | null;
+    patient: string | null;
     streams: string[];
   };
   if (state.held) return 'held';
   if (!state.erased) return 'not-found';
   // All of it is gone already.
   if (state.session === null) return 'erased';
-  await eraseRanges(pools, state.session, state.streams);
-  await eraseRows(pools, state.streams);
-  await runAsOrg(pools.app, orgId, { statements: removeStatements(target, state.session), mode: 'change' });
-  return 'erased';
+  const { session, streams, patient: patientId } = state;
+  const { maxBatches = Number.POSITIVE_INFINITY, around = (_, work) => work() } = target;
+  return around<ErasureOutcome>({ orgId, session, patientId }, async () => {
+    const tables = await eraseRanges(pools, session, streams);
+    await eraseRows(pools, { tables, streams, maxBatches });
+    await runAsOrg(pools.app, orgId, { statements: removeStatements(target, session), mode: 'change' });
+    return 'erased';
+  });
 }
 
 /** Erases sessions of one organisation that no hold protects; returns how many. */
@@ -92,6 +120,7 @@ function markStatements(orgId: string, { kind, id }: ErasureTarget): Statement[]
       text: `select exists (select from kymo.erased where org_id = $3 and kind = $2 and id = $1) as erased,
           ${held} as held,
           (select s.id from kymo.session s where s.id = ${session}) as session,
+          (select s.patient_id from kymo.session s where s.id = ${session}) as patient,
           array(select t.id from kymo.stream t where ${kind === 'session' ? 't.session_id' : 't.id'} = $1::uuid) as streams`,
       values: [id, kind, orgId],
     },
@@ -101,10 +130,15 @@ function markStatements(orgId: string, { kind, id }: ErasureTarget): Statement[]
 /**
  * A transaction of its own: a flush that is under way has committed before, and the next finds no guard rows and stores
  * nothing; none waits for the readings to be removed. Locked in the guard's order, so that it and a flush never wait for
- * each other. An opening that did not see the tombstone has made its row before this, or makes none.
+ * each other. An opening that did not see the tombstone has made its row before this, or makes none. Returns the writer's
+ * tables.
  */
-async function eraseRanges(pools: ErasurePools, session: string, streams: readonly string[]): Promise<void> {
-  await pools.writer.run([
+async function eraseRanges(
+  pools: ErasurePools,
+  session: string,
+  streams: readonly string[],
+): Promise<string[]> {
+  const results = await pools.writer.run([
     erasureLock(session, 'erase'),
     {
       text: `with erased as (
@@ -114,42 +148,68 @@ async function eraseRanges(pools: ErasurePools, session: string, streams: readon
          where e.stream_id = erased.stream_id and e.epoch = erased.epoch`,
       values: [streams],
     },
+    tablesStatement,
   ]);
+  return tablesOf(results.at(-1));
 }
 
-/**
- * Removes the rows of these streams from every table of the writer: readings, hot and sealed, roll-ups, losses. Day
- * partitions are taken one by one, also those that retention has detached: a row is found by its place on disk only
- * within one table.
- */
-async function eraseRows(pools: ErasurePools, streams: readonly string[]): Promise<void> {
-  const [tables] = await pools.writer.run([
-    {
-      text: `select c.relname as name from pg_class c
-          join pg_attribute a on a.attrelid = c.oid and a.attname = 'stream_id' and not a.attisdropped
-         where c.relnamespace = 'kymo'::regnamespace and c.relkind = 'r' and c.relowner = current_user::regrole`,
-    },
-  ]);
-  for (const { name } of tables!.rows as { name: string }[]) await eraseRowsOf(pools, name, streams);
+// Day partitions are taken one by one, also those that retention has detached: a row is found by its place on disk only
+// within one table. In one order, so that two erasures never wait for each other.
+const tablesStatement: Statement = {
+  text: `select c.relname as name from pg_class c
+      join pg_attribute a on a.attrelid = c.oid and a.attname = 'stream_id' and not a.attisdropped
+     where c.relnamespace = 'kymo'::regnamespace and c.relkind = 'r' and c.relowner = current_user::regrole
+     order by c.relname collate "C"`,
+};
+
+function tablesOf(result: { readonly rows: readonly unknown[] } | undefined): string[] {
+  return ((result?.rows ?? []) as { readonly name: string }[]).map(({ name }) => name);
 }
 
-async function eraseRowsOf(pools: ErasurePools, table: string, streams: readonly string[]): Promise<void> {
-  for (;;) {
-    const [deleted] = await pools.writer
-      .run([
+/** Removes the rows of these streams from every table of the writer: readings, hot and sealed, roll-ups, losses. */
+async function eraseRows(
+  pools: ErasurePools,
+  work: {
+    readonly tables: readonly string[];
+    readonly streams: readonly string[];
+    readonly maxBatches: number;
+  },
+): Promise<void> {
+  let { tables } = work;
+  for (let batch = 1; tables.length > 0; batch++) {
+    if (batch > work.maxBatches)
+      throw new AppError(
+        'overloaded',
+        'so much is not erased at once: it has begun, ask again for the rest',
         {
-          text: `delete from kymo.${table} where ctid = any(array(
-            select ctid from kymo.${table} where stream_id = any($1::uuid[]) limit ${BATCH_ROWS}))`,
-          values: [streams],
+          temporary: true,
         },
-      ])
-      .catch((error: unknown) => {
-        // undefined_table: retention has dropped this day meanwhile.
-        if ((error as { code?: unknown }).code === '42P01') return [];
-        throw error;
-      });
-    // Fewer than a batch may only mean that another erasure of the same was quicker.
-    if ((deleted?.rowCount ?? 0) === 0) return;
+      );
+    // Fewer rows than a batch may only mean that another erasure of the same was quicker: until a table has none.
+    const left = await eraseBatch(pools, tables, work.streams);
+    tables = left ?? tablesOf((await pools.writer.run([tablesStatement]))[0]);
+  }
+}
+
+/** The tables that had rows; null: one of them is no more. */
+async function eraseBatch(
+  pools: ErasurePools,
+  tables: readonly string[],
+  streams: readonly string[],
+): Promise<string[] | null> {
+  try {
+    const deleted = await pools.writer.run(
+      tables.map((table) => ({
+        text: `delete from kymo.${table} where ctid = any(array(
+          select ctid from kymo.${table} where stream_id = any($1::uuid[]) limit ${erasureLimits.batchRows}))`,
+        values: [streams],
+      })),
+    );
+    return tables.filter((_, i) => (deleted[i]?.rowCount ?? 0) > 0);
+  } catch (error) {
+    // undefined_table: retention has dropped this day meanwhile.
+    if ((error as { code?: unknown }).code === '42P01') return null;
+    throw error;
   }
 }
 

@@ -54,9 +54,9 @@ const keyFile = {
 } as const;
 const ofVisit = { why: 'the visit is locked, judged, changed and shown in one transaction' } as const;
 const erasing = {
-  trips: 40,
-  statements: 60,
-  why: 'everything that hangs on it goes table by table, a piece at a time, so that no lock is held for long',
+  trips: 5,
+  statements: 50,
+  why: 'says that it is erased, ends what may be stored, removes from every table at once, looks whether all is gone',
 } as const;
 const budgets: Readonly<Record<string, Budget>> = {
   'POST /v1/account/set-up': { trips: 5, statements: 9, why: entering },

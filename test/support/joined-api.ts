@@ -17,6 +17,7 @@ import { createMemoryBus } from '#bus/memory-bus.ts';
 import { createMemoryPresence } from '#bus/memory-presence.ts';
 import { createAuditRecords } from '#clinic/audit-records.ts';
 import { createRecords } from '#clinic/records.ts';
+import { erasingFrom } from '#clinic/session-tags.ts';
 import type { Audit } from '#contract/audit.ts';
 import { createAccounts } from '#identity/accounts.ts';
 import type { IdentityMail } from '#identity/entrances.ts';
@@ -81,7 +82,7 @@ export async function openJoinedApi(parts: {
     sessions,
     records: createRecords({ app, clock, cache, masters: openMasterKeys('', stateDirectory) }),
     ...joinVisits({ app, cache, clock, uses, durable: engine.durable }),
-    retention: createRetentionControls(pools),
+    retention: createRetentionControls(pools, erasingFrom(cache)),
     readings: createReadingQueries(app),
     envelopes: createEnvelopeQueries(app),
     exports: createExportQueries(app),

@@ -1,13 +1,13 @@
 /** Owns visits for tests of the API: as the server has them, with a memory of what devices were asked and what was told. */
 
 import { systemClock } from '#base/clock.ts';
-import { createReadCache } from '#clinic/read-cache.ts';
-import { createMemoryTagVersions } from '#clinic/tag-versions.ts';
+import type { ReadCache } from '#clinic/read-cache.ts';
 import { sessionSummaryJob } from '#clinic/session-summary-job.ts';
 import type { VisitCommand } from '#clinic/visit-progress.ts';
 import { createVisitServices, type VisitServices } from '#clinic/visit-services.ts';
 import type { RolePool } from '#store/pools.ts';
 import { webhookStatements } from '#store/webhook-events.ts';
+import { testCache } from '#test/support/records-api.ts';
 
 export interface TestVisits extends VisitServices {
   readonly asked: (VisitCommand & { readonly device: string })[];
@@ -17,14 +17,14 @@ export interface TestVisits extends VisitServices {
   readonly told: { readonly event: string; readonly data: unknown; readonly by: string }[];
 }
 
-export function createTestVisits(app: RolePool): TestVisits {
+export function createTestVisits(app: RolePool, cache: ReadCache = testCache()): TestVisits {
   const asked: TestVisits['asked'] = [];
   const ended: string[] = [];
   const told: TestVisits['told'] = [];
   const services = createVisitServices({
     app,
     clock: systemClock,
-    cache: createReadCache({ versions: createMemoryTagVersions(), clock: systemClock }),
+    cache,
     ask: async ({ device }, command) => void asked.push({ device, ...command }),
     news: {
       endMessage: (session) => ({
