@@ -1,9 +1,10 @@
 import { Compile } from 'typebox/compile';
 import { expect, test } from 'vitest';
 
+import { defineChannel } from '#contract/channel-definition.ts';
 import { Problem } from '#contract/rest.ts';
 import { publishRates } from '#api/publish-rates.ts';
-import { createChannelApi, type ChannelApi } from '#test/support/channel-api.ts';
+import { createChannelApi, roomChannel, type ChannelApi } from '#test/support/channel-api.ts';
 import { createManualClock } from '#test/support/manual-clock.ts';
 
 const problem = Compile(Problem);
@@ -129,6 +130,40 @@ test('what is not there or not allowed is not told apart', async () => {
   expect(codeOf(await call(made, 'nothing/a/messages'))).toBe('404 not-found');
   for (const key of ['', 'wrong', 'ka_x'])
     expect(codeOf(await call(made, 'room/one/messages', { key }))).toBe('401 unauthenticated');
+});
+
+test('whoever is revoked while a pattern is looked up follows nothing', async () => {
+  let look = (): void => undefined;
+  const looking = new Promise<void>((resolve) => {
+    look = resolve;
+  });
+  let begun = (): void => undefined;
+  const asked = new Promise<void>((resolve) => {
+    begun = resolve;
+  });
+  const made = createChannelApi({
+    definitions: [
+      defineChannel({
+        ...roomChannel,
+        list: async () => {
+          begun();
+          await looking;
+          return [{ room: 'one' }];
+        },
+      }),
+    ],
+    connect: () => () => {
+      throw new Error('nothing is followed');
+    },
+  });
+  const headers = { authorization: 'Bearer user-alice' };
+  const answers = ['events', 'poll'].map((way) =>
+    made.api.inject({ url: `/v1/${way}?channel=room/*`, headers }),
+  );
+  await asked;
+  made.revoked.add('alice');
+  look();
+  for (const answer of await Promise.all(answers)) expect(codeOf(answer)).toBe('401 unauthenticated');
 });
 
 test('a back end publishes what subscribers are told, without an author', async () => {

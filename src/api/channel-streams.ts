@@ -61,6 +61,12 @@ export function createChannelStreams(options: {
     return tickets.open(ticket, principal, scope);
   }
 
+  /** Whoever was revoked while patterns were looked up, when nothing of theirs was open yet that could be closed. */
+  function refuseRevoked(principal: Principal): void {
+    if (live.isRevoked(principal))
+      throw new AppError('unauthenticated', 'the key, token or sign-in was revoked');
+  }
+
   async function open(request: FastifyRequest, reply: FastifyReply, wanted: readonly string[]) {
     const query = request.query as StreamQuery;
     const lastId = lastEventId(request);
@@ -68,6 +74,7 @@ export function createChannelStreams(options: {
       lastId === '' ? readCursor(query.cursor, '/cursor') : readCursor(cursorOfId(lastId), '/last-event-id');
     const { principal, seat } = await seatOf(request, lastId, wanted);
     const channels = await resolveChannels(live.channels, wanted, principal);
+    refuseRevoked(principal);
     const leave = streams.take(principal, request.ip);
     let vacate = (): void => {};
     await new Promise<void>((resolve, reject) => {
@@ -114,6 +121,7 @@ export function createChannelStreams(options: {
       const principal: Principal = principalOf(request);
       const cursor = readCursor(query.cursor, '/cursor');
       const channels = await resolveChannels(live.channels, wanted, principal);
+      refuseRevoked(principal);
       const leave = polls.take(principal, request.ip);
       const poll = pollChannels((transport, connection) => live.connect(transport, principal, connection), {
         channels,

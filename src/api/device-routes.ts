@@ -84,10 +84,14 @@ export function addDeviceRoutes(
     handler: async (request) => {
       const id = request.params.id.toLowerCase();
       const { graceSeconds = DEFAULT_GRACE_S } = request.body;
-      const made = await accounts.rotateDeviceKey(principalOf(request).orgId, id, graceSeconds);
+      const { orgId } = principalOf(request);
+      const made = await accounts.rotateDeviceKey(orgId, id, graceSeconds);
       if (made === null) throw new AppError('not-found', 'there is no such device, or it was revoked');
       identity.forget(id);
-      if (graceSeconds === 0) onDeviceRevoked(id);
+      if (graceSeconds === 0) {
+        onDeviceRevoked(id);
+        onRevoked({ orgId, exchangedId: id });
+      }
       return made;
     },
   });

@@ -21,7 +21,7 @@ import type { Problem } from '#contract/rest.ts';
 import { createAuditRecords } from '#clinic/audit-records.ts';
 import { createAccounts } from '#identity/accounts.ts';
 import type { IdentityMail } from '#identity/entrances.ts';
-import { createIdentity } from '#identity/identity.ts';
+import { createIdentity, type Identity } from '#identity/identity.ts';
 import type { IdentityEvent } from '#identity/identity-events.ts';
 import type { People } from '#identity/people.ts';
 import { createLinks } from '#identity/links.ts';
@@ -51,6 +51,7 @@ let owner: pg.Pool;
 let tenant: Tenant;
 let foreign: Tenant;
 let api: Api;
+let identity: Identity;
 let people: People;
 let events: IdentityEvent[];
 let mails: IdentityMail[];
@@ -78,7 +79,7 @@ afterAll(async () => {
 });
 
 function makeApi(isSecure = false): Promise<Api> {
-  const identity = createIdentity({ authPool: pools.auth, clock: systemClock });
+  identity = createIdentity({ authPool: pools.auth, clock: systemClock });
   return createApi({
     about: { version: '1.2.3', demo: false },
     identity,
@@ -691,6 +692,45 @@ test('an invitation that was revoked or has ended lets nobody in', async () => {
   }
 });
 
+test('whoever is removed, made less or revoked lets nobody in by an invitation from before', async () => {
+  const boss = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+  const cookie = await signIn(pools, boss);
+  const byPerson = async (): Promise<{ id: string; token: string }> => {
+    const one = await createPerson(pools, { orgId: tenant.orgId, role: 'owner' });
+    return { id: one.id, token: await invitedBy({ cookie: await signIn(pools, one) }) };
+  };
+  const invitedBy = async (asked: Asked): Promise<string> => {
+    const email = `${uuidv7(systemClock)}@x.example`;
+    return ((await post('/v1/invitations', { email, role: 'owner' }, asked)).body as InvitationCreated).token;
+  };
+  const look = async (token: string): Promise<number> =>
+    (await post('/v1/account/invitations/look', { token })).status;
+  const [removed, demoted] = [await byPerson(), await byPerson()];
+  const { id: keyId, key } = (
+    await post('/v1/access-keys', { name: 'k', scope: 'admin' }, { key: tenant.adminKey })
+  ).body as { id: string; key: string };
+  const byKey = await invitedBy({ key });
+  const stays = await invitedBy({ cookie });
+  for (const token of [removed.token, demoted.token, byKey, stays]) expect(await look(token)).toBe(200);
+  expect((await call('DELETE', `/v1/members/${removed.id}`, { cookie })).status).toBe(204);
+  const less = { cookie, body: { role: 'assistant' } };
+  expect((await call('PUT', `/v1/members/${demoted.id}`, less)).status).toBe(204);
+  expect((await call('DELETE', `/v1/access-keys/${keyId}`, { cookie })).status).toBe(204);
+  for (const token of [removed.token, demoted.token, byKey]) expect(await look(token)).toBe(404);
+  expect(await look(stays)).toBe(200);
+});
+
+test('a ticket for somebody else does not outlive the key that vouched', async () => {
+  const expiresAt = new Date(Date.now() + 60_000).toISOString();
+  const { key } = (
+    await post('/v1/access-keys', { name: 'k', scope: 'server', expiresAt }, { key: tenant.adminKey })
+  ).body as { key: string };
+  const channels = [{ channels: 'room/*', operations: ['subscribe'] }];
+  const asked = await post('/v1/tickets/limited', { subject: 'ann', channels, seconds: 3_600 }, { key });
+  const holder = await identity.redeemLiveTicket((asked.body as { ticket: string }).ticket);
+  expect(holder).toMatchObject({ subject: 'user:ann', expiresAtUs: Date.parse(expiresAt) * 1000 });
+});
+
 test('nobody gives themselves or others more than they may', async () => {
   const [boss, clinician, assistant] = [
     await createPerson(pools, { orgId: tenant.orgId, role: 'owner' }),
@@ -841,7 +881,10 @@ test('the key of a device is exchanged, and the old one goes on for its time', a
     deviceId,
   ]);
   expect([await isGood(second), await isGood(third)]).toEqual([false, true]);
+  expect(revoked).toEqual([]);
   const fourth = await rotate({ graceSeconds: 0 });
+  // What the old one has open on other instances ends too.
+  expect(revoked).toEqual([{ orgId: tenant.orgId, exchangedId: deviceId }]);
   expect([await isGood(third), await isGood(fourth)]).toEqual([false, true]);
   expect((await call('PUT', url, { ...asked, body: { name: 'left shoe' } })).status).toBe(204);
   const { devices } = (await call('GET', '/v1/devices', asked)).body as { devices: object[] };

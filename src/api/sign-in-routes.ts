@@ -52,19 +52,20 @@ export function addSignInRoutes(api: Api, options: ApiOptions): void {
     },
     handler: async (request, reply) => {
       const { subject, channels, seconds = DEFAULT_LIMITED_SECONDS } = request.body;
+      const maker = principalOf(request);
       const issued = await identity.issueTicket({
         purpose: 'live',
         identity: {
           kind: 'token',
-          orgId: principalOf(request).orgId,
+          orgId: maker.orgId,
           subject: `user:${subject}`,
           role: 'service',
           patientId: null,
           permissions: [],
           grants: channels,
-          expiresAtUs: clock.nowUs() + seconds * 1e6,
-          // It ends with the key that vouched for it.
-          revocationId: principalOf(request).revocationId,
+          // It ends with the key that vouched for it, by its time and by its revocation.
+          expiresAtUs: Math.min(maker.expiresAtUs, clock.nowUs() + seconds * 1e6),
+          revocationId: maker.revocationId,
         },
       });
       return reply.code(201).send(shownTicket(issued));

@@ -37,6 +37,17 @@ test('a revocation closes what is open and refuses from then on, on every instan
   expect(there.open).toHaveLength(1);
 });
 
+test('a key that was exchanged at once ends what the old one has open, and the new one is let in', () => {
+  const here = instance();
+  const there = instance(here.bus);
+  here.spread.revoke({ orgId: 'o1', exchangedId: 'k1' });
+  for (const one of [here, there]) {
+    expect(one.forgotten).toContain('k1');
+    expect(one.open.map(({ subject }) => subject)).toEqual(['user:anna', 'user:anna']);
+    expect(one.revocations.isRevoked(testPrincipal())).toBe(false);
+  }
+});
+
 test('what is no revocation is not believed, and who stopped does not listen', () => {
   const one = instance();
   for (const text of ['', 'null', '{}', '{"orgId":"o1"}', '{"orgId":"o1","subject":7}'])

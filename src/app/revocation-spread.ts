@@ -18,6 +18,7 @@ const revocation = Compile(
     Type.Object({ orgId, tokenId: Type.String() }, strict),
     Type.Object({ orgId, subject: Type.String() }, strict),
     Type.Object({ orgId, keyId: Type.String() }, strict),
+    Type.Object({ orgId, exchangedId: Type.String() }, strict),
   ]),
 );
 
@@ -37,8 +38,11 @@ export function spreadRevocations(options: {
 }): RevocationSpread {
   const { bus, revocations, disconnect, forget } = options;
   const apply = (one: Revocation): void => {
-    revocations.add(one);
-    if ('keyId' in one) forget(one.keyId);
+    if ('exchangedId' in one) forget(one.exchangedId);
+    else {
+      revocations.add(one);
+      if ('keyId' in one) forget(one.keyId);
+    }
     disconnect((principal) => concerns(one, principal));
   };
   const stop = bus.subscribe(TOPIC, (payload) => {

@@ -48,7 +48,7 @@ export interface Accounts {
     orgId: string,
     page: { cursor: string | null; limit: number },
   ): Promise<AccessKeyPage | null>;
-  /** False when the organisation has no such key. Idempotent. */
+  /** Its open invitations end too. False when the organisation has no such key. Idempotent. */
   revokeAccessKey(orgId: string, keyId: string): Promise<boolean>;
 }
 
@@ -144,11 +144,23 @@ export function createAccounts(options: { appPool: RolePool; clock: Clock }): Ac
       return { keys: shown.map(keySummaryOf), next: rows.length > limit ? (shown.at(-1)?.id ?? null) : null };
     },
     async revokeAccessKey(orgId, keyId) {
-      const { rowCount } = await change(orgId, {
-        text: 'update kymo.access_key set revoked_at = coalesce(revoked_at, now()) where id = $1',
-        values: [keyId],
+      const [result] = await runAsOrg(appPool, orgId, {
+        statements: [
+          {
+            text: 'update kymo.access_key set revoked_at = coalesce(revoked_at, now()) where id = $1',
+            values: [keyId],
+          },
+          {
+            // Whoever has the key may have the tokens of what it invited too.
+            text: `update kymo.invitation set revoked_at = now()
+              where invited_by in ('access:' || $1::text, 'server:' || $1::text)
+                and accepted_at is null and revoked_at is null`,
+            values: [keyId],
+          },
+        ],
+        mode: 'change',
       });
-      return rowCount === 1;
+      return result!.rowCount === 1;
     },
   };
 }

@@ -25,10 +25,12 @@ import type { Passwords } from '#identity/passwords.ts';
 import type { PersonForSignIn, PersonQueries } from '#identity/person-queries.ts';
 import type { SecondFactors } from '#identity/second-factors.ts';
 import type { SignInAttempts } from '#identity/sign-in-attempts.ts';
-import type { NewSignIn, SignIns } from '#identity/sign-ins.ts';
+import type { NewSignIn, SignInGround, SignIns } from '#identity/sign-ins.ts';
 import type { RolePool } from '#store/pools.ts';
 
 const MAX_RESETS = 100;
+/** Of the advisory lock of set-ups; the number is arbitrary. */
+const SET_UP_LOCK = 5_962_132;
 
 /** What is sent to people. `fragment` opens the page that goes on (`#reset=TOKEN`, `#invitation=TOKEN`). */
 export interface IdentityMail {
@@ -100,11 +102,11 @@ export function createEntrances(parts: EntranceParts): Entrances {
   };
 
   async function signIn(
-    person: { readonly id: string; readonly orgId: string | null },
+    person: { readonly id: string } & SignInGround,
     by: string,
     visitor: Visitor,
   ): Promise<Entry> {
-    const made = await signIns.create(person.id, visitor, person.orgId);
+    const made = await signIns.create(person.id, visitor, person);
     const { orgId, role } = made;
     tell({ kind: 'signed-in', orgId, role, personId: person.id, detail: by }, visitor);
     return { state: 'signed-in', personId: person.id, signIn: made };
@@ -112,9 +114,11 @@ export function createEntrances(parts: EntranceParts): Entrances {
 
   /** Somebody whose password was right. */
   async function pass(person: PersonForSignIn, orgId: string | null, visitor: Visitor): Promise<Entry> {
-    if (!person.hasTotp) return signIn({ id: person.id, orgId }, 'password', visitor);
+    const { id, passwordHash } = person;
+    if (!person.hasTotp) return signIn({ id, orgId, passwordHash }, 'password', visitor);
     const lifeMs = accountLimits.secondFactorMs;
-    const { token, expiresAt } = await oneTime.make('second-factor', { personId: person.id, orgId, lifeMs });
+    const step = { personId: id, orgId, lifeMs, passwordHash };
+    const { token, expiresAt } = await oneTime.make('second-factor', step);
     return { state: 'second-factor', challenge: token, expiresAt };
   }
 
@@ -288,8 +292,10 @@ async function isSetUpToken(authPool: RolePool, tokenHash: Buffer): Promise<bool
 
 /** All set-up links end with the first that is used. Returns the organisation; null when the token is worth nothing. */
 async function makeOwner(authPool: RolePool, tokenHash: Buffer, person: NewPerson): Promise<string | null> {
-  const [result] = await authPool
+  const [, result] = await authPool
     .run([
+      // Of two links that are used at the same time the second must see what the first made.
+      { text: `select pg_advisory_xact_lock(${SET_UP_LOCK}, 0)` },
       {
         text: `with token as (
               delete from kymo.verification where token_hash = $1 and kind = 'set-up' and expires_at > now()

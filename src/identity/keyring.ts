@@ -65,6 +65,8 @@ export function createKeyring<T extends object>(options: KeyringOptions<T>): Key
   const unknown = new LRUCache<string, true>(cacheOptions);
   // As many at most as the pool lets wait (store/pools.ts).
   const running = new Map<string, Promise<Known<T>>>();
+  /** Counts what was forgotten: an answer that was asked for before may be of a key that is revoked by now. */
+  let forgotten = 0;
 
   async function lookUp(name: string, address: string | null): Promise<Known<T>> {
     if (address !== null && failed.isBlocked(address)) {
@@ -72,18 +74,21 @@ export function createKeyring<T extends object>(options: KeyringOptions<T>): Key
       throw new AppError('limit-exceeded', 'too many wrong keys from this address', { temporary: true });
     }
     counters.lookups++;
+    const asked = forgotten;
     const found = await options.lookUp(Buffer.from(name, 'base64'));
     if (found.identity === null) {
       if (address !== null) failed.record(address);
       unknown.set(name, true);
-    } else known.set(name, found);
+    } else if (asked === forgotten) known.set(name, found);
     return found;
   }
 
   function shareLookUp(name: string, address: string | null): Promise<Known<T>> {
     const same = running.get(name);
     if (same !== undefined) return same;
-    const query = lookUp(name, address).finally(() => running.delete(name));
+    const query = lookUp(name, address).finally(() => {
+      if (running.get(name) === query) running.delete(name);
+    });
     running.set(name, query);
     return query;
   }
@@ -100,6 +105,9 @@ export function createKeyring<T extends object>(options: KeyringOptions<T>): Key
       return null;
     },
     forget(id) {
+      forgotten++;
+      // Whoever comes from now on asks anew.
+      running.clear();
       for (const [name, { identity }] of known.entries())
         if (identity !== null && options.idOf(identity) === id) known.delete(name);
     },

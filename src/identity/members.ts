@@ -103,7 +103,13 @@ export function createMembers(parts: {
     const [before] = await run(actor, stateStatement(target));
     refuseChange(actor, stateOf(before), role);
     const ended = await signIns.revokeAll(personId, { orgId: actor.orgId });
-    const results = await run(actor, lockStatement(actor), stateStatement(target), statement);
+    const results = await run(
+      actor,
+      lockStatement(actor),
+      stateStatement(target),
+      statement,
+      endInvitationsStatement(target),
+    );
     if (results[2]?.rowCount !== 1) {
       refuseChange(actor, stateOf(results[1]), role);
       throw new AppError('conflict', 'this member was changed meanwhile: look again');
@@ -254,6 +260,25 @@ function stateStatement(target: { personId: string; patientId: string | null }):
       (select count(*) from kymo.member where role = 'owner') as owners,
       ($2::uuid is null or exists (select from kymo.patient where id = $2)) as has_patient`,
     values: [target.personId, target.patientId],
+  };
+}
+
+/**
+ * Whoever is a member no more, or another one now, invites nobody by what was made before: the token may be in that very
+ * hand. Nothing when the member is still what it was.
+ */
+function endInvitationsStatement({
+  personId,
+  role,
+}: {
+  personId: string;
+  role: MemberRole | null;
+}): Statement {
+  return {
+    text: `update kymo.invitation set revoked_at = now()
+      where invited_by = 'user:' || $1::text and accepted_at is null and revoked_at is null
+        and (select role from kymo.member where person_id = $1::uuid) is not distinct from $2`,
+    values: [personId, role],
   };
 }
 

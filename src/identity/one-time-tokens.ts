@@ -7,6 +7,7 @@
 import type { Clock } from '#base/clock.ts';
 import { uuidv7 } from '#base/uuid.ts';
 import { hashKey, kindOfKey, newKey } from '#identity/keys.ts';
+import { holdPersonStatement } from '#identity/person-lock.ts';
 import type { RolePool, Statement } from '#store/pools.ts';
 
 /** Links that somebody asks for again and again before one arrives. */
@@ -36,6 +37,8 @@ export interface OneTimeTokens {
       readonly orgId: string | null;
       readonly lifeMs: number;
       readonly isLoopback?: boolean;
+      /** As it was kept when the password was found right: with another one now, the token is worth nothing. */
+      readonly passwordHash?: string | null;
     },
   ): Promise<OneTimeToken>;
   /** Null when it is unknown, used, ended, of another kind, or good on the server's machine alone and shown elsewhere. */
@@ -57,10 +60,11 @@ export function createOneTimeTokens({
     return row === undefined ? null : { personId: row.person_id, orgId: row.org_id };
   }
   return {
-    async make(kind, { personId, orgId, lifeMs, isLoopback = false }) {
+    async make(kind, { personId, orgId, lifeMs, isLoopback = false, passwordHash = null }) {
       const { key, hash } = newKey('link');
       const expiresAt = new Date(clock.nowUs() / 1000 + lifeMs);
       await authPool.run([
+        ...(personId === null ? [] : [holdPersonStatement(personId)]),
         { text: 'delete from kymo.verification where expires_at < now()' },
         {
           text: `delete from kymo.verification where id in (select id from kymo.verification
@@ -70,8 +74,9 @@ export function createOneTimeTokens({
         },
         {
           text: `insert into kymo.verification (id, kind, token_hash, person_id, org_id, is_loopback, expires_at)
-            values ($1, $2, $3, $4, $5, $6, $7)`,
-          values: [uuidv7(clock), kind, hash, personId, orgId, isLoopback, expiresAt],
+            select $1, $2, $3, $4, $5, $6, $7
+             where $8::text is null or exists (select from kymo.person where id = $4 and password_hash = $8)`,
+          values: [uuidv7(clock), kind, hash, personId, orgId, isLoopback, expiresAt, passwordHash],
         },
       ]);
       return { token: key, expiresAt };

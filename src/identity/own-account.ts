@@ -137,8 +137,7 @@ export function createOwnAccount(parts: {
     },
     async switchOrganisation(principal, orgId, visitor) {
       const { personId, signInId } = personOf(principal);
-      const made = await signIns.create(personId, visitor, orgId);
-      await signIns.revoke(personId, signInId);
+      const made = await signIns.create(personId, visitor, { orgId, inPlaceOf: signInId });
       tell('organisation-switched', { ...principal, orgId }, { visitor });
       return { made, ended: { id: signInId, orgId: principal.orgId } };
     },

@@ -2,6 +2,7 @@
 
 import type { Account } from '#contract/account.ts';
 import type { MemberRole } from '#contract/permissions.ts';
+import { changePersonStatement } from '#identity/person-lock.ts';
 import type { RolePool, Statement } from '#store/pools.ts';
 
 export interface PersonForSignIn {
@@ -116,13 +117,16 @@ export function createPersonQueries(authPool: RolePool): PersonQueries {
       return row?.has === true;
     },
     async setPassword(personId, hash) {
-      await one({
-        // Links that were asked for before, and second steps of the password before, are worth nothing any more.
-        text: `with ended as (
-            delete from kymo.verification where person_id = $1 and kind in ('reset', 'second-factor'))
-          update kymo.person set password_hash = $2, password_set_at = now() where id = $1`,
-        values: [personId, hash],
-      });
+      await authPool.run([
+        changePersonStatement(personId),
+        {
+          // Links that were asked for before, and second steps of the password before, are worth nothing any more.
+          text: `with ended as (
+              delete from kymo.verification where person_id = $1 and kind in ('reset', 'second-factor'))
+            update kymo.person set password_hash = $2, password_set_at = now() where id = $1`,
+          values: [personId, hash],
+        },
+      ]);
     },
     async rename(personId, name) {
       await one({ text: 'update kymo.person set name = $2 where id = $1', values: [personId, name] });

@@ -13,13 +13,16 @@ import { tokenLimits } from '#identity/foreign-tokens.ts';
 const MAX_REVOCATIONS = 10_000;
 
 /** Of one organisation: a token by its `jti`, a subject with all its tokens, also later ones, or one of our keys by its id. */
-export type Revocation =
+export type LastingRevocation =
   | { readonly orgId: string; readonly tokenId: string }
   | { readonly orgId: string; readonly subject: string }
   | { readonly orgId: string; readonly keyId: string };
 
+/** `exchangedId`: whose key was exchanged at once. What is open by the old one ends; whoever has the new one is let in. */
+export type Revocation = LastingRevocation | { readonly orgId: string; readonly exchangedId: string };
+
 export interface Revocations {
-  add(revocation: Revocation): void;
+  add(revocation: LastingRevocation): void;
   isRevoked(principal: Principal): boolean;
   readonly counters: { readonly revoked: number; readonly forgotten: number };
 }
@@ -29,6 +32,7 @@ export function concerns(revocation: Revocation, principal: Principal): boolean 
   if (revocation.orgId !== principal.orgId) return false;
   // Also whom the key vouched for: limited tickets carry its id.
   if ('keyId' in revocation) return principal.revocationId === revocation.keyId;
+  if ('exchangedId' in revocation) return principal.revocationId === revocation.exchangedId;
   if (principal.kind !== 'token') return false;
   return 'tokenId' in revocation
     ? principal.revocationId === revocation.tokenId
@@ -42,7 +46,7 @@ export function createRevocations(clock: Pick<Clock, 'monotonicMs'>): Revocation
   const tokenName = (orgId: string, id: string): string => `${orgId} token ${id}`;
   const subjectName = (orgId: string, subject: string): string => `${orgId} subject ${subject}`;
   const keyName = (orgId: string, id: string): string => `${orgId} key ${id}`;
-  const nameOf = (revocation: Revocation): string => {
+  const nameOf = (revocation: LastingRevocation): string => {
     const { orgId } = revocation;
     if ('keyId' in revocation) return keyName(orgId, revocation.keyId);
     if ('tokenId' in revocation) return tokenName(orgId, revocation.tokenId);

@@ -15,11 +15,22 @@ import type { FailedAttempts } from '#identity/failed-attempts.ts';
 import type { Visitor } from '#identity/identity-events.ts';
 import { createKeyring, type IdentityCounters, type Known } from '#identity/keyring.ts';
 import { newKey } from '#identity/keys.ts';
+import { changePersonStatement, holdPersonStatement } from '#identity/person-lock.ts';
 import type { RolePool } from '#store/pools.ts';
 
 /** A person's browsers and telephones, and those that were never signed out. */
 const MAX_SIGN_INS = 50;
 const MAX_USER_AGENT = 256;
+
+/** What a sign-in follows from. All of it must still hold when it is made, whatever has changed since it was looked at. */
+export interface SignInGround {
+  /** Null: the one that the person was in last. */
+  readonly orgId: string | null;
+  /** As it was kept when the password was found right. Absent: not by a password. */
+  readonly passwordHash?: string | null;
+  /** The sign-in that ends by this one, which lasts no longer than that would have. Absent: none. */
+  readonly inPlaceOf?: string;
+}
 
 export interface NewSignIn {
   /** For the cookie. */
@@ -34,8 +45,8 @@ export interface NewSignIn {
 export interface SignIns {
   /** Null when the token is of none, ended, revoked, or its person is no member any more. */
   authenticate(token: string, address: string | null): Promise<Principal | null>;
-  /** In the organisation asked for, else the one that the person was in last. Throws AppError `forbidden` where it is in none. */
-  create(personId: string, visitor: Visitor, orgId: string | null): Promise<NewSignIn>;
+  /** Throws AppError `forbidden` where the person is in no such organisation, `unauthenticated` when its ground is gone. */
+  create(personId: string, visitor: Visitor, ground: SignInGround): Promise<NewSignIn>;
   list(personId: string, currentId: string): Promise<SignInList>;
   /** False when the person has no such sign-in. */
   revoke(personId: string, signInId: string): Promise<{ orgId: string } | null>;
@@ -83,11 +94,12 @@ export function createSignIns(options: {
 
   return {
     authenticate: (token, address) => keyring.find(token, address),
-    async create(personId, { address, userAgent }, orgId) {
+    async create(personId, { address, userAgent }, { orgId, passwordHash = null, inPlaceOf = null }) {
       const id = uuidv7(clock);
       const { key, hash } = newKey('sign-in');
-      const expiresAt = new Date(clock.nowUs() / 1000 + accountLimits.maxSignInMs);
+      const latest = new Date(clock.nowUs() / 1000 + accountLimits.maxSignInMs);
       const results = await authPool.run([
+        holdPersonStatement(personId),
         { text: `delete from kymo.sign_in where expires_at < now() - interval '1 day'` },
         {
           text: `delete from kymo.sign_in where id in (select id from kymo.sign_in where person_id = $1
@@ -96,13 +108,26 @@ export function createSignIns(options: {
         },
         {
           text: createText,
-          values: [id, hash, personId, orgId, expiresAt, address, userAgent.slice(0, MAX_USER_AGENT)],
+          values: [
+            id,
+            hash,
+            personId,
+            orgId,
+            latest,
+            address,
+            userAgent.slice(0, MAX_USER_AGENT),
+            passwordHash,
+            inPlaceOf,
+          ],
         },
       ]);
-      const made = results[2]?.rows[0] as { org_id: string; role: MemberRole } | undefined;
+      const made = results[3]?.rows[0] as MadeRow | undefined;
+      if (inPlaceOf !== null) keyring.forget(inPlaceOf);
       if (made === undefined)
         throw new AppError('forbidden', 'this account belongs to no organisation, or not to this one');
-      return { token: key, id, orgId: made.org_id, role: made.role, expiresAt };
+      if (made.expires_at === null)
+        throw new AppError('unauthenticated', 'the password was changed, or the sign-in ended, meanwhile');
+      return { token: key, id, orgId: made.org_id, role: made.role, expiresAt: made.expires_at };
     },
     async list(personId, currentId) {
       const [result] = await authPool.run([
@@ -128,7 +153,8 @@ export function createSignIns(options: {
       return row === undefined ? null : { orgId: row.org_id };
     },
     async revokeAll(personId, { orgId, but }) {
-      const [result] = await authPool.run([
+      const [, result] = await authPool.run([
+        changePersonStatement(personId),
         {
           text: `update kymo.sign_in set revoked_at = now() where person_id = $1 and revoked_at is null
               and ($2::uuid is null or org_id = $2) and ($3::uuid is null or id <> $3) returning id, org_id`,
@@ -162,10 +188,17 @@ const createText = `with place as (
      order by (select max(s.created_at) from kymo.sign_in s where s.person_id = $3 and s.org_id = m.org_id) desc nulls last,
        m.created_at, m.org_id
      limit 1),
+  ended as (
+    update kymo.sign_in set revoked_at = now()
+     where id = $9::uuid and person_id = $3 and revoked_at is null and expires_at > now() and exists (select from place)
+     returning expires_at),
   made as (
     insert into kymo.sign_in (id, token_hash, person_id, org_id, expires_at, address, user_agent)
-    select $1, $2, $3, org_id, $5, $6, $7 from place)
-  select org_id, role from place`;
+    select $1, $2, $3, org_id, coalesce((select expires_at from ended), $5::timestamptz), $6, $7 from place
+     where ($8::text is null or exists (select from kymo.person p where p.id = $3 and p.password_hash = $8))
+       and ($9::uuid is null or exists (select from ended))
+    returning expires_at)
+  select org_id, role, (select expires_at from made) from place`;
 
 function principalOfSignIn(row: SignInRow): Principal {
   return {
@@ -179,6 +212,13 @@ function principalOfSignIn(row: SignInRow): Principal {
     expiresAtUs: row.expires_at.getTime() * 1000,
     revocationId: row.id,
   };
+}
+
+interface MadeRow {
+  readonly org_id: string;
+  readonly role: MemberRole;
+  /** Null: its ground was gone. */
+  readonly expires_at: Date | null;
 }
 
 interface ListedRow {

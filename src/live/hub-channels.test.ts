@@ -622,6 +622,30 @@ test('too much publishing is answered rate-limited, for a connection and for a s
   expect(codes(await one.say(say(9, 'room/a', 'x')))).toEqual(['ok']);
 });
 
+test('subscriptions that are given up and made anew while rules are asked are bounded', async () => {
+  const asked: (() => void)[] = [];
+  const { connect, hub } = setUp({
+    limits: { subscribesUnderWay: 3 },
+    rule: async () => new Promise((resolve) => asked.push(() => resolve(true))),
+  });
+  const viewer = connect(testPrincipal());
+  const follow = (id: number): ViewerMessage => ({ type: 'subscribe', id, channel: 'room/a' });
+  const leave = (id: number): ViewerMessage => ({ type: 'unsubscribe', id, channel: 'room/a' });
+  await viewer.say(follow(1), leave(2), follow(3), leave(4), follow(5), leave(6));
+  expect(asked).toHaveLength(3);
+  expect(await viewer.say(follow(7), { type: 'subscribe', id: 8, channel: 'room/*' })).toMatchObject([
+    { code: 'overloaded', id: 7 },
+    { code: 'overloaded', id: 8 },
+  ]);
+  expect(asked).toHaveLength(3);
+  expect(hub.counters.overloads).toBe(2);
+  for (const answer of asked.splice(0)) answer();
+  expect(await viewer.say()).toMatchObject([{ id: 1 }, { id: 3 }, { id: 5 }]);
+  await viewer.say(follow(9));
+  for (const answer of asked.splice(0)) answer();
+  expect(await viewer.say()).toMatchObject([{ type: 'subscribed', id: 9 }]);
+});
+
 test('more under way than is allowed is overloaded, and what was answered makes room', async () => {
   const { join, slow, hub } = setUp({ limits: { underWayPerViewer: 2 } });
   const viewer = await join('room/a');

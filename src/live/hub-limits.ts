@@ -5,6 +5,7 @@ import { limits as protocolLimits } from '#protocol/limits.ts';
 export interface HubLimits {
   readonly viewers: number;
   readonly subscriptionsPerViewer: number;
+  readonly subscribesUnderWay: number;
   readonly tickMs: number;
   readonly tickBytes: number;
   readonly ringTicks: number;
@@ -49,6 +50,8 @@ export const defaultHubLimits: HubLimits = {
   viewers: 100_000,
   /** Positions in one cursor token (DESIGN section 4). */
   subscriptionsPerViewer: 64,
+  /** All of them given up and made anew while their rules are asked. One more is `overloaded`. */
+  subscribesUnderWay: 128,
   /** The longest wait for more data under load (DESIGN section 4): half a frame of a 60 Hz display. */
   tickMs: 8,
   /** A tick is sealed early beyond this; a 17-sensor suit at 200 Hz sends about 1.3 KB in 8 ms. */

@@ -51,6 +51,8 @@ export class Subscriptions {
   private readonly viewer: Viewer;
   private readonly byName = new Map<string, Subscription>();
   private joined: Subscription[] = [];
+  /** Names that are asked for and subscriptions that are made, also those that were given up meanwhile. */
+  private underWay = 0;
   /** Where the next batch begins. */
   private firstTurn = 0;
 
@@ -63,6 +65,12 @@ export class Subscriptions {
     const { host } = this.viewer;
     const wish = wishOf(message);
     if (!wish.ok) return this.viewer.refuse(wish.error, id);
+    // Each asks rules, which ask the database: giving up and asking anew must not make them pile up.
+    if (this.underWay >= host.limits.subscribesUnderWay) {
+      host.counters.overloads++;
+      const error = `at most ${host.limits.subscribesUnderWay} subscriptions are made at a time on a connection`;
+      return this.viewer.refuse({ code: 'overloaded', message: error }, id);
+    }
     const { positionOf, ...rest } = wish.value;
     if (!channel.includes('*')) {
       const found = host.channels.find(channel);
@@ -85,7 +93,9 @@ export class Subscriptions {
         id,
       );
     const most = host.limits.subscriptionsPerViewer;
-    host.channels.expand(channel, principal, most).then(
+    this.underWay++;
+    const expanding = host.channels.expand(channel, principal, most).finally(() => this.underWay--);
+    expanding.then(
       (expanded) => {
         if (this.viewer.isClosed) return;
         if (!expanded.ok) return this.viewer.refuse({ field: '/channel', ...expanded.error }, id);
@@ -206,7 +216,9 @@ export class Subscriptions {
       memberId: null,
     };
     this.byName.set(name, subscription);
+    this.underWay++;
     void this.establish(subscription, wish)
+      .finally(() => this.underWay--)
       .catch((cause: unknown) => fail(wireErrorOf(cause, onFailure)))
       .then((established) => {
         if (established.ok) return;

@@ -92,7 +92,7 @@ export async function createPerson(
 export async function signIn(pools: Pools, person: Pick<TestPerson, 'id' | 'orgId'>): Promise<string> {
   const { signIns } = openPeople(pools).people;
   const visitor = { address: '127.0.0.1', userAgent: 'test', isOwnMachine: true };
-  return `kymo.session=${(await signIns.create(person.id, visitor, person.orgId)).token}`;
+  return `kymo.session=${(await signIns.create(person.id, visitor, { orgId: person.orgId })).token}`;
 }
 
 /** Somebody who was invited with `key` (scope admin) and accepted, over HTTP; the headers of their requests. */
