@@ -34,11 +34,13 @@ async function runVitest(node, filters) {
   try {
     const exitCode = await runInForeground(node, [vitest, 'run', ...reporters, ...filters], {
       cwd: root,
-      env: environmentWithNode(node),
+      // Hundreds of servers and commands are started; what one has compiled, the next need not: half of their work.
+      env: { ...environmentWithNode(node), NODE_COMPILE_CACHE: path.join(directory, 'compiled') },
     });
     return countTests(readJson(report), exitCode);
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    // A process that ends late may still write what it compiled.
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

@@ -16,6 +16,7 @@ import { createTemporaryDirectory, type TemporaryDirectory } from '#test/support
 export const isRoot = process.getuid?.() === 0;
 
 const LIMIT_MS = 60_000;
+const compiled = process.env['NODE_COMPILE_CACHE'];
 
 export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
@@ -40,7 +41,10 @@ export interface Command {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Starts a Kymo command. The environment holds nothing but a PATH, a HOME, that keys are printed, and what is given. */
+/**
+ * Starts a Kymo command. The environment holds nothing but a PATH, a HOME, that keys are printed, where Node keeps what it
+ * compiled, and what is given.
+ */
 export function command(args: readonly string[], options: CommandOptions = {}): Command {
   const words = [...(options.prefix ?? []), process.execPath, ...(options.program ?? [kymoMain]), ...args];
   const spawnOptions: SpawnOptions = {
@@ -48,6 +52,7 @@ export function command(args: readonly string[], options: CommandOptions = {}): 
       PATH: process.env['PATH'] ?? '',
       HOME: process.env['HOME'] ?? '/',
       KYMO_PRINT_KEY: 'true',
+      ...(compiled === undefined ? {} : { NODE_COMPILE_CACHE: compiled }),
       ...options.env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
