@@ -8,11 +8,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import AxeBuilder from '@axe-core/playwright';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { createHttpClient, type HttpClient } from '#sdk/http-client.ts';
+import { violations } from '#test/support/accessibility.ts';
 import { launchBrowser } from '#test/support/browser.ts';
 import { runKymo, startKymo } from '#test/support/kymo-process.ts';
 import { connectWalkingSensor, type WalkingSensor } from '#test/support/walking-sensor.ts';
@@ -59,13 +59,6 @@ async function newPage(): Promise<Page> {
       problems.push(message.text());
   });
   return page;
-}
-
-async function violations(page: Page, rules: readonly string[] = []): Promise<string[]> {
-  const axe = new AxeBuilder({ page });
-  if (rules.length > 0) axe.withRules([...rules]);
-  const { violations: found } = await axe.analyze();
-  return found.map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.html).join(' ')}`);
 }
 
 /** RFC 6238 with SHA-1, six digits, half a minute a step; `ahead` steps from now. */

@@ -7,10 +7,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import AxeBuilder from '@axe-core/playwright';
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { violations } from '#test/support/accessibility.ts';
 import { launchBrowser } from '#test/support/browser.ts';
 import { freePort, runKymo, spawnKymo, startKymo, type KymoProcess } from '#test/support/kymo-process.ts';
 
@@ -44,16 +44,11 @@ afterAll(async () => {
   for (const end of endings.toReversed()) await end();
 });
 
-async function violations(): Promise<string[]> {
-  const { violations: found } = await new AxeBuilder({ page }).analyze();
-  return found.map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.html).join(' ')}`);
-}
-
 test('an empty server shows the next step, and a key is not left in the address', async () => {
   await page.goto(kymo.address);
   await page.getByText('curl', { exact: false }).first().waitFor();
   expect(page.url()).not.toContain('key=');
-  expect(await violations()).toEqual([]);
+  expect(await violations(page)).toEqual([]);
 });
 
 /** Sends the recorded walk from a process of its own and opens its session on the page. */
@@ -93,7 +88,7 @@ test('the page draws the recording exactly as it was recorded', async () => {
     expect(stream.malformedFrames).toBe(0);
   }
   await page.screenshot({ path: 'test-results/live-session.png' });
-  expect(await violations()).toEqual([]);
+  expect(await violations(page)).toEqual([]);
 });
 
 test('the page goes on by itself after the server was killed and started again', async () => {

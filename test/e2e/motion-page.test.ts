@@ -7,7 +7,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import AxeBuilder from '@axe-core/playwright';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 
@@ -16,6 +15,7 @@ import type { SessionSummary } from '#contract/rest.ts';
 import { createHttpClient, type HttpClient } from '#sdk/http-client.ts';
 import type { LiveClient } from '#sdk/live-api.ts';
 import { connectLive } from '#sdk/live-client.ts';
+import { violations } from '#test/support/accessibility.ts';
 import { launchBrowser } from '#test/support/browser.ts';
 import { startKymo } from '#test/support/kymo-process.ts';
 import { gaitFeedOf, type GaitMessage } from '#web/motion/gait-feed.ts';
@@ -70,11 +70,6 @@ async function visit(path: string, scheme: 'dark' | 'light', key = adminKey): Pr
   await page.addInitScript((chosen) => localStorage.setItem('kymo-colour-scheme', chosen), scheme);
   await page.goto(`${origin}${path}#key=${key}`);
   return page;
-}
-
-async function violations(page: Page): Promise<string[]> {
-  const { violations: found } = await new AxeBuilder({ page }).analyze();
-  return found.map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.html).join(' ')}`);
 }
 
 const plain = (text: string): string => text.replaceAll(/\s+/g, ' ').trim();

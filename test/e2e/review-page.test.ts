@@ -7,11 +7,11 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import AxeBuilder from '@axe-core/playwright';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 
 import type { ReviewInspection } from '#web/review/review-inspection.ts';
+import { violations } from '#test/support/accessibility.ts';
 import { launchBrowser } from '#test/support/browser.ts';
 import { freePort, runKymo, startKymo } from '#test/support/kymo-process.ts';
 import {
@@ -121,11 +121,6 @@ async function pixelsAround(segment: string, x: number, y: number): Promise<numb
       },
       [Math.round(x), Math.round(y)] as const,
     );
-}
-
-async function violations(): Promise<string[]> {
-  const { violations: found } = await new AxeBuilder({ page }).analyze();
-  return found.map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.html).join(' ')}`);
 }
 
 test('close up, what is drawn are the readings that were sent, at their times', async () => {
@@ -292,10 +287,10 @@ test('the page is clean for axe in both colour schemes, also with help open', as
   for (const colours of ['light', 'dark']) {
     await page.getByRole('button', { name: `Use ${colours} colours` }).click();
     await settled();
-    expect(await violations(), colours).toEqual([]);
+    expect(await violations(page), colours).toEqual([]);
     await page.keyboard.press('?');
     await page.getByRole('dialog').waitFor();
-    expect(await violations(), `${colours}, help`).toEqual([]);
+    expect(await violations(page), `${colours}, help`).toEqual([]);
     await page.keyboard.press('Escape');
   }
   expect(problems).toEqual([]);
@@ -318,7 +313,7 @@ test('a stream is exported from the page, whole, and the page says so', async ()
   for (const value of sent.right.subarray(4321 * AXES, 4322 * AXES))
     expect(row.map(Math.fround)).toContain(value);
   await page.getByText(`${readings.toLocaleString('en-GB')} readings saved`).waitFor();
-  expect(await violations()).toEqual([]);
+  expect(await violations(page)).toEqual([]);
   await page.getByRole('button', { name: 'Close' }).click();
   expect(problems).toEqual([]);
 });

@@ -7,12 +7,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import AxeBuilder from '@axe-core/playwright';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { openDevice } from '#sdk/device-client.ts';
 import { memoryStore } from '#sdk/memory-store.ts';
+import { violations } from '#test/support/accessibility.ts';
 import { launchBrowser } from '#test/support/browser.ts';
 import { runKymo, startKymo } from '#test/support/kymo-process.ts';
 
@@ -72,11 +72,6 @@ async function visit(key: string, path: string): Promise<Page> {
   });
   await page.goto(`${origin}${path}#key=${key}`);
   return page;
-}
-
-async function violations(page: Page): Promise<string[]> {
-  const { violations: found } = await new AxeBuilder({ page }).analyze();
-  return found.map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.html).join(' ')}`);
 }
 
 test('two people talk about a session, see each other, and what was read', async () => {

@@ -7,10 +7,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import AxeBuilder from '@axe-core/playwright';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { violations } from '#test/support/accessibility.ts';
 import { launchBrowser } from '#test/support/browser.ts';
 import { startCuttingProxy, type CuttingProxy } from '#test/support/cutting-proxy.ts';
 import { freePort, startKymo, type KymoProcess } from '#test/support/kymo-process.ts';
@@ -85,8 +85,7 @@ test('the page draws each price of the feed once and in order, from this server 
   expect(await page.locator('polyline').count()).toBe(1);
   expect(await page.locator('#price').textContent()).toMatch(/^\d+\.\d\d$/);
   expect(await page.locator('#state').textContent()).toMatch(/^Live\./);
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  expect(violations.map((violation) => violation.id)).toEqual([]);
+  expect(await violations(page)).toEqual([]);
   await page.screenshot({ path: 'test-results/stock-ticker.png' });
   await page.getByRole('link', { name: 'zinc' }).click();
   await expect.poll(async () => (await drawn()).points.length, { timeout: 30_000 }).toBeGreaterThan(10);
