@@ -32,6 +32,8 @@ import { createEnvelopeQueries } from '#store/envelope-queries.ts';
 import { createMotionAnswers } from '#app/motion-answers.ts';
 import { createExportQueries } from '#store/export-queries.ts';
 import { createMotionQueries } from '#store/motion-queries.ts';
+import { createSealedTexts } from '#identity/sealed-texts.ts';
+import { createSecretBox } from '#identity/secret-box.ts';
 import { createWebhooks } from '#jobs/webhooks/endpoints.ts';
 import { createWebhookQueries } from '#store/webhook-queries.ts';
 import { createWindowQueries } from '#store/window-queries.ts';
@@ -41,6 +43,7 @@ import { createSessionQueries } from '#store/session-queries.ts';
 import { ownPrincipals } from '#test/support/principals.ts';
 import { recordsApi } from '#test/support/records-api.ts';
 import { jobApi } from '#test/support/job-api.ts';
+import { testMasters } from '#test/support/people.ts';
 import { createTestVisits } from '#test/support/visit-services.ts';
 
 const root = new URL('../', import.meta.url);
@@ -109,6 +112,7 @@ export async function createDescribedApi(version: string, changes: Partial<ApiOp
       clock: systemClock,
       rules: { allowPrivate: false },
       secretBytes: (count) => new Uint8Array(count),
+      secrets: createSealedTexts(createSecretBox(testMasters)),
     }),
     ...jobApi(unreachable),
     submitReadings: () => Promise.reject(new Error('a description stores no data')),

@@ -25,6 +25,7 @@ import { createSessionQueries } from '#store/session-queries.ts';
 import { createWebhookQueries } from '#store/webhook-queries.ts';
 import { packagedNorms } from '#app/analyse/norm-files.ts';
 import { createMotionAnswers } from '#app/motion-answers.ts';
+import { webhookSecrets } from '#app/webhooks.ts';
 
 export interface TaskParts {
   readonly pools: Pools;
@@ -71,6 +72,7 @@ export function createTasks(parts: TaskParts): readonly Task[] {
     }),
     webhookDeliveriesTask({
       queries: createWebhookQueries(pools.app),
+      secrets: webhookSecrets(masters),
       rules: { allowPrivate: webhooksPrivate },
       resolve: resolveName,
       clock,

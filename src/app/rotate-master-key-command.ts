@@ -1,9 +1,10 @@
-/** Owns `kymo rotate-master-key`: wraps the keys of all patients with a new master key. */
+/** Owns `kymo rotate-master-key`: wraps the keys of all patients, and seals all secrets, with a new master key. */
 
 import { systemClock as clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
 import { rewrapKeys, usedMasterKeys } from '#clinic/key-rotation.ts';
 import { masterKeyOf, newKey, type MasterKeys } from '#clinic/master-keys.ts';
+import { resealSecrets, usedSecretKeys } from '#identity/secret-rotation.ts';
 import { processSources, readConfig, settingsHelp } from '#app/config.ts';
 import { stateDirectoryOf } from '#app/database.ts';
 import { withFileLock } from '#app/file-lock.ts';
@@ -16,8 +17,9 @@ const usage = 'kymo rotate-master-key [--json] [settings]';
 export const rotateMasterKeyCommand = {
   help: `Usage: ${usage}
 
-What names a patient is sealed under a key of that patient, and these keys are wrapped with a master key. This makes a new
-master key in the key file (patient-keys.json in the data folder) and wraps all of them with it; servers go on meanwhile. The
+What names a patient is sealed under a key of that patient, and these keys are wrapped with a master key; second factors and
+secrets of webhooks are sealed under it. This makes a new master key in the key file (patient-keys.json in the data folder),
+and wraps and seals all of them with it; servers go on meanwhile. The
 key before stays in the file until the next rotation. With KYMO_MASTER_KEY=NEW,OLD no key is made: all are wrapped with NEW,
 and OLD can be left out once every server was started with NEW.
 
@@ -48,11 +50,19 @@ ${settingsHelp()}`,
 interface Done {
   readonly masterKeyId: string;
   readonly rewrapped: number;
+  readonly resealed: number;
   readonly unknown: number;
 }
 
 async function rotateTo(owner: StoredData['owner'], masters: MasterKeys): Promise<Done> {
-  return { masterKeyId: (await masters.current()).id, ...(await rewrapKeys(owner, masters)) };
+  const keys = await rewrapKeys(owner, masters);
+  const secrets = await resealSecrets(owner, masters);
+  return {
+    masterKeyId: (await masters.current()).id,
+    rewrapped: keys.rewrapped,
+    resealed: secrets.resealed,
+    unknown: keys.unknown + secrets.unknown,
+  };
 }
 
 // The new key is in the file before anything is wrapped with it, and an old one is taken out when nothing is any more.
@@ -61,16 +71,17 @@ async function rotateFile(owner: StoredData['owner'], stateDir: string): Promise
   const before = await file.read();
   await file.write([masterKeyOf(newKey()), ...before]);
   const done = await rotateTo(owner, file);
-  const used = await usedMasterKeys(owner);
+  // Also by a server that sealed something while this went on.
+  const used = new Set([...(await usedMasterKeys(owner)), ...(await usedSecretKeys(owner))]);
   const ring = await file.read();
   await file.write(ring.filter((key, i) => i <= 1 || used.has(key.id)));
   return done;
 }
 
-function describe({ masterKeyId, rewrapped, unknown }: Done): string {
+function describe({ masterKeyId, rewrapped, resealed, unknown }: Done): string {
   const left =
     unknown === 0
       ? ''
-      : `\n${unknown} are wrapped with master keys that are not here, and were left as they are.`;
-  return `Wrapped ${rewrapped} keys with the master key ${masterKeyId}.${left}`;
+      : `\n${unknown} are wrapped or sealed with master keys that are not here, and were left as they are.`;
+  return `Wrapped ${rewrapped} keys and sealed ${resealed} secrets with the master key ${masterKeyId}.${left}`;
 }

@@ -290,7 +290,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     exports: createExportQueries(pools.app),
     windows: createWindowQueries(pools.app),
     motion: createMotionAnswers(motionQueries, motion.bodyModelChanged),
-    webhooks: createServerWebhooks(pools.app, { clock, allowPrivate: config['webhooks-private'] }),
+    webhooks: createServerWebhooks(pools.app, { clock, allowPrivate: config['webhooks-private'], masters }),
     jobs: opened.jobs,
     submitReadings: createHttpReadings({ gateway, store: writer, clock }),
     onRevoked: (revocation) => revoking.revoke(revocation),

@@ -12,6 +12,7 @@ import {
   forgetStatement,
   nextDueStatement,
   recordStatements,
+  replaceSecretStatement,
   webhookLimits,
   type AttemptOutcome,
   type Claimed,
@@ -60,6 +61,8 @@ export interface WebhookQueries {
   /** Those that are due, oldest first; nobody else gets them while the claim lasts. */
   claim(orgId: string, limit: number): Promise<readonly Claimed[]>;
   record(orgId: string, claimed: Claimed, outcome: AttemptOutcome): Promise<void>;
+  /** Keeps a secret in another form, unless it was exchanged meanwhile. */
+  replaceSecret(orgId: string, endpointId: string, secret: { before: string; after: string }): Promise<void>;
   /** Seconds until the next is due; null: none is pending. Forgets what is too old. */
   nextDue(orgId: string): Promise<number | null>;
 }
@@ -141,12 +144,16 @@ export function createWebhookQueries(app: RolePool): WebhookQueries {
         eventId: row.event_id,
         payload: row.payload,
         url: row.url,
+        endpointId: row.endpoint_id,
         secrets: [row.secret, ...(row.previous_secret === null ? [] : [row.previous_secret])],
         attempt: row.attempts,
       }));
     },
     async record(orgId, claimed, outcome) {
       await ask(orgId, recordStatements(orgId, claimed, outcome));
+    },
+    async replaceSecret(orgId, endpointId, { before, after }) {
+      await ask(orgId, [replaceSecretStatement(endpointId, before, after)]);
     },
     async nextDue(orgId) {
       const [, rows] = await ask<{ seconds: number | null }>(orgId, [forgetStatement, nextDueStatement]);
@@ -187,6 +194,7 @@ interface ClaimedRow {
   readonly event_id: string;
   readonly payload: string;
   readonly url: string;
+  readonly endpoint_id: string;
   readonly secret: string;
   readonly previous_secret: string | null;
   readonly attempts: number;

@@ -18,6 +18,8 @@ export interface Claimed {
   readonly eventId: string;
   readonly payload: string;
   readonly url: string;
+  readonly endpointId: string;
+  /** As they are kept, the newest first. */
   readonly secrets: readonly string[];
   /** This one, from 1. */
   readonly attempt: number;
@@ -50,9 +52,21 @@ export function claimStatement(limit: number): Statement {
          set attempts = attempts + 1, next_attempt_at = now() + ${webhookLimits.claimSeconds} * interval '1 second'
         from due, kymo.webhook_endpoint e
        where d.id = due.id and e.id = d.endpoint_id
-      returning d.id, d.event_id, d.payload, d.attempts, e.url, e.secret,
+      returning d.id, d.event_id, d.payload, d.attempts, d.endpoint_id, e.url, e.secret,
         case when e.previous_until > now() then e.previous_secret end as previous_secret`,
     values: [limit],
+  };
+}
+
+/** Keeps a secret in another form; nothing when it was exchanged meanwhile. */
+export function replaceSecretStatement(endpointId: string, before: string, after: string): Statement {
+  return {
+    name: 'webhooks-replace-secret',
+    text: `update kymo.webhook_endpoint set
+        secret = case when secret = $2 then $3 else secret end,
+        previous_secret = case when previous_secret = $2 then $3 else previous_secret end
+      where id = $1 and $2 in (secret, previous_secret)`,
+    values: [endpointId, before, after],
   };
 }
 

@@ -13,6 +13,8 @@ import { seededRandom } from '#base/random.ts';
 import { uuidv7 } from '#base/uuid.ts';
 import type { WebhookEndpointPage } from '#contract/webhooks.ts';
 import type { Principal } from '#contract/principal.ts';
+import { createSealedTexts } from '#identity/sealed-texts.ts';
+import { createSecretBox } from '#identity/secret-box.ts';
 import { webhookDeliveriesTask } from '#jobs/tasks/webhook-deliveries.ts';
 import { createWebhooks, type Webhooks } from '#jobs/webhooks/endpoints.ts';
 import { postWebhook, type PostParts } from '#jobs/webhooks/post-webhook.ts';
@@ -21,6 +23,7 @@ import { openPools, runAsOrg, type Pools } from '#store/pools.ts';
 import { webhookStatements } from '#store/webhook-events.ts';
 import { createWebhookQueries, type WebhookQueries } from '#store/webhook-queries.ts';
 import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
+import { testMasters } from '#test/support/people.ts';
 import { createTenant, type Tenant } from '#test/support/tenants.ts';
 import { openTestPool } from '#test/support/test-pool.ts';
 
@@ -54,6 +57,7 @@ beforeAll(async () => {
     clock: systemClock,
     rules: { allowPrivate: true },
     secretBytes: randomBytes,
+    secrets: sealing,
   });
   actor = principalOf(tenant);
   receiver = createServer((request, response) => {
@@ -96,6 +100,8 @@ function principalOf({ orgId }: Tenant): Principal {
   };
 }
 
+const sealing = createSealedTexts(createSecretBox(testMasters));
+
 const status =
   (code: number, headers: Record<string, string> = {}) =>
   (_request: IncomingMessage, response: ServerResponse): void =>
@@ -115,7 +121,7 @@ async function tell(session = uuidv7(systemClock)): Promise<string> {
 }
 
 async function deliver(): Promise<Record<string, unknown>> {
-  const task = webhookDeliveriesTask({ ...post, queries, random: seededRandom(1) });
+  const task = webhookDeliveriesTask({ ...post, secrets: sealing, queries, random: seededRandom(1) });
   const context = {
     job: { orgId: tenant.orgId },
     input: {},
@@ -232,6 +238,41 @@ test('while a secret is rotated both sign, and after its grace only the new one'
   expect(verify(rotated.secret, received[0]!)).not.toThrow();
   expect(verify(made.secret, received[1]!)).toThrow('signature');
   expect(verify(rotated.secret, received[1]!)).not.toThrow();
+});
+
+test('the database has no secret in clear, and seals one of before with its next delivery', async () => {
+  answer = status(200);
+  const made = await webhooks.create(actor, { url });
+  await webhooks.rotate(actor, made.endpoint.id, 60);
+  const kept = async (): Promise<string[]> => {
+    const { rows } = await owner.query<{ secret: string; previous_secret: string }>(
+      'select secret, previous_secret from kymo.webhook_endpoint',
+    );
+    return [rows[0]!.secret, rows[0]!.previous_secret];
+  };
+  expect((await kept()).map((text) => text.slice(0, 7))).toEqual(['sealed_', 'sealed_']);
+  await owner.query('update kymo.webhook_endpoint set previous_secret = $1', [made.secret]);
+  await tell();
+  expect(await deliver()).toEqual({ sent: 1, failed: 0 });
+  const { body, headers } = received[0]!;
+  expect(() => new Webhook(made.secret).verify(body, headers as Record<string, string>)).not.toThrow();
+  const [, previous] = await kept();
+  expect(previous).not.toContain(made.secret);
+  expect(await sealing.open(previous!, made.endpoint.id)).toBe(made.secret);
+  // Of another endpoint it opens nothing.
+  await expect(sealing.open(previous!, uuidv7(systemClock))).rejects.toMatchObject({ code: 'internal' });
+});
+
+test('a delivery whose secret this server cannot read waits, and says why', async () => {
+  const { endpoint } = await webhooks.create(actor, { url });
+  await owner.query(`update kymo.webhook_endpoint set secret = 'sealed_' || repeat('A', 60)`);
+  await tell();
+  expect(await deliver()).toEqual({ sent: 1, failed: 1 });
+  expect(received).toEqual([]);
+  expect((await logOf(endpoint.id))[0]).toMatchObject({
+    state: 'pending',
+    lastError: expect.stringContaining('master key') as string,
+  });
 });
 
 test('an endpoint that fails for days is switched off with a reason, and tells no more until it is switched on', async () => {

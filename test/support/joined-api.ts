@@ -33,7 +33,7 @@ import { createSessionQueries } from '#store/session-queries.ts';
 import { createWindowQueries } from '#store/window-queries.ts';
 import { createDescribedApi } from '../../scripts/generate.ts';
 import { jobApi } from '#test/support/job-api.ts';
-import { openPeople, peopleApi } from '#test/support/people.ts';
+import { openPeople, peopleApi, testMasters } from '#test/support/people.ts';
 import { testCache } from '#test/support/records-api.ts';
 
 export interface JoinedApi {
@@ -88,7 +88,7 @@ export async function openJoinedApi(parts: {
     exports: createExportQueries(app),
     windows: createWindowQueries(app),
     motion: createMotionAnswers(createMotionQueries(app)),
-    webhooks: createServerWebhooks(app, { clock, allowPrivate: false }),
+    webhooks: createServerWebhooks(app, { clock, allowPrivate: false, masters: testMasters }),
     ...jobApi(app),
     live: {
       channels: engine.channels,

@@ -7,13 +7,15 @@
 import { Type } from 'typebox';
 
 import type { Clock } from '#base/clock.ts';
+import { AppError } from '#base/errors.ts';
 import type { Random } from '#base/random.ts';
 import { uuidv7 } from '#base/uuid.ts';
 import { enqueueStatements } from '#store/job-queue.ts';
 import type { Statement } from '#store/pools.ts';
 import { deliveryJob } from '#store/webhook-events.ts';
 import type { WebhookQueries } from '#store/webhook-queries.ts';
-import type { AttemptOutcome } from '#store/webhook-statements.ts';
+import type { AttemptOutcome, Claimed } from '#store/webhook-statements.ts';
+import type { WebhookSecrets } from '#jobs/webhooks/endpoints.ts';
 import { postWebhook, type Posted, type PostParts } from '#jobs/webhooks/post-webhook.ts';
 import { defineTask, type Task } from '#jobs/task.ts';
 
@@ -31,7 +33,8 @@ export const deliveryLimits = {
 } as const;
 
 export interface DeliveryParts extends PostParts {
-  readonly queries: Pick<WebhookQueries, 'claim' | 'record' | 'nextDue'>;
+  readonly queries: Pick<WebhookQueries, 'claim' | 'record' | 'nextDue' | 'replaceSecret'>;
+  readonly secrets: WebhookSecrets;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -52,7 +55,7 @@ export function webhookDeliveriesTask(parts: DeliveryParts): Task {
         if (claimed.length === 0) break;
         await Promise.all(
           claimed.map(async (one) => {
-            const outcome = outcomeOf(await postWebhook(one, parts), one.attempt, parts.random);
+            const outcome = outcomeOf(await send(orgId, one, parts), one.attempt, parts.random);
             await queries.record(orgId, one, outcome);
             sent++;
             if (outcome.error !== null) failed++;
@@ -64,6 +67,26 @@ export function webhookDeliveriesTask(parts: DeliveryParts): Task {
       return { result: { sent, failed }, statements: dueS === null ? [] : comeAgain(clock, dueS * 1000) };
     },
   });
+}
+
+/** A secret that cannot be read is mended by people, and the delivery waits for it as for a receiver that is away. */
+async function send(orgId: string, claimed: Claimed, parts: DeliveryParts): Promise<Posted> {
+  const { endpointId } = claimed;
+  let opened: string[];
+  try {
+    opened = await Promise.all(claimed.secrets.map((kept) => parts.secrets.open(kept, endpointId)));
+  } catch (error) {
+    if (!(error instanceof AppError) || error.temporary) throw error;
+    const reason = 'the secret that signs cannot be read: this server does not have the master key of before';
+    return { status: null, error: reason, durationMs: 0, retryAfterMs: null };
+  }
+  for (const kept of claimed.secrets)
+    if (!parts.secrets.isSealed(kept))
+      await parts.queries.replaceSecret(orgId, endpointId, {
+        before: kept,
+        after: await parts.secrets.seal(kept, endpointId),
+      });
+  return postWebhook({ ...claimed, secrets: opened }, parts);
 }
 
 function outcomeOf(posted: Posted, attempt: number, random: Random): AttemptOutcome {

@@ -1,6 +1,7 @@
 /**
  * Owns what an organisation does with its webhooks: make them, with a secret that is shown once, change, rotate, remove, test,
- * and look at or repeat deliveries. Each asks `authorise` first. A secret signs both ways, so the database has to hold it.
+ * and look at or repeat deliveries. Each asks `authorise` first. A secret signs both ways, so the database has to hold it: sealed
+ * under a key that it does not hold.
  */
 
 import type { Clock } from '#base/clock.ts';
@@ -43,15 +44,25 @@ export interface Webhooks {
   redeliver(actor: Principal, id: string, deliveryId: string): Promise<void>;
 }
 
+/** How secrets are kept (identity/sealed-texts.ts). `owner`: the endpoint's id. */
+export interface WebhookSecrets {
+  seal(secret: string, owner: string): Promise<string>;
+  /** Throws AppError when this server cannot. */
+  open(kept: string, owner: string): Promise<string>;
+  /** False: it stands there in clear, from before secrets were sealed. */
+  isSealed(kept: string): boolean;
+}
+
 export interface WebhooksParts {
   readonly queries: WebhookQueries;
   readonly clock: Clock;
   readonly rules: TargetRules;
   /** So many random bytes, fit for secrets. */
   readonly secretBytes: (count: number) => Uint8Array;
+  readonly secrets: WebhookSecrets;
 }
 
-export function createWebhooks({ queries, clock, rules, secretBytes }: WebhooksParts): Webhooks {
+export function createWebhooks({ queries, clock, rules, secretBytes, secrets }: WebhooksParts): Webhooks {
   const newSecret = (): string => `whsec_${Buffer.from(secretBytes(SECRET_BYTES)).toString('base64')}`;
   const wake = (): Statement[] =>
     enqueueStatements({ ...deliveryJob, id: uuidv7(clock), input: {}, coalesceKey: 'webhooks' });
@@ -65,7 +76,9 @@ export function createWebhooks({ queries, clock, rules, secretBytes }: WebhooksP
       const secret = newSecret();
       const createdBy = `${actor.kind}:${actor.subject}`;
       const target = parseTarget(url, rules).href;
-      const made = { id: uuidv7(clock), url: target, description, events, secret, createdBy };
+      const id = uuidv7(clock);
+      const sealed = await secrets.seal(secret, id);
+      const made = { id, url: target, description, events, secret: sealed, createdBy };
       return { endpoint: await queries.create(actor, made), secret };
     },
     async change(actor, id, change) {
@@ -77,7 +90,8 @@ export function createWebhooks({ queries, clock, rules, secretBytes }: WebhooksP
     async rotate(actor, id, graceSeconds = GRACE_SECONDS) {
       authorise(actor, 'organisation.manage', null);
       const secret = newSecret();
-      return { endpoint: found(await queries.rotate(actor, id, { secret, graceSeconds })), secret };
+      const rotation = { secret: await secrets.seal(secret, id), graceSeconds };
+      return { endpoint: found(await queries.rotate(actor, id, rotation)), secret };
     },
     async remove(actor, id) {
       authorise(actor, 'organisation.manage', null);
