@@ -67,8 +67,11 @@ export interface SessionMotion {
   advance(untilUs: number): void;
   /** No reading will come any more: what waits for the future is decided without it. */
   finish(): void;
-  /** Results since the last call, oldest first. Bounded: who does not take loses the oldest, counted. */
-  take(): MotionBatch;
+  /**
+   * Results since the last call, oldest first. Bounded: who does not take loses the oldest, counted. Who says that it wants no
+   * angles is spared the copying of them.
+   */
+  take(wantsAngles?: boolean): MotionBatch;
   /** Figures over everything up to now, from before a checkpoint too. */
   summary(): readonly MetricValue[];
   readonly counters: SessionMotionCounters;
@@ -249,7 +252,7 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
       advance(Number.POSITIVE_INFINITY);
       settle(Number.POSITIVE_INFINITY);
     },
-    take: results.take,
+    take: (wantsAngles = true) => results.take(wantsAngles),
     summary: () => summary.values().map((value) => ({ ...value, ...wearing })),
     save: () =>
       packState(parts, {

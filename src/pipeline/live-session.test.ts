@@ -82,7 +82,7 @@ test('readings that come again are left out, and those of another epoch are not'
   const seen: number[] = [];
   const chain = (): SessionMotion => ({
     ...createStandInMotion(model),
-    push: (_placement, { timesUs }) => seen.push(...timesUs),
+    push: (_placement, { timesUs, count }) => seen.push(...timesUs.subarray(0, count)),
   });
   const session = createLiveSession(plan, chain);
   for (const [seq, count] of [

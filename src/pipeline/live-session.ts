@@ -22,8 +22,10 @@ const SILENT_US = 3_000_000;
 const BACK_US = 5_000_000;
 /** A chain takes some 10 ms to begin: a clock that is set back with every frame would leave its worker nothing else to do. */
 const ANEW_US = 10_000_000;
-/** Angles and events leave this often. */
+/** Angles and events leave this often, and a chain is let on just before: until then nobody would see what it gives. */
 const FLUSH_US = 100_000;
+/** Sessions leave at different moments, so that their work is spread over the time between. */
+const APART_US = 20_000;
 /** The contract's: at most once a second. */
 const SUMMARY_US = 1_000_000;
 /** Where nobody looks: figures and cycles this often, so that who comes finds some and 500 sessions cost little. */
@@ -77,6 +79,8 @@ export interface LiveSession {
   takeLosses(): ChainLosses;
   /** Takes a frame of one of the plan's streams. Nothing of it is kept. */
   frame(frame: RingFrame): void;
+  /** It is time to let the chain on and to tell what it gives. Changes with `flush`. */
+  isDue(nowUs: number): boolean;
   /** Processes what no stream can add to any more. */
   advance(nowUs: number): void;
   /** What is to be told now; null when there is nothing, or it is not time yet and nobody insists. */
@@ -162,13 +166,15 @@ export function createLiveSession(plan: SessionPlan, create: CreateSessionMotion
         beginAnew(lastUs);
       }
       motion.push(stream.placement, {
-        timesUs: timesUs.subarray(skipped, frame.count),
-        values: values.subarray(skipped * axisCount, frame.count * axisCount),
+        // Nearly always the whole frame, which needs no view of its own.
+        timesUs: skipped === 0 ? timesUs : timesUs.subarray(skipped),
+        values: skipped === 0 ? values : values.subarray(skipped * axisCount),
         axes: axisCount,
         count: frame.count - skipped,
       });
       stream.newestUs = Math.max(stream.newestUs, lastUs);
     },
+    isDue: telling.isDue,
     advance(nowUs) {
       if (nowUs - arrivalUs > SILENT_US) {
         const newestUs = Math.max(...streams.map((stream) => stream.newestUs));
@@ -217,7 +223,10 @@ interface Moment {
 
 /** What is told of a session and when. Holds one cycle a side, and a few notices of its own. */
 function createTelling(session: number) {
-  let toldUs = Number.NEGATIVE_INFINITY;
+  const phaseUs = (session * APART_US) % FLUSH_US;
+  const periodOf = (nowUs: number): number => Math.floor((nowUs + phaseUs) / FLUSH_US);
+  /** In which period of its own it told last. */
+  let toldIn = Number.NaN;
   let summarisedUs = Number.NEGATIVE_INFINITY;
   let cyclesUs = Number.NEGATIVE_INFINITY;
   let strides = 0;
@@ -236,6 +245,7 @@ function createTelling(session: number) {
 
   /** All of them where somebody looks, else the newest of each side from time to time. */
   function cyclesOf(fresh: readonly Cycle[], { nowUs, watched, isLast }: Moment): readonly Cycle[] {
+    if (fresh.length === 0 && kept.length === 0) return kept;
     const all = [...kept, ...fresh];
     if (watched.details || isLast || nowUs - cyclesUs >= UNWATCHED_US) {
       if (all.length > 0) cyclesUs = nowUs;
@@ -250,10 +260,10 @@ function createTelling(session: number) {
     notice(notice: MotionNotice): void {
       notices = [...notices, notice].slice(-OWN_NOTICES);
     },
-    isDue: (nowUs: number): boolean => nowUs - toldUs >= FLUSH_US,
+    isDue: (nowUs: number): boolean => periodOf(nowUs) !== toldIn,
     tell(motion: SessionMotion, moment: Moment): SessionResults | null {
-      toldUs = moment.nowUs;
-      const batch = motion.take();
+      toldIn = periodOf(moment.nowUs);
+      const batch = motion.take(moment.watched.angles);
       strides += batch.strides.length;
       const results: SessionResults = {
         session,
@@ -262,11 +272,11 @@ function createTelling(session: number) {
         strides: batch.strides,
         cycles: cyclesOf(batch.cycles, moment),
         turns: batch.turns,
-        notices: [...notices, ...batch.notices],
+        notices: notices.length === 0 ? batch.notices : [...notices, ...batch.notices],
         summary: summaryOf(motion, moment),
         arrivalUs: moment.arrivalUs,
       };
-      notices = [];
+      if (notices.length > 0) notices = [];
       return isEmpty(results) ? null : results;
     },
   };

@@ -74,6 +74,28 @@ test('frames become results, told at most ten times a second', () => {
   expect(it.signals.counters.readings).toBe(1_000);
 });
 
+test('sessions that begin together are told at different moments, each ten times a second', () => {
+  const it = setUp();
+  const count = 10;
+  for (let session = 1; session <= count; session++) it.say({ type: 'begin', plan: planOf(session) });
+  const most: number[] = [];
+  const summed = { results: 0 };
+  for (let step = 0; step < 500; step++) {
+    // Each session sends twice between two tellings.
+    if (step % 2 === 0) for (let session = 1; session <= count; session++) it.send(session, step * 20, 40);
+    it.loop.step();
+    const told = it.posted.flatMap((message) => (message.type === 'results' ? message.results : []));
+    if (step > 5) most.push(told.length);
+    summed.results += told.length;
+    it.posted.length = 0;
+    it.signals.taken();
+    it.clock.advance(20);
+  }
+  // A fifth of them at once.
+  expect(Math.max(...most)).toBeLessThanOrEqual(count / 5);
+  expect(summed.results).toBeGreaterThan(count * 20);
+});
+
 test('a frame that comes before its session was heard of is not lost', () => {
   const it = setUp();
   it.send(1, 0, 400);

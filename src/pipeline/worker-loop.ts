@@ -48,8 +48,6 @@ export interface MotionLoop {
 export function createMotionLoop(options: MotionLoopOptions): MotionLoop {
   const { reader, signals, post, clock } = options;
   const sessions = new Map<number, LiveSession>();
-  /** Sessions with frames that their chain has not gone through. */
-  const touched = new Set<number>();
   const lag = { sinceUs: 0, longestUs: 0, shownUs: 0 };
   let isStopping = false;
 
@@ -116,15 +114,18 @@ export function createMotionLoop(options: MotionLoopOptions): MotionLoop {
       const frame = reader.peek();
       if (frame === null) return false;
       noteLag(nowUs, nowUs - frame.arrivalUs);
-      if (!sessions.has(frame.session)) hear();
-      const session = sessions.get(frame.session);
+      let session = sessions.get(frame.session);
+      if (session === undefined) {
+        hear();
+        session = sessions.get(frame.session);
+      }
       // Of a session that has ended, or whose chain is gone.
       if (session !== undefined) {
         if (nowUs - frame.arrivalUs > STALE_US) signals.count('stale', frame.count);
         else {
           signals.count('readings', frame.count);
-          guard(frame.session, () => session.frame(frame));
-          touched.add(frame.session);
+          const to = session;
+          guard(frame.session, () => to.frame(frame));
         }
       }
       reader.release();
@@ -153,9 +154,10 @@ export function createMotionLoop(options: MotionLoopOptions): MotionLoop {
     const nowUs = clock.nowUs();
     let results: SessionResults[] = [];
     for (const [number, session] of sessions) {
+      if (!isLast && !session.isDue(nowUs)) continue;
       guard(number, () => {
         session.advance(nowUs);
-        if (touched.has(number)) countLosses(session.takeLosses());
+        countLosses(session.takeLosses());
         const fresh = isLast || signals.mayPost ? session.flush(nowUs, isLast) : null;
         if (fresh !== null) results.push(fresh);
       });
@@ -163,7 +165,6 @@ export function createMotionLoop(options: MotionLoopOptions): MotionLoop {
       tell(results);
       results = [];
     }
-    touched.clear();
     if (results.length > 0) tell(results);
   }
 

@@ -24,8 +24,12 @@ export interface ResultsQueue {
   readonly turns: Pick<BoundedList<Turn>, 'push'>;
   readonly notices: Pick<BoundedList<MotionNotice>, 'push'>;
   addRow(timeUs: number, row: Float32Array): void;
-  take(): MotionBatch;
+  /** Without angles, those that were held are forgotten. */
+  take(wantsAngles: boolean): MotionBatch;
 }
+
+/** What is taken mostly: ten times a second there is seldom a stride. */
+const none: readonly never[] = [];
 
 export function createResultsQueue(
   { width, stepUs }: { readonly width: number; readonly stepUs: number },
@@ -42,6 +46,7 @@ export function createResultsQueue(
         held.push(one);
       },
       take() {
+        if (held.length === 0) return none;
         const taken = held;
         held = [];
         return taken;
@@ -76,10 +81,12 @@ export function createResultsQueue(
       rows.set(row, count * width);
       count++;
     },
-    take() {
-      closeBlock();
+    take(wantsAngles) {
+      if (wantsAngles) closeBlock();
+      count = 0;
+      const angles = blocks.take();
       return {
-        angles: blocks.take(),
+        angles: wantsAngles ? angles : none,
         contacts: contacts.take(),
         strides: strides.take(),
         cycles: cycles.take(),
