@@ -6,7 +6,8 @@
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import type { ReadCache } from '#clinic/read-cache.ts';
-import type { AnyChannel } from '#contract/channel-definition.ts';
+import type { DeviceAsking } from '#clinic/visit-commands.ts';
+import { addressOf, channelName, type AnyChannel } from '#contract/channel-definition.ts';
 import type { CommandSource } from '#ingest/gateway-output.ts';
 import type { DeviceQueries } from '#store/device-queries.ts';
 import type { ChannelEngine } from '#app/channel-engine.ts';
@@ -21,11 +22,8 @@ export interface ChannelUses {
   readonly commands: CommandSource;
   readonly commandCounters: DeliveryCounters;
   readonly sessions: SessionNews;
-  /** Asks a device on behalf of the server; resolves when the command is kept. Its time is the default. */
-  ask(
-    of: { readonly orgId: string; readonly device: string },
-    command: Pick<Requested, 'id' | 'command' | 'params'>,
-  ): Promise<void>;
+  /** For commands of the server itself, kept by the transaction that causes them. */
+  readonly asking: DeviceAsking;
   close(): Promise<void>;
 }
 
@@ -64,15 +62,14 @@ export function createChannelUses(options: {
       clock,
       log,
     }),
-    async ask({ orgId, device }, command) {
-      const requested: Requested = {
-        ...command,
-        expiresAtUs: clock.nowUs() + commandLimits.expiresDefaultMs * 1000,
-      };
-      const target = { orgId, params: { device } };
-      const message = { event: 'requested', data: requested, key: `requested ${command.id}` } as const;
-      await engine().channels.publishAs(builtIn.commands, target, message);
-      delivery.requested({ orgId, device }, requested);
+    asking: {
+      expiresMs: commandLimits.expiresDefaultMs,
+      asked({ orgId, device }, appended, payload) {
+        const name = channelName(builtIn.commands, { device });
+        engine().durable.announce(addressOf(builtIn.commands, orgId, name), appended, payload);
+        const { data } = JSON.parse(new TextDecoder().decode(payload)) as { readonly data: Requested };
+        delivery.requested({ orgId, device }, data);
+      },
     },
     async close() {
       delivery.close();

@@ -14,13 +14,13 @@ export function joinVisits(parts: {
   readonly app: RolePool;
   readonly cache: ReadCache;
   readonly clock: Clock;
-  readonly uses: Pick<ChannelUses, 'ask' | 'sessions'>;
+  readonly uses: Pick<ChannelUses, 'asking' | 'sessions'>;
   readonly durable: Pick<DurableBroker, 'announce'>;
 }): { readonly visits: VisitServices } {
   const { uses, durable } = parts;
   const visits = createVisitServices({
     ...parts,
-    ask: uses.ask,
+    asking: uses.asking,
     news: uses.sessions,
     announce: ({ orgId, session }, appended, payload) =>
       durable.announce(addressOf(sessionAnnotations, orgId, annotationChannel(session)), appended, payload),

@@ -1,42 +1,30 @@
 /**
  * Owns how a session goes on by what people say: its devices are asked to start, they are asked to stop, it ends, it is signed
  * off. Devices begin and end a recording themselves (store/catalogue.ts); this asks them, refuses a device that records another
- * session, and ends what devices no longer can. The end is told, and its summary enqueued, in the transaction that ends it.
+ * session, and ends what devices no longer can. What is asked and told, and the summary of an ended session, is written by the
+ * transaction that causes it: each call is one round trip, after which all of it stands or nothing.
  */
 
-import type { Clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
-import { uuidv7 } from '#base/uuid.ts';
 import { authorise } from '#contract/permissions.ts';
 import type { Principal } from '#contract/principal.ts';
 import type { Visit, VisitAsked } from '#contract/visit.ts';
 import { authorOf } from '#clinic/author.ts';
 import { inUse, lockDevicesSql } from '#clinic/placements.ts';
 import { sessionTags } from '#clinic/session-tags.ts';
+import { askedSql, commandExpiryUs, tellAsked, type DeviceAsking } from '#clinic/visit-commands.ts';
 import { usedBySql, visitOf, visitStatements } from '#clinic/visit-statements.ts';
 import { lockSession, noSuchSession, outdated, type VisitParts } from '#clinic/visits.ts';
 import { endedOf, tellingStatement, type EndedSession, type SessionEndMessage } from '#store/catalogue.ts';
 import { runAsOrg, type Statement } from '#store/pools.ts';
 
-/** What a device is asked. Its outcome is told in the channel of its commands. */
-export interface VisitCommand {
-  readonly id: string;
-  readonly command: 'start' | 'stop';
-  readonly params: Readonly<Record<string, string>>;
-}
-
 export interface ProgressParts extends VisitParts {
-  /** Resolves when the command is kept; throws AppError when it cannot be. */
-  readonly ask: (
-    of: { readonly orgId: string; readonly device: string },
-    command: VisitCommand,
-  ) => Promise<void>;
+  readonly asking: DeviceAsking;
   /** What is said when a session ends, and that it was: app/session-news.ts. */
   readonly news: {
     endMessage(session: string): SessionEndMessage;
     ended(session: { orgId: string; id: string }, ended: EndedSession, message: SessionEndMessage): void;
   };
-  readonly clock: Clock;
 }
 
 export interface VisitProgress {
@@ -55,7 +43,7 @@ export interface VisitProgress {
 }
 
 export function createVisitProgress(parts: ProgressParts): VisitProgress {
-  const { app, cache, clock, news } = parts;
+  const { app, cache, clock, news, asking } = parts;
   const change = async (principal: Principal, sessionId: string, statements: readonly Statement[]) => {
     const all = [...statements, ...visitStatements(sessionId)];
     const results = await cache.change(principal.orgId, sessionTags(sessionId, []), () =>
@@ -70,22 +58,23 @@ export function createVisitProgress(parts: ProgressParts): VisitProgress {
     async start(principal, sessionId) {
       authorise(principal, 'session.write', null);
       authorise(principal, 'device.command', null);
-      const { visit, results } = await change(principal, sessionId, startStatements(sessionId));
-      const facts = results[2]!.rows[0] as StartFacts;
-      if (!facts.isDone) throw startRefusal(facts);
-      return { visit, asked: await askEach(parts, principal, startCommands(visit, clock)) };
+      const expiresAtUs = commandExpiryUs(asking, clock);
+      const { visit, results } = await change(principal, sessionId, startStatements(sessionId, expiresAtUs));
+      const rows = results[2]!.rows as StartFacts[];
+      if (!rows[0]!.isDone) throw startRefusal(rows[0]!);
+      return { visit, asked: tellAsked(asking, principal.orgId, rows) };
     },
     async end(principal, sessionId, { now }) {
       authorise(principal, 'session.write', null);
       authorise(principal, 'device.command', null);
       const told = news.endMessage(sessionId);
-      const { visit, results } = await change(principal, sessionId, endStatements(sessionId, now, told));
+      const ending = { sessionId, now, told, expiresAtUs: commandExpiryUs(asking, clock) };
+      const { visit, results } = await change(principal, sessionId, endStatements(ending));
       const ended = endedOf(results[3]!.rows);
       if (ended !== null) news.ended({ orgId: principal.orgId, id: sessionId }, ended, told);
       if (visit.session.state === 'planned')
         throw new AppError('conflict', 'nothing was recorded yet: the plan can be cancelled');
-      const open = (results[1]!.rows as { readonly device_id: string }[]).map(({ device_id }) => device_id);
-      return { visit, asked: await askEach(parts, principal, stopCommands(sessionId, open, clock)) };
+      return { visit, asked: tellAsked(asking, principal.orgId, results[1]!.rows) };
     },
     async seal(principal, sessionId, revision) {
       authorise(principal, 'session.seal', null);
@@ -97,39 +86,6 @@ export function createVisitProgress(parts: ProgressParts): VisitProgress {
       throw new AppError('conflict', 'the session has not ended');
     },
   };
-}
-
-type Asking = VisitCommand & { readonly device: string };
-
-/** One after the other: as many as a session has devices. */
-async function askEach(
-  { ask }: ProgressParts,
-  { orgId }: Principal,
-  commands: readonly Asking[],
-): Promise<VisitAsked['asked']> {
-  for (const { device, ...command } of commands) await ask({ orgId, device }, command);
-  return commands.map(({ device, id }) => ({ deviceId: device, command: id }));
-}
-
-/** A device that was assigned to several segments gets a command for each. */
-function startCommands({ session, placements }: Visit, clock: Clock): Asking[] {
-  return placements
-    .filter(({ isStreaming }) => !isStreaming)
-    .map(({ deviceId, segment }) => ({
-      device: deviceId,
-      id: uuidv7(clock),
-      command: 'start',
-      params: { session: session.id, segment },
-    }));
-}
-
-function stopCommands(session: string, devices: readonly string[], clock: Clock): Asking[] {
-  return [...new Set(devices)].map((device) => ({
-    device,
-    id: uuidv7(clock),
-    command: 'stop',
-    params: { session },
-  }));
 }
 
 interface StartFacts {
@@ -145,7 +101,13 @@ function startRefusal({ isOver, isEmpty, busy }: StartFacts): AppError {
   return inUse(busy!);
 }
 
-function startStatements(id: string): Statement[] {
+// A device that was assigned to several segments gets a command for each. Those that record the session already are not asked.
+const toStart = `select c.org_id, p.device_id, json_build_object('session', p.session_id, 'segment', p.segment) as params
+  from changed c join kymo.placement p on p.session_id = c.id
+ where not exists (select from kymo.stream s where s.session_id = c.id and s.device_id = p.device_id and s.ended_at is null)
+ order by p.device_id, p.segment`;
+
+function startStatements(id: string, expiresAtUs: number): Statement[] {
   return [
     lockSession(id),
     {
@@ -165,26 +127,37 @@ function startStatements(id: string): Statement[] {
           update kymo.session s set start_asked_at = now(), end_asked_at = null from target t
            where s.id = t.id and not t.is_over and exists (select from placed)
              and not exists (select from busy where session_id is not null)
-          returning 1)
+          returning s.id, s.org_id)
         select exists (select from changed) as "isDone", t.is_over as "isOver",
                not exists (select from placed) as "isEmpty",
-               (select session_id from busy where session_id is not null limit 1) as busy
-          from target t`,
-      values: [id],
+               (select session_id from busy where session_id is not null limit 1) as busy, n.*
+          from target t left join lateral ${askedSql('start', toStart, '$2')} n on true`,
+      values: [id, expiresAtUs],
     },
   ];
 }
 
-// As a device's own end of a stream (store/catalogue.ts): the session's row is locked first.
-function endStatements(id: string, now: boolean, told: SessionEndMessage): Statement[] {
+const toStop = `select distinct t.org_id, t.device_id, jsonb_build_object('session', s.id) as params
+  from kymo.stream t join kymo.session s on s.id = t.session_id
+ where t.session_id = $1 and t.ended_at is null and s.ended_at is null order by t.device_id`;
+
+interface Ending {
+  readonly sessionId: string;
+  readonly now: boolean;
+  readonly told: SessionEndMessage;
+  readonly expiresAtUs: number;
+}
+
+// As a device's own end of a stream (store/catalogue.ts): the session's row is locked first. Then channels, in the order of
+// their names.
+function endStatements({ sessionId: id, now, told, expiresAtUs }: Ending): Statement[] {
   const isGoing = 's.id = $1 and not s.is_planned and s.ended_at is null';
   return [
     lockSession(id),
     {
-      name: 'open-streams',
-      text: `select t.device_id from kymo.stream t join kymo.session s on s.id = t.session_id
-        where t.session_id = $1 and t.ended_at is null and s.ended_at is null`,
-      values: [id],
+      name: 'ask-to-stop',
+      text: `select n.* from ${askedSql('stop', toStop, '$2')} n`,
+      values: [id, expiresAtUs],
     },
     now
       ? {

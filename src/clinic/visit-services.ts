@@ -17,7 +17,7 @@ export interface VisitServices {
   readonly summaries: SessionSummaries;
 }
 
-export type VisitServiceParts = Pick<ProgressParts, 'app' | 'clock' | 'ask' | 'news'> &
+export type VisitServiceParts = Pick<ProgressParts, 'app' | 'clock' | 'asking' | 'news'> &
   Pick<AnnotationParts, 'announce'> & { readonly cache: ReadCache };
 
 export function createVisitServices(parts: VisitServiceParts): VisitServices {

@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { systemClock } from '#base/clock.ts';
 import { randomEpoch } from '#base/uuid.ts';
+import type { DeviceIdentity } from '#contract/readings.ts';
 import { createCatalogue } from '#store/catalogue.ts';
+import type { RolePool } from '#store/pools.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { createPatient, person } from '#test/support/clinic-people.ts';
 import { createTenant, streamDefinition } from '#test/support/tenants.ts';
@@ -13,6 +16,7 @@ import {
   openTestClinic,
   type TestClinic,
 } from '#test/support/test-clinic.ts';
+import { createTestVisits } from '#test/support/visit-services.ts';
 
 let clinic: TestClinic;
 beforeAll(async () => {
@@ -68,9 +72,8 @@ test('a session is planned, started, recorded, ended and sealed', async () => {
   expect(started.visit.session.state).toBe('planned');
   expect(started.visit.startAskedAt).not.toBeNull();
   const command = started.asked[0]!.command;
-  expect(clinic.asked).toEqual([
-    { device: device.deviceId, id: command, command: 'start', params: { session: id, segment: 'left-foot' } },
-  ]);
+  const params = { session: id, segment: 'left-foot' };
+  expect(clinic.asked).toMatchObject([{ device: device.deviceId, id: command, command: 'start', params }]);
   const recording = await clinic.record(device, id);
   expect(recording.isNewSession).toBe(true);
   const live = await clinic.visits.read(clinic.ann, id);
@@ -205,6 +208,86 @@ test('a plan is cancelled while nothing was recorded, and not afterwards', async
   expect(await codeOf(clinic.visits.cancel(clinic.ann, session.id, 1))).toBe('not-found');
   const { id } = await clinic.endedSession();
   expect(await codeOf(clinic.visits.cancel(clinic.ann, id, 2))).toBe('conflict');
+});
+
+/** What stands in the channels of commands, by device and in order. */
+async function commandsIn(devices: readonly { readonly deviceId: string }[]): Promise<object[]> {
+  const { rows } = await clinic.owner.query<{ device: string; body: string }>(
+    `select split_part(c.name, '/', 2) as device, convert_from(m.payload, 'UTF8') as body
+       from kymo.channel c join kymo.channel_message m on m.channel_id = c.id
+      where c.name = any($1) order by c.name, m.channel_offset`,
+    [devices.map(({ deviceId }) => `device/${deviceId}/commands`)],
+  );
+  return rows.map(({ device, body }) => ({ device, ...(JSON.parse(body) as object) }));
+}
+
+test('all devices of a session are asked by the transaction that starts or ends it, in one round trip, once', async () => {
+  const { session } = await clinic.visits.plan(clinic.ann, emptyPlan);
+  const devices = [await clinic.newDevice(), await clinic.newDevice(), await clinic.newDevice()];
+  const [one, two, three] = devices as [DeviceIdentity, DeviceIdentity, DeviceIdentity];
+  await clinic.place(
+    session.id,
+    1,
+    [one, 'left-foot'],
+    [one, 'left-shank'],
+    [two, 'pelvis'],
+    [three, 'head'],
+  );
+  const cost = { trips: 0 };
+  const app: RolePool = {
+    ...clinic.pools.app,
+    run(...work) {
+      cost.trips++;
+      return clinic.pools.app.run(...work);
+    },
+  };
+  const { progress, asked } = createTestVisits(app);
+  const before = systemClock.nowUs();
+  const started = await progress.start(clinic.ann, session.id);
+  expect(cost.trips).toBe(1);
+  const kept = await commandsIn(devices);
+  expect(kept).toHaveLength(4);
+  expect(started.asked).toHaveLength(4);
+  expect(kept).toEqual(
+    asked.map(({ device, ...data }) => ({ device, event: 'requested', data: { ...data, command: 'start' } })),
+  );
+  for (const { expiresAtUs } of asked as unknown as { expiresAtUs: number }[])
+    expect(expiresAtUs - before).toBeGreaterThanOrEqual(30_000_000);
+  expect(new Set(started.asked.map(({ command }) => command)).size).toBe(4);
+  // Whoever records is not asked again.
+  await clinic.record(two, session.id, 'pelvis');
+  await clinic.record(two, session.id, 'chest');
+  expect((await progress.start(clinic.ann, session.id)).asked).toHaveLength(3);
+  expect((await progress.end(clinic.ann, session.id, { now: true })).asked).toMatchObject([
+    { deviceId: two.deviceId },
+  ]);
+  expect(cost.trips).toBe(3);
+  expect((await commandsIn([two])).map((message) => (message as { data: object }).data)).toMatchObject([
+    { command: 'start', params: { session: session.id, segment: 'pelvis' } },
+    { command: 'stop', params: { session: session.id } },
+  ]);
+});
+
+test('a start that is refused, or of which the database keeps only a part, asks nobody', async () => {
+  const device = await clinic.newDevice();
+  const { session } = await clinic.visits.plan(clinic.ann, emptyPlan);
+  await clinic.place(session.id, 1, [device, 'left-foot']);
+  const failing: RolePool = {
+    ...clinic.pools.app,
+    run: (statements, mode) => clinic.pools.app.run([...statements, { text: 'select 1 / 0' }], mode),
+  };
+  const { progress, asked } = createTestVisits(failing);
+  await expect(progress.start(clinic.ann, session.id)).rejects.toThrow('division by zero');
+  expect([asked, await commandsIn([device])]).toEqual([[], []]);
+  expect((await clinic.visits.read(clinic.ann, session.id)).startAskedAt).toBeNull();
+  const other = await clinic.visits.plan(clinic.ann, emptyPlan);
+  await clinic.progress.start(clinic.ann, session.id);
+  await clinic.owner.query(
+    `insert into kymo.placement (session_id, device_id, segment, org_id) values ($1, $2, 'x', $3)`,
+    [other.session.id, device.deviceId, clinic.tenant.orgId],
+  );
+  expect(await codeOf(clinic.progress.start(clinic.ann, other.session.id))).toBe('conflict');
+  expect(await commandsIn([device])).toHaveLength(1);
 });
 
 test('a session ends at once when asked to, is told once and is summarised, also when a device is away', async () => {

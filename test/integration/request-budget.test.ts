@@ -98,16 +98,8 @@ const budgets: Readonly<Record<string, Budget>> = {
   'POST /v1/sessions': { ...ofVisit, statements: 6 },
   'PUT /v1/sessions/{id}/plan': { ...ofVisit, statements: 5 },
   'PUT /v1/sessions/{id}/placements': { ...ofVisit, statements: 5 },
-  'POST /v1/sessions/{id}/start': {
-    trips: 2,
-    statements: 6,
-    why: `${ofVisit.why}; each device is asked in a channel of its own`,
-  },
-  'POST /v1/sessions/{id}/end': {
-    trips: 2,
-    statements: 7,
-    why: `${ofVisit.why}; each device is asked in a channel of its own`,
-  },
+  'POST /v1/sessions/{id}/start': { ...ofVisit, statements: 5 },
+  'POST /v1/sessions/{id}/end': { ...ofVisit, statements: 6 },
   'PUT /v1/sessions/{id}/body-model': {
     trips: 2,
     statements: 6,

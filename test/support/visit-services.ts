@@ -3,7 +3,7 @@
 import { systemClock } from '#base/clock.ts';
 import type { ReadCache } from '#clinic/read-cache.ts';
 import { sessionSummaryJob } from '#clinic/session-summary-job.ts';
-import type { VisitCommand } from '#clinic/visit-progress.ts';
+import type { VisitCommand } from '#clinic/visit-commands.ts';
 import { createVisitServices, type VisitServices } from '#clinic/visit-services.ts';
 import type { RolePool } from '#store/pools.ts';
 import { webhookStatements } from '#store/webhook-events.ts';
@@ -25,7 +25,13 @@ export function createTestVisits(app: RolePool, cache: ReadCache = testCache()):
     app,
     clock: systemClock,
     cache,
-    ask: async ({ device }, command) => void asked.push({ device, ...command }),
+    asking: {
+      expiresMs: 30_000,
+      asked({ device }, _appended, payload) {
+        const { data } = JSON.parse(Buffer.from(payload).toString()) as { readonly data: VisitCommand };
+        asked.push({ device, ...data });
+      },
+    },
     news: {
       endMessage: (session) => ({
         channel: 'notifications',
