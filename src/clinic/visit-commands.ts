@@ -6,7 +6,6 @@
 
 import type { Clock } from '#base/clock.ts';
 import type { VisitAsked } from '#contract/visit.ts';
-import type { Appended } from '#protocol/publication.ts';
 import { appendedOf, type AppendedRow } from '#store/channel-log.ts';
 
 /** What a device is asked. Its outcome is told in the channel of its commands. */
@@ -22,7 +21,7 @@ export interface DeviceAsking {
   /** A command (`payload`, its message) has been committed to the channel of the device's commands. */
   asked(
     of: { readonly orgId: string; readonly device: string },
-    appended: Appended,
+    appended: ReturnType<typeof appendedOf>,
     payload: Uint8Array,
   ): void;
 }
