@@ -4,6 +4,7 @@ import type { Clock } from '#base/clock.ts';
 import { AppError } from '#base/errors.ts';
 import type { GoalRequest, HistoryRequest, ProgrammeRequest } from '#contract/care.ts';
 import { authoredFields, jsonDay, jsonObject } from '#clinic/json-sql.ts';
+import { refuseNoDays } from '#clinic/days.ts';
 import type { ReadCache } from '#clinic/read-cache.ts';
 import { createRevisedRecords, type RevisedRecords } from '#clinic/revised-records.ts';
 import type { RolePool } from '#store/pools.ts';
@@ -43,7 +44,10 @@ export function createHistory(parts: CareParts): RevisedRecords<HistoryRequest> 
       { name: 'begun_on', type: 'date' },
       { name: 'ended_on', type: 'date' },
     ],
-    values: ({ kind, text, begunOn = null, endedOn = null }) => [kind, text, begunOn, endedOn],
+    values({ kind, text, begunOn = null, endedOn = null }) {
+      refuseNoDays({ begunOn, endedOn });
+      return [kind, text, begunOn, endedOn];
+    },
     maximum: careBounds.historyEntries,
   });
 }
@@ -86,15 +90,11 @@ export function createGoals(parts: CareParts): RevisedRecords<GoalRequest> {
       { name: 'due_on', type: 'date' },
       { name: 'state', type: 'text' },
     ],
-    values: ({ text, target = null, dueOn = null, state = 'open' }) => [
-      text,
-      target?.metric ?? null,
-      target?.side ?? null,
-      target?.direction ?? null,
-      target?.value ?? null,
-      dueOn,
-      state,
-    ],
+    values({ text, target = null, dueOn = null, state = 'open' }) {
+      refuseNoDays({ dueOn });
+      const { metric = null, side = null, direction = null, value = null } = target ?? {};
+      return [text, metric, side, direction, value, dueOn, state];
+    },
     maximum: careBounds.goals,
   });
 }
@@ -146,6 +146,7 @@ export function createProgrammes(parts: CareParts): RevisedRecords<ProgrammeRequ
     values({ title, instructions = '', exercises, beginsOn, endsOn = null, state = 'active' }) {
       if (new Set(exercises.map(({ id }) => id)).size < exercises.length)
         throw new AppError('invalid-field', 'body /exercises: two have the same id', { field: '/exercises' });
+      refuseNoDays({ beginsOn, endsOn });
       return [title, instructions, JSON.stringify(exercises), beginsOn, endsOn, state];
     },
     maximum: careBounds.programmes,

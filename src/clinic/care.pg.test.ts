@@ -404,3 +404,55 @@ test('whatever is searched for is answered or refused as no text', async () => {
     { numRuns: 150 },
   );
 });
+
+test('a text that cannot be kept as it is, and a day that there is not, are refused by their field', async () => {
+  const { records, staff, make } = clinic;
+  const { id } = await make();
+  const exercises = [{ id: 'a', name: 'Squat', sets: 1, repetitions: 1, durationS: null, timesPerWeek: 1 }];
+  const programme = { title: 'Home', beginsOn: '2026-01-01', exercises };
+  const fieldOf = (work: Promise<unknown>): Promise<string> =>
+    work.then(
+      () => 'done',
+      (error: { code?: string; field?: string }) => `${error.code} ${error.field}`,
+    );
+  // Half a character, and the one that PostgreSQL has not.
+  for (const text of ['\uD83D', 'a\u0000']) {
+    const asked = [
+      records.notes.add(staff, id, { text }),
+      records.history.add(staff, id, { kind: 'fall', text }),
+      records.programmes.add(staff, id, { ...programme, exercises: [{ ...exercises[0]!, name: text }] }),
+      records.patients.create(staff, { diagnosis: text }),
+      records.patients.create(staff, { identifiers: { name: text } }),
+      records.patients.change(staff, id, { revision: 1, diagnosis: text }),
+      records.identifiers.change(staff, id, { name: text }),
+      records.consents.decide(staff, id, { purpose: 'care', decision: 'granted', reference: text }),
+      records.search.find(staff, text),
+    ];
+    expect(await Promise.all(asked.map(fieldOf))).toEqual(
+      [
+        '/text',
+        '/text',
+        '/exercises/0/name',
+        '/diagnosis',
+        '/identifiers/name',
+        '/diagnosis',
+        '/name',
+        '/reference',
+        '/text',
+      ].map((field) => `invalid-field ${field}`),
+    );
+  }
+  const made = JSON.parse(await records.programmes.add(staff, id, programme)) as { id: string };
+  const place = { patientId: id, programmeId: made.id };
+  const days = [
+    records.history.add(staff, id, { kind: 'fall', text: 'x', begunOn: '2026-02-30' }),
+    records.history.add(staff, id, { kind: 'fall', text: 'x', begunOn: '2026-02-03', endedOn: '2026-02-01' }),
+    records.goals.add(staff, id, { text: 'x', dueOn: '2025-02-29' }),
+    records.programmes.add(staff, id, { ...programme, endsOn: '2025-12-31' }),
+    records.entries.put(staff, { ...place, day: '2026-02-30', exercise: 'a' }, { times: 1 }),
+    records.entries.list(staff, place, { limit: 1, cursor: '2026-02-30.a' }),
+  ];
+  expect(await Promise.all(days.map(fieldOf))).toEqual(
+    ['/begunOn', '/endedOn', '/dueOn', '/endsOn', '/day', '/cursor'].map((field) => `invalid-field ${field}`),
+  );
+});

@@ -13,6 +13,7 @@ import { authorOf } from '#clinic/author.ts';
 import { rowsAsOrg, type JsonRow } from '#clinic/json-pages.ts';
 import { jsonObject } from '#clinic/json-sql.ts';
 import { noSuchPatient } from '#clinic/patient-sql.ts';
+import { refuseUnstorable } from '#clinic/stored-text.ts';
 import type { ReadCache } from '#clinic/read-cache.ts';
 import type { RolePool, Statement } from '#store/pools.ts';
 
@@ -55,6 +56,7 @@ export function createConsents({
     },
     async decide(principal, patientId, request) {
       authorise(principal, 'patient.write', { patientId });
+      refuseUnstorable(request);
       const { purpose, decision, reference = '', decidedAt = null } = request;
       if (decidedAt !== null && Date.parse(decidedAt) > clock.nowUs() / 1000 + consentLimits.aheadMs)
         throw new AppError('invalid-field', 'body /decidedAt is in the future', { field: '/decidedAt' });

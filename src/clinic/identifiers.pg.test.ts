@@ -52,6 +52,7 @@ test('a record number is one patient’s', async () => {
   const { id } = await make();
   await expect(records.identifiers.change(staff, id, { recordNumber: 'same1' })).rejects.toMatchObject({
     code: 'conflict',
+    field: '/recordNumber',
   });
 });
 

@@ -24,6 +24,7 @@ import {
   type SearchedKind,
 } from '#clinic/master-keys.ts';
 import { noSuchPatient } from '#clinic/patient-sql.ts';
+import { refuseUnstorable } from '#clinic/stored-text.ts';
 import type { OrgScope, RolePool, Statement } from '#store/pools.ts';
 
 /** AppError `not-found`: there is no such patient. */
@@ -47,6 +48,7 @@ export function createIdentifiers(parts: {
     },
     async change(principal, patientId, request) {
       authorise(principal, 'patient.write', { patientId });
+      refuseUnstorable(request);
       const key = await keys.patientKey(principal, patientId);
       if (key === null) throw noSuchPatient();
       const indexKey = await keys.indexKey(principal, { make: true });
@@ -101,8 +103,6 @@ function identifierStatement(owner: SealingOwner, kind: IdentifierKind, text: st
       text: 'delete from kymo.patient_identifier where patient_id = $1 and kind = $2',
       values: [patientId, kind],
     };
-  if (!text.isWellFormed())
-    throw new AppError('invalid-field', `body /${kind} is no text`, { field: `/${kind}` });
   const sealed = seal(key, identifierContext(orgId, patientId, kind), Buffer.from(text, 'utf8'));
   return {
     name: 'store-identifier',

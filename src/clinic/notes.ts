@@ -16,6 +16,7 @@ import { authoredFields, jsonObject } from '#clinic/json-sql.ts';
 import { noSuchPatient, outdated, patientExists } from '#clinic/patient-sql.ts';
 import type { ReadCache } from '#clinic/read-cache.ts';
 import { noSuchRecord, type RecordPlace } from '#clinic/revised-records.ts';
+import { refuseUnstorable } from '#clinic/stored-text.ts';
 import { wordsOf } from '#clinic/words.ts';
 import type { RolePool, Statement } from '#store/pools.ts';
 
@@ -87,6 +88,7 @@ export function createNotes(parts: { app: RolePool; clock: Clock; cache: ReadCac
       authorise(principal, 'patient.write', { patientId });
       if (request.revision !== undefined)
         throw new AppError('invalid-field', 'body /revision: a new note has none', { field: '/revision' });
+      refuseUnstorable(request);
       const statements = [
         addStatement(principal, { id: uuidv7(clock), patientId }, request),
         aboutStatement(patientId, request.session ?? null),
@@ -103,6 +105,7 @@ export function createNotes(parts: { app: RolePool; clock: Clock; cache: ReadCac
           'body: a note that is replaced has a /revision and keeps its session',
           { field: revision === undefined ? '/revision' : '/session' },
         );
+      refuseUnstorable({ text });
       return rewrite(principal, place, { revision, text, shared: shared ?? null, isWithdrawn: false });
     },
     async withdraw(principal, place, revision) {

@@ -42,8 +42,9 @@ export async function createPatient(
   } catch (error) {
     if (!(error instanceof AppError && error.code === 'conflict')) throw error;
     const same = await sameAsBefore(parts.app, principal, { id: made.id, code: request.code ?? null });
-    if (same === null) throw error;
-    return same;
+    if (same !== null) return same;
+    if (error.field !== '/recordNumber') throw error;
+    throw new AppError(error.code, error.message, { field: `/identifiers${error.field}`, cause: error });
   }
 }
 

@@ -30,6 +30,7 @@ import {
 } from '#clinic/patient-sql.ts';
 import type { ReadCache } from '#clinic/read-cache.ts';
 import { jsonObject } from '#clinic/json-sql.ts';
+import { refuseUnstorable } from '#clinic/stored-text.ts';
 import type { Statement } from '#store/pools.ts';
 
 export interface PatientFilter {
@@ -95,10 +96,12 @@ export function createPatientRecords(parts: CreationParts & { cache: ReadCache }
     },
     async create(principal, request) {
       authorise(principal, 'patient.write', null);
+      refuseUnstorable(request);
       return cache.change(principal.orgId, ['patients'], () => createPatient(parts, principal, request));
     },
     async change(principal, patientId, change) {
       authorise(principal, 'patient.write', { patientId });
+      refuseUnstorable(change);
       const statements = [changeStatement(patientId, change), patientExists(patientId)];
       const [changed, found] = await cache.change(principal.orgId, ['patients', `patient:${patientId}`], () =>
         rowsAsOrg<JsonRow>(app, principal, { statements, mode: 'change' }),

@@ -9,9 +9,11 @@ import { authorise } from '#contract/permissions.ts';
 import type { Principal } from '#contract/principal.ts';
 import { authorOf } from '#clinic/author.ts';
 import { invalidCursor, pageText, rowsAsOrg, type JsonRow, type PageRequest } from '#clinic/json-pages.ts';
+import { isDay as isDayThatIs, refuseNoDays } from '#clinic/days.ts';
 import { jsonDay, jsonObject } from '#clinic/json-sql.ts';
 import type { ReadCache } from '#clinic/read-cache.ts';
 import { noSuchRecord } from '#clinic/revised-records.ts';
+import { refuseUnstorable } from '#clinic/stored-text.ts';
 import type { RolePool, Statement } from '#store/pools.ts';
 
 export interface ProgrammePlace {
@@ -74,6 +76,8 @@ export function createProgrammeEntries({
     },
     async put(principal, place, request) {
       authorise(principal, 'programme.record', place);
+      refuseNoDays({ day: place.day });
+      refuseUnstorable(request);
       const statements = [putStatement(principal, place, request), programmeStatement(place)];
       const [rows, found] = await change(principal, place, () =>
         rowsAsOrg<JsonRow & { readonly is_day?: boolean }>(app, principal, { statements, mode: 'change' }),
@@ -88,6 +92,7 @@ export function createProgrammeEntries({
     },
     async remove(principal, place) {
       authorise(principal, 'programme.record', place);
+      refuseNoDays({ day: place.day });
       const statement: Statement = {
         name: 'remove-entry',
         text: `delete from kymo.programme_entry
@@ -108,7 +113,7 @@ function listStatement(programmeId: string, patientId: string, { limit, cursor }
   let after = '';
   if (cursor !== null) {
     const match = /^(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]))\.([a-z0-9-]{1,32})$/.exec(cursor);
-    if (match === null) throw invalidCursor();
+    if (match === null || !isDayThatIs(match[1]!)) throw invalidCursor();
     after = 'and (n.day, n.exercise) < ($4::date, $5)';
     values.push(match[1], match[2]);
   }

@@ -1,4 +1,4 @@
-/** Owns what a statement's failure says to whoever asked for it: what is taken, impossible or no text is theirs to mend. */
+/** Owns what a statement's failure says to whoever asked for it: what is taken, gone or impossible is theirs to mend. */
 
 import { AppError } from '#base/errors.ts';
 
@@ -11,11 +11,12 @@ export function refusalOf(error: unknown): AppError | null {
       const [field, message] = takenFields[String(constraint)] ?? ['/id', 'this id is taken'];
       return new AppError('conflict', message, { field, cause: error });
     }
-    // foreign_key_violation: the statement that makes the patient made none (patient-creation.ts).
+    // foreign_key_violation: the statement that makes the patient made none (patient-creation.ts); or what this belongs to was
+    // erased by another transaction while this one looked at it.
     case '23503':
-      return constraint === 'patient_key_patient_id_fkey'
-        ? new AppError('erased', 'the patient of this id was erased', { field: '/id', cause: error })
-        : null;
+      if (constraint === 'patient_key_patient_id_fkey')
+        return new AppError('erased', 'the patient of this id was erased', { field: '/id', cause: error });
+      return new AppError('not-found', 'what this belongs to is no longer there', { cause: error });
     // check_violation: what a schema cannot say, such as an end before its beginning.
     case '23514':
       return new AppError(
@@ -25,15 +26,6 @@ export function refusalOf(error: unknown): AppError | null {
           cause: error,
         },
       );
-    // datetime_field_overflow: the 30th of February.
-    case '22008':
-      return new AppError('invalid-field', 'there is no such day', { cause: error });
-    // character_not_in_repertoire, untranslatable_character: a zero byte.
-    case '22021':
-    case '22P05':
-      return new AppError('invalid-field', 'a text has a character that no text has (U+0000)', {
-        cause: error,
-      });
     default:
       return null;
   }
@@ -41,5 +33,5 @@ export function refusalOf(error: unknown): AppError | null {
 
 const takenFields: Readonly<Record<string, readonly [field: string, message: string]>> = {
   patient_by_code: ['/code', 'another patient has this code'],
-  patient_identifier_by_record: ['/identifiers/recordNumber', 'another patient has this record number'],
+  patient_identifier_by_record: ['/recordNumber', 'another patient has this record number'],
 };

@@ -13,6 +13,7 @@ import { authorOf } from '#clinic/author.ts';
 import { pageText, parseIdCursor, rowsAsOrg, type JsonRow, type PageRequest } from '#clinic/json-pages.ts';
 import { noSuchPatient, outdated, patientExists } from '#clinic/patient-sql.ts';
 import type { ReadCache } from '#clinic/read-cache.ts';
+import { refuseUnstorable } from '#clinic/stored-text.ts';
 import type { RolePool, Statement } from '#store/pools.ts';
 
 /** One kind of record. In its SQL, `r` is the row. */
@@ -103,6 +104,7 @@ export function createRevisedRecords<Request extends { readonly revision?: numbe
       authorise(principal, 'patient.write', { patientId });
       if (request.revision !== undefined)
         throw new AppError('invalid-field', 'body /revision: a new record has none', { field: '/revision' });
+      refuseUnstorable(request);
       const statements = [insertStatement(principal, patientId, request), patientExists(patientId)];
       const [rows, found] = await change(principal, patientId, () =>
         rowsAsOrg<JsonRow>(app, principal, { statements, mode: 'change' }),
@@ -116,6 +118,7 @@ export function createRevisedRecords<Request extends { readonly revision?: numbe
       authorise(principal, 'patient.write', place);
       if (request.revision === undefined)
         throw new AppError('invalid-field', 'body /revision is required', { field: '/revision' });
+      refuseUnstorable(request);
       const exists: Statement = {
         name: `${table}-exists`,
         text: `select 1 from kymo.${table} where id = $1 and patient_id = $2`,

@@ -12,6 +12,7 @@ import { jsonObject } from '#clinic/json-sql.ts';
 import type { KeyStore } from '#clinic/key-store.ts';
 import { blindOf, searchedKinds } from '#clinic/master-keys.ts';
 import { prefixRangeSql } from '#clinic/patient-sql.ts';
+import { refuseUnstorable } from '#clinic/stored-text.ts';
 import { wordsOf } from '#clinic/words.ts';
 import type { RolePool, Statement } from '#store/pools.ts';
 
@@ -43,6 +44,7 @@ export function createSearch({ app, keys }: { app: RolePool; keys: KeyStore }): 
   return {
     async find(principal, text) {
       authorise(principal, 'patient.read', null);
+      refuseUnstorable({ text });
       const typed = text.trim();
       if (typed === '') return { body: '{"patients":[],"sessions":[],"notes":[]}', patientIds: [] };
       const indexKey = await keys.indexKey(principal, { make: false });
