@@ -1,5 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 import type pg from 'pg';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 
 import { AppError } from '#base/errors.ts';
 import { openPools, runAsOrg, type Pools } from '#store/pools.ts';
@@ -259,6 +261,27 @@ test('a runner that stops gives its job back at once, and the attempt does not c
   start([task]);
   await expect.poll(() => stateOf(id), wait).toBe('done');
   expect(await jobRow(pools, tenant.orgId, id)).toMatchObject({ attempts: 1 });
+});
+
+test('a runner that is stopped while it starts, or just after, ends in order and says nothing', async () => {
+  const said = vi.spyOn(console, 'trace').mockImplementation(() => undefined);
+  const connections = async (): Promise<number> =>
+    (
+      await owner.query(
+        `select from pg_stat_activity where datname = current_database() and usename = 'kymo_jobs'`,
+      )
+    ).rowCount ?? 0;
+  try {
+    for (const afterMs of [0, 0, 5, 10, 20, 40, 80]) {
+      const runner = startTestRunner(pools, [testTask(async () => undefined)]);
+      await delay(afterMs);
+      await runner.stop();
+      await expect.poll(connections, wait).toBe(0);
+    }
+    expect(said).not.toHaveBeenCalled();
+  } finally {
+    said.mockRestore();
+  }
 });
 
 test('jobs of one organisation come one after the other, and what is quick does not wait for what is slow', async () => {

@@ -93,11 +93,15 @@ export function startRunner(options: RunnerOptions): Runner {
       if (isStopping) return;
       restarts++;
       await new Promise<void>((resolve) => {
-        cancelStart = clock.after(jobLimits.pollMs, resolve);
+        const cancel = clock.after(jobLimits.pollMs, resolve);
+        cancelStart = () => {
+          cancel();
+          resolve();
+        };
       });
     }
   };
-  void keepStarted();
+  const kept = keepStarted();
   return {
     get counters() {
       return { ...attempts.counters, ...upkeep.counters, failures: upkeep.counters.failures + restarts };
@@ -111,14 +115,14 @@ export function startRunner(options: RunnerOptions): Runner {
     upkeep.stop();
     const stopped = graphile?.stop().catch(() => undefined);
     await attempts.drain();
-    // It waits for a database that is away; nothing is lost by not doing so.
-    await within(clock, stopped ?? Promise.resolve());
+    // Also what has only begun to start asks the pool. It waits for a database that is away; nothing is lost by not doing so.
+    await within(clock, Promise.all([kept, stopped]));
     await within(clock, pool.end());
   }
 }
 
 /** Waits for `work`, but no longer than a stop may take. */
-async function within(clock: Clock, work: Promise<void>): Promise<void> {
+async function within(clock: Clock, work: Promise<unknown>): Promise<void> {
   let cancel = (): void => undefined;
   const limit = new Promise<void>((resolve) => {
     cancel = clock.after(jobLimits.stopMs, resolve);
