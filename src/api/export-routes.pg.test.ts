@@ -526,13 +526,20 @@ test('more downloads than there are places for are asked to come back', async ()
   const path = `/v1/streams/${definition.stream}/export`;
   const leave = new AbortController();
   const held = await Promise.all(
-    Array.from({ length: exportRouteLimits.maxExports }, () => ask(path, tenantA.readKey, leave.signal)),
+    Array.from({ length: exportRouteLimits.mostOfOne }, () => ask(path, tenantA.readKey, leave.signal)),
   );
   expect(held.map((answer) => answer.status)).toEqual(held.map(() => 200));
   const refused = await ask(path);
   expect(refused.status).toBe(503);
   expect(refused.headers.get('retry-after')).toBe('2');
   expect(await refused.json()).toMatchObject({ code: 'overloaded' });
+  // Another organisation finds the place that is left.
+  const theirs = streamDefinition();
+  const made = { definition: theirs, epoch: randomEpoch() };
+  expect((await createCatalogue(pools).openStream(tenantB.device, made)).ok).toBe(true);
+  const taken = await ask(`/v1/streams/${theirs.stream}/export`, tenantB.readKey);
+  expect(taken.status).toBe(200);
+  await taken.arrayBuffer();
   leave.abort();
   await until(async () => (await active()) === 0);
   expect((await download((await open()).definition, {})).headers.get('kymo-readings')).toBe('0');

@@ -1,6 +1,6 @@
 /**
  * Owns the download of a stream's readings as CSV or Parquet, and what is to be known of a session beside them. A
- * download goes as fast as its client takes it. Bounds: `maxExports` at once; a client that takes nothing for `stallMs`
+ * download goes as fast as its client takes it. Bounds: `maxExports` at once, `mostOfOne` of an organisation; a client that takes nothing for `stallMs`
  * is cut off; stopping the server ends all of them. A download that could not be completed ends without its last chunk
  * (RFC 9112 section 8), so that no client takes a part for the whole.
  */
@@ -29,6 +29,8 @@ const tags = ['export'];
 export const exportRouteLimits = {
   /** Each takes half a core while its client keeps up, and holds up to 20 MB. */
   maxExports: 4,
+  /** Whoever takes a download slowly keeps its place for hours; one is left for others. */
+  mostOfOne: 3,
   /** Twice what browsers and proxies take for a connection that hangs. */
   stallMs: 60_000,
   /** What may wait for the client: one row group's column, or some turns of CSV. */
@@ -83,10 +85,11 @@ export function addExportRoutes(api: Api, options: ApiOptions): void {
     },
     handler: async (request, reply) => {
       const { format = 'csv', fromUs = null, toUs = null } = request.query;
-      const leave = downloads.enter(format);
+      const { orgId } = principalOf(request);
+      const leave = downloads.enter(format, orgId);
       let source: StreamExport | null;
       try {
-        source = await options.exports.open(principalOf(request).orgId, {
+        source = await options.exports.open(orgId, {
           streamId: request.params.id,
           fromUs,
           toUs,
@@ -137,7 +140,7 @@ type Outcome = 'completed' | 'refused' | 'broken';
 
 interface Downloads {
   /** Takes one of the places; the returned function gives it back, once. Throws AppError `overloaded`. */
-  enter(format: ExportFormat): (outcome: Outcome) => void;
+  enter(format: ExportFormat, orgId: string): (outcome: Outcome) => void;
   start(source: StreamExport, options: { format: ExportFormat; leave: (outcome: Outcome) => void }): Readable;
   /** Breaks all of them off. */
   stop(): void;
@@ -145,6 +148,7 @@ interface Downloads {
 
 function createDownloads({ metrics, clock, about, log }: ApiOptions): Downloads {
   const active = new Set<Readable>();
+  const takenBy = new Map<string, number>();
   let taken = 0;
   new Gauge({
     name: 'kymo_exports_active',
@@ -161,18 +165,23 @@ function createDownloads({ metrics, clock, about, log }: ApiOptions): Downloads 
     registers: [metrics],
   });
   return {
-    enter(format) {
-      if (taken >= exportRouteLimits.maxExports) {
+    enter(format, orgId) {
+      const own = takenBy.get(orgId) ?? 0;
+      if (taken >= exportRouteLimits.maxExports || own >= exportRouteLimits.mostOfOne) {
         ended.inc({ format, outcome: 'refused' });
-        throw new AppError(
-          'overloaded',
-          `${exportRouteLimits.maxExports} exports run already: try again when one has ended`,
-          { temporary: true },
-        );
+        const running =
+          own >= exportRouteLimits.mostOfOne ? `${own} exports of this organisation` : `${taken} exports`;
+        throw new AppError('overloaded', `${running} run already: try again when one has ended`, {
+          temporary: true,
+        });
       }
       taken++;
+      takenBy.set(orgId, own + 1);
       return (outcome) => {
         taken--;
+        const left = takenBy.get(orgId)! - 1;
+        if (left === 0) takenBy.delete(orgId);
+        else takenBy.set(orgId, left);
         ended.inc({ format, outcome });
       };
     },
