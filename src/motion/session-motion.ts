@@ -96,6 +96,8 @@ export const motionVersion = 1;
 
 /** Angles are given so often: 100 Hz shows what joints do while walking, and bounds what is kept. */
 const STEP_US = 10_000;
+/** From 1.5 periods on a reading is missing; below this none is, whatever the rounding. */
+const SURE_PERIODS = 1.4;
 /** A hole of more than this many readings is told. */
 const TOLD_GAP_S = 0.1;
 
@@ -140,10 +142,11 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
   const places = createPlacementCheck(model);
   const sides = createSideCheck(model);
   const assembly = createStrideAssembly(Math.ceil(1e6 * gait.latencyS));
-  const placed = model.placements.map((placement) => ({
+  const placed = model.placements.map((placement, p) => ({
     queue: createReadingQueue(placement, counters),
     periodUs: 1e6 / placement.rateHz,
     segment: placement.segment,
+    gait: gait.of(p),
   }));
   const debts = new Float64Array(placed.length);
   /** Times of the newest readings taken, by placement; NaN before the first. */
@@ -184,8 +187,10 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
     }
   };
   const noteHole = (p: number, timeUs: number): void => {
-    const { periodUs, segment } = placed[p]!;
+    const { periodUs, segment, gait: source } = placed[p]!;
     const lastUs = lasts[p]!;
+    // Nearly always, and without the division.
+    if (debts[p] === 0 && timeUs - lastUs < SURE_PERIODS * periodUs) return;
     if (Number.isNaN(lastUs)) return;
     const missing = Math.max(0, Math.round((timeUs - lastUs) / periodUs) - 1);
     if (missing === 0 && debts[p] === 0) return;
@@ -201,7 +206,6 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
         text: `nothing from the ${segment.replace('-', ' ')} for ${(holeUs / 1e6).toFixed(1)} s`,
       });
     if (p === sides.placement) sides.reset();
-    const source = gait.of(p);
     if (holeUs > RESET_GAP_US || !isBridged) source?.reset();
     else source?.skip(missing, lastUs, timeUs);
   };
@@ -219,15 +223,16 @@ export function createSessionMotion(model: BodyModel, saved?: Uint8Array): Sessi
   };
   const advance = (untilUs: number): void => {
     for (let p = firstBefore(untilUs); p !== -1; p = firstBefore(untilUs)) {
-      const { queue } = placed[p]!;
+      const { queue, gait: source } = placed[p]!;
+      const { values, at } = queue;
       const timeUs = heads[p]!;
       noteHole(p, timeUs);
-      tracker.update(p, timeUs, queue.values, queue.at);
+      tracker.update(p, timeUs, values, at);
       takeRows();
-      gait.of(p)?.take(timeUs, queue.values, queue.at);
-      if (p === trunkPlacement) trunk?.take(timeUs, queue.values, queue.at);
-      places.update(p, timeUs, queue.values, queue.at);
-      if (p === sides.placement) sides.take(timeUs, queue.values, queue.at);
+      source?.take(timeUs, values, at);
+      if (p === trunkPlacement) trunk?.take(timeUs, values, at);
+      places.update(p, timeUs, values, at);
+      if (p === sides.placement) sides.take(timeUs, values, at);
       queue.shift();
       heads[p] = queue.headUs;
       lasts[p] = timeUs;

@@ -41,6 +41,8 @@ import type { MotionNotice } from '#motion/results.ts';
 /** 0.64 s at 100 Hz; who takes after every update never has more than one waiting. A longer silence is jumped over. */
 const ROWS_WAITING = 64;
 
+/** From 1.5 periods on a reading is missing; below this none is, whatever the rounding. */
+const SURE_PERIODS = 1.4;
 /** After a longer gap the filter begins anew; in a shorter one it goes on without readings. */
 const GAP_MOST_S = 1;
 
@@ -143,6 +145,8 @@ export function createBodyTracker(model: BodyModel, stepUs = 10_000): BodyTracke
   const bridgeGap = (sensor: TrackedSensor): void => {
     const { state: own, filter, periodUs } = sensor;
     if (own[HAS_READING] === 0) return;
+    // Nearly always, and without the division.
+    if (own[DEBT] === 0 && now[0]! - own[TIME]! < SURE_PERIODS * periodUs) return;
     const missing = Math.max(0, Math.round((now[0]! - own[TIME]!) / periodUs) - 1);
     if (missing === 0 && own[DEBT] === 0) return;
     const isBridged = mayBridge(own, DEBT, { missing, rateHz: 1e6 / periodUs });

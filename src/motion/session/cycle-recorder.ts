@@ -74,7 +74,7 @@ export function createCycleRecorder(
     add(timeUs, row) {
       const at = count % capacity;
       times[at] = timeUs;
-      rows.set(row, at * width);
+      for (let i = 0; i < width; i++) rows[at * width + i] = row[i]!;
       count++;
     },
     cycle({ side, startUs, endUs }) {

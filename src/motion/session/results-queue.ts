@@ -78,7 +78,7 @@ export function createResultsQueue(
       if (width === 0) return;
       if (count === BLOCK_ROWS || (count > 0 && timeUs !== firstUs + count * stepUs)) closeBlock();
       if (count === 0) firstUs = timeUs;
-      rows.set(row, count * width);
+      for (let i = 0; i < width; i++) rows[count * width + i] = row[i]!;
       count++;
     },
     take(wantsAngles) {

@@ -96,6 +96,19 @@ test('a stride is given with the contacts that it needs, or when they will not c
   expect(assembly.settle(3_000_001)).toMatchObject([{ doubleSupportPercent: 20 }]);
 });
 
+test('a stride that was found incomplete is given as soon as the contact comes that it waited for', () => {
+  const assembly = createStrideAssembly(WAIT_US);
+  const tell = (side: Side, kind: Contact['kind'], timeUs: number): void =>
+    assembly.contact({ side, kind, timeUs });
+  tell('left', 'initial', 0);
+  tell('right', 'final', 100_000);
+  tell('left', 'final', 600_000);
+  assembly.stride({ ...unknown, side: 'left', startUs: 0, endUs: 1_000_000 });
+  for (const nowUs of [1_000_000, 1_100_000]) expect(assembly.settle(nowUs)).toEqual([]);
+  tell('right', 'initial', 500_000);
+  expect(assembly.settle(1_200_000)).toMatchObject([{ doubleSupportPercent: 20 }]);
+});
+
 test('a checkpoint in the middle changes nothing', () => {
   const whole = createStrideAssembly(WAIT_US);
   const before = walk(whole, { fromS: 0, strides: 3 });

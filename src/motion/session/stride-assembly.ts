@@ -39,7 +39,7 @@ export interface StrideAssembly {
    * Strides of which all is known when readings up to `nowUs` were seen, in order of their ends: the first waits until both
    * feet's contacts in it are there, or `waitUs`.
    */
-  settle(nowUs: number): Stride[];
+  settle(nowUs: number): readonly Stride[];
   record(): AssemblyRecord;
   restore(record: AssemblyRecord): void;
 }
@@ -48,6 +48,7 @@ export interface StrideAssembly {
 const BOUT_PAUSE_US = 3_000_000;
 /** One instant, told twice. */
 const SAME_US = 50_000;
+const none: readonly Stride[] = [];
 
 /** `waitUs`: after so long everything before a moment is known. */
 export function createStrideAssembly(waitUs: number): StrideAssembly {
@@ -56,6 +57,8 @@ export function createStrideAssembly(waitUs: number): StrideAssembly {
   let waiting: FootStride[] = [];
   let bout = 0;
   let lastEndUs: number | null = null;
+  /** Nothing came since the first that waits was found incomplete: only time can settle it. */
+  let isKnown = false;
 
   const between = (side: Side, kind: Contact['kind'], fromUs: number, toUs: number): number | null => {
     for (const one of contacts)
@@ -99,12 +102,14 @@ export function createStrideAssembly(waitUs: number): StrideAssembly {
   };
   return {
     contact(contact) {
+      isKnown = false;
       contacts.push(contact);
       const oldestUs = contact.timeUs - keptUs;
       if (contacts[0]!.timeUs < oldestUs) contacts = contacts.filter(({ timeUs }) => timeUs >= oldestUs);
     },
     stride(stride) {
       if (stride.endUs <= stride.startUs) return;
+      isKnown = false;
       const after = waiting.findIndex(
         ({ endUs, side }) => endUs > stride.endUs || (endUs === stride.endUs && side > stride.side),
       );
@@ -114,11 +119,14 @@ export function createStrideAssembly(waitUs: number): StrideAssembly {
       return waiting.length > 0;
     },
     settle(nowUs) {
+      // Asked with every reading while a stride waits.
+      if (isKnown && waiting.length > 0 && waiting[0]!.endUs + waitUs > nowUs) return none;
       const given: Stride[] = [];
       for (;;) {
         const first = waiting[0];
         if (first === undefined) return given;
         const isDue = first.endUs + waitUs <= nowUs;
+        isKnown = true;
         // The other foot's contacts are all that a stride waits for.
         const finalUs = isDue ? null : between(first.side, 'final', first.startUs, first.endUs);
         if (!isDue && doubleSupport(first, finalUs) === null) return given;
@@ -128,6 +136,7 @@ export function createStrideAssembly(waitUs: number): StrideAssembly {
     },
     record: () => ({ contacts, waiting, bout, lastEndUs }),
     restore(record) {
+      isKnown = false;
       contacts = [...record.contacts];
       waiting = [...record.waiting];
       bout = record.bout;
