@@ -5,7 +5,7 @@ import { actions, may, type Action, type Actor } from '#contract/permissions.ts'
 
 /**
  * `read`: a person or program that reads. `admin` may also make and revoke devices and keys. `server`: a back end that
- * publishes to the channels of its organisation and vouches for its own users; it reads no recordings. `custom`: what the key
+ * publishes to and follows the channels of its organisation and vouches for its own users; it reads nothing that is stored. `custom`: what the key
  * itself lists.
  */
 export const scopes = ['read', 'admin', 'server', 'custom'] as const;

@@ -252,3 +252,28 @@ test('as many revocations are remembered as there is room for, the newest ones',
   expect([isRevoked('t0'), isRevoked('t1'), isRevoked('t10000')]).toEqual([false, true, true]);
   expect(revocations.counters).toEqual({ revoked: 10_001, forgotten: 1 });
 });
+
+test('neither another organisation nor people who sign out push out a revoked token', () => {
+  const revocations = createRevocations(clock);
+  const anna = testPrincipal({ kind: 'token', orgId: org, revocationId: 't' });
+  revocations.add({ orgId: org, tokenId: 't' });
+  for (let i = 0; i <= 10_000; i++) {
+    revocations.add({ orgId: org, keyId: `k${i}` });
+    for (const orgId of [otherOrg, 'o3', 'o4', 'o5']) revocations.add({ orgId, tokenId: `t${i}` });
+  }
+  expect(revocations.isRevoked(anna)).toBe(true);
+  // One key of this organisation and one token of each other, and one more of all since there are more than fit.
+  expect(revocations.counters.forgotten).toBe(1 + 4 + 1);
+});
+
+test('what was revoked a day ago takes no room', () => {
+  const manual = createManualClock();
+  const revocations = createRevocations(manual);
+  for (let i = 0; i < 10_000; i++) revocations.add({ orgId: org, tokenId: `t${i}` });
+  manual.advance(86_461_000);
+  for (let i = 0; i < 10_000; i++) revocations.add({ orgId: org, tokenId: `u${i}` });
+  expect(revocations.counters.forgotten).toBe(0);
+  const isRevoked = (id: string): boolean =>
+    revocations.isRevoked(testPrincipal({ kind: 'token', orgId: org, revocationId: id }));
+  expect([isRevoked('t9999'), isRevoked('u0')]).toEqual([false, true]);
+});
