@@ -1,10 +1,11 @@
 import pg from 'pg';
-import { expect, inject, test } from 'vitest';
+import { expect, test } from 'vitest';
 
 import { packFloat8s, packInt2s, packInt8s, unpackNumbers } from '#store/binary-arrays.ts';
+import { testCluster } from '#test/support/database.ts';
 
 test('numbers go into PostgreSQL and come back, exactly', async () => {
-  const client = new pg.Client({ connectionString: inject('testCluster').ownerUrl });
+  const client = new pg.Client({ connectionString: testCluster().ownerUrl });
   await client.connect();
   const floats = [0, -0, 0.1, Number.NaN, Infinity, -Infinity, 5e-324, 1.7976931348623157e308];
   const longs = [0, -1, 4_294_967_296, -4_294_967_297, 2 ** 53, -(2 ** 53), 2 ** 54 + 4];

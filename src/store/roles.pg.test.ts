@@ -1,10 +1,10 @@
 import type pg from 'pg';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { migrate } from '#store/migrate.ts';
 import { openPools, type Pools } from '#store/pools.ts';
 import { ensureRoles, findUnsafeRoles, refuseUnsafeDatabase, roleUrls } from '#store/roles.ts';
-import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
+import { createTestDatabase, testCluster, type TestDatabase } from '#test/support/database.ts';
 import { openTestPool } from '#test/support/test-pool.ts';
 
 let database: TestDatabase;
@@ -19,7 +19,7 @@ beforeAll(async () => {
   pools = await openPools(database.ownerUrl);
   owner = openTestPool(database.ownerUrl);
   app = openTestPool((await roleUrls(owner, database.ownerUrl)).kymo_app);
-  const url = new URL(inject('testCluster').superuserUrl);
+  const url = new URL(testCluster().superuserUrl);
   url.pathname = `/${database.name}`;
   superuser = openTestPool(url.href);
 });
@@ -129,7 +129,7 @@ test('roles and migrations can be asked for again, and by several at once, witho
 });
 
 test('a second database on the same server is refused before it locks the first one out', async () => {
-  const admin = openTestPool(inject('testCluster').superuserUrl);
+  const admin = openTestPool(testCluster().superuserUrl);
   const name = `${database.name}_second`;
   await admin.query(`create database ${name} owner kymo_owner`);
   const url = new URL(database.ownerUrl);

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 
 import { systemClock } from '#base/clock.ts';
 import { integerBelow, seededRandom } from '#base/random.ts';
@@ -14,7 +14,7 @@ import { connectWriterDatabase } from '#store/postgres-writer.ts';
 import { createWriter, failureKindOf, type Writer } from '#store/writer.ts';
 import { defaultWriterConfig, type WriterConfig } from '#store/writer-machine.ts';
 import { startAnswerProxy } from '#test/support/answer-proxy.ts';
-import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
+import { createTestDatabase, testCluster, type TestDatabase } from '#test/support/database.ts';
 import { createTestSource, type TestSource } from '#test/support/frame-source.ts';
 import { frameOf, payloadOf } from '#test/support/frames.ts';
 import { compare, readStored } from '#test/support/stored-readings.ts';
@@ -35,7 +35,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   pools = await openPools(database.ownerUrl);
   tables = openTestPool(pools.writerUrl);
-  superuser = openTestPool(inject('testCluster').superuserUrl);
+  superuser = openTestPool(testCluster().superuserUrl);
   catalogue = createCatalogue(pools);
   tenant = await createTenant(database.ownerUrl, pools, 'A');
 });

@@ -5,7 +5,7 @@
  */
 
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 
 import { startEmbeddedDatabase } from '#app/embedded-database.ts';
 import { migrate } from '#store/migrate.ts';
@@ -23,7 +23,7 @@ import {
   write,
 } from '#test/simulation/database/twin-operations.ts';
 import { openPostgresPlace, type PostgresPlace } from '#test/simulation/database/twin-postgres.ts';
-import { createTestDatabase, type TestDatabase } from '#test/support/database.ts';
+import { createTestDatabase, testCluster, type TestDatabase } from '#test/support/database.ts';
 import { frameOf } from '#test/support/frames.ts';
 import { createTemporaryDirectory } from '#test/support/temporary-directory.ts';
 import { createTenant, type Tenant } from '#test/support/tenants.ts';
@@ -204,7 +204,7 @@ test(
       await begin(rollback('writer A'));
       await begin(makePartitions('writer A'));
 
-      const superuser = new URL(inject('testCluster').superuserUrl);
+      const superuser = new URL(testCluster().superuserUrl);
       superuser.pathname = `/${database.name}`;
       const client = new pg.Client({ connectionString: superuser.href });
       await client.connect();

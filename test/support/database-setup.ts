@@ -1,6 +1,7 @@
 /**
- * Owns the one PostgreSQL of a test run: an embedded cluster in a temporary directory whose database `kymo` has all
- * migrations. Tests never use that database; they clone it (test/support/database.ts).
+ * Owns the PostgreSQLs of a test run: an embedded cluster for each worker of a project, so that files side by side share
+ * neither roles nor connections, each in a temporary directory and with a database `kymo` that has all migrations. Tests
+ * never use that database; they clone it (test/support/database.ts).
  */
 
 import type { TestProject } from 'vitest/node';
@@ -9,9 +10,15 @@ import { startEmbeddedDatabase } from '#app/embedded-database.ts';
 import { migrate } from '#store/migrate.ts';
 import { createTemporaryDirectory } from '#test/support/temporary-directory.ts';
 
+export interface TestCluster {
+  readonly ownerUrl: string;
+  readonly superuserUrl: string;
+}
+
 declare module 'vitest' {
   interface ProvidedContext {
-    testCluster: { ownerUrl: string; superuserUrl: string };
+    /** By worker. */
+    testClusters: TestCluster[];
   }
 }
 
@@ -25,12 +32,26 @@ const settings = {
 };
 
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
+  const workers = Array.from({ length: project.config.maxWorkers }, startCluster);
+  const started = await Promise.all(workers);
+  project.provide(
+    'testClusters',
+    started.map(({ cluster }) => cluster),
+  );
+  return async () => {
+    await Promise.all(started.map(({ stop }) => stop()));
+  };
+}
+
+async function startCluster(): Promise<{ cluster: TestCluster; stop(): Promise<void> }> {
   const directory = createTemporaryDirectory();
   const database = await startEmbeddedDatabase({ dataDir: directory.path, settings });
   await migrate(database.ownerUrl);
-  project.provide('testCluster', { ownerUrl: database.ownerUrl, superuserUrl: database.superuserUrl });
-  return async () => {
-    await database.stop();
-    directory.remove();
+  return {
+    cluster: { ownerUrl: database.ownerUrl, superuserUrl: database.superuserUrl },
+    async stop() {
+      await database.stop();
+      directory.remove();
+    },
   };
 }

@@ -10,7 +10,8 @@ import { promisify } from 'node:util';
 
 /** The program that `kymo` runs. */
 export const kymoMain = fileURLToPath(new URL('../../src/app/main.ts', import.meta.url));
-const READY_MS = 30_000;
+/** Some seconds on a machine for itself; a limit, so that a server that never comes is told. */
+const READY_MS = 90_000;
 
 export interface KymoProcess {
   readonly port: number;
