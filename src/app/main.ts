@@ -8,6 +8,7 @@ import { deviceCommand } from '#app/device-command.ts';
 import { doctorCommand } from '#app/doctor-command.ts';
 import { exportCommand } from '#app/export-command.ts';
 import { eraseCommand } from '#app/erase-command.ts';
+import { erasuresCommand } from '#app/erasures-command.ts';
 import { holdCommand } from '#app/hold-command.ts';
 import { linkCommand } from '#app/link-command.ts';
 import { migrateCommand } from '#app/migrate-command.ts';
@@ -82,6 +83,11 @@ const commands: Record<string, Command> = {
     run: holdCommand.run,
   },
   erase: { doc: 'remove a session for good', help: () => eraseCommand.help, run: eraseCommand.run },
+  erasures: {
+    doc: 'list what was erased, and erase it again after a restore',
+    help: () => erasuresCommand.help,
+    run: erasuresCommand.run,
+  },
   reanalyse: {
     doc: 'analyse the motion of a session from the beginning',
     help: () => reanalyseCommand.help,

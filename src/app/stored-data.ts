@@ -54,7 +54,8 @@ export async function withStoredData(
   }
 }
 
-function openPool(url: string): pg.Pool {
+/** One connection that is replaced when it breaks. */
+export function openPool(url: string): pg.Pool {
   const pool = new pg.Pool({ connectionString: url, max: 1 });
   pool.on('error', () => undefined);
   pool.on('connect', (client) => client.on('error', () => undefined));

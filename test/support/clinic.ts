@@ -16,6 +16,7 @@ import { createTenant, type Tenant } from '#test/support/tenants.ts';
 import { openTestPool } from '#test/support/test-pool.ts';
 
 export interface TestClinic {
+  readonly ownerUrl: string;
   readonly pools: Pools;
   /** As the owner of the tables, who sees every row. */
   readonly owner: pg.Pool;
@@ -41,6 +42,7 @@ export async function openTestClinic(): Promise<TestClinic> {
   const records = createRecords({ app: pools.app, clock: systemClock, cache, masters });
   const staff = clinician(tenant.orgId);
   return {
+    ownerUrl: database.ownerUrl,
     pools,
     owner,
     tenant,
