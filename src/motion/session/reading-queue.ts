@@ -86,6 +86,7 @@ export function createReadingQueue(placement: Placement, counters: QueueCounters
       return head * READING_VALUES;
     },
     push({ timesUs, values: given, axes, count }, notBeforeUs) {
+      if (length + count > capacity && capacity < most) grow(length + count);
       for (let i = 0; i < count; i++) {
         const timeUs = timesUs[i]!;
         if (!(timeUs > newest[0]! && timeUs >= notBeforeUs)) {
@@ -96,7 +97,7 @@ export function createReadingQueue(placement: Placement, counters: QueueCounters
         if (length === most) {
           drop();
           counters.dropped++;
-        } else if (length === capacity) grow(length + 1);
+        }
         let slot = head + length;
         if (slot >= capacity) slot -= capacity;
         times[slot] = timeUs;
