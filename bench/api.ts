@@ -51,7 +51,7 @@ async function main(scope: RunScope): Promise<void> {
     `api_bench_${process.pid}`,
   );
   await prepare(database);
-  const isPinned = !options.unpinned;
+  const isPinned = options.pinned;
   if (isPinned) pinTree(database.usage().pids, 'server');
   if (isPinned && 'pid' in redis) pinTree([redis.pid], 'server');
   const directory = createTemporaryDirectory();
@@ -80,7 +80,7 @@ async function main(scope: RunScope): Promise<void> {
       `load before the run ${machine.loadBefore}\n` +
       `PostgreSQL ${database.durability.version}, fsync ${database.durability.fsync}, synchronous_commit ` +
       `${database.durability.synchronousCommit}; ${dataset.sessions.toLocaleString('en-US')} sessions; ` +
-      `${isPinned && isPinning ? 'servers on the first core, load on the last' : 'no core of their own'}\n` +
+      `${isPinned && isPinning ? 'servers on the first core, load on the last' : 'servers and load on any core'}\n` +
       (isMissing && isFastapi
         ? `no FastAPI beside it: ${'absent' in fastapi ? fastapi.absent : 'no Redis'}\n`
         : '') +

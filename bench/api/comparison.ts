@@ -18,6 +18,8 @@ import { rounded } from '#bench/support/report.ts';
 export const limitsMs = [20, 180] as const;
 /** Beyond this share of failed requests a rate does not count as sustained. */
 const MAX_FAILED_SHARE = 0.001;
+/** Of the first warm-up. */
+const LATER_WARM_UP = 1 / 8;
 const GROWTH = 1.6;
 /** Rates closer than this are the same. */
 const CLOSE = 1.06;
@@ -42,7 +44,7 @@ export async function compareSides(
   for (let round = 0; round < rounds; round++) {
     for (const [i, clinicians] of sides.entries()) {
       say(`${clinicians.side.name}: ${rate}/s, round ${round + 1} of ${rounds}`);
-      const warm = round === 0 ? warmUpS : warmUpS / 4;
+      const warm = round === 0 ? warmUpS : warmUpS * LATER_WARM_UP;
       atRate[i]!.push(await measure(clinicians, { ratePerS: rate, warmUpS: warm, seconds }, meters));
     }
   }
@@ -74,7 +76,7 @@ async function findHighest({ clinicians, meters, tried, options, say }: Search):
     const ratePerS = nextRate(tried);
     if (ratePerS === null) return;
     say(`${clinicians.side.name}: ${Math.round(ratePerS)}/s`);
-    const run = { ratePerS, warmUpS: options['warm-up-seconds'] / 4, seconds: options.seconds };
+    const run = { ratePerS, warmUpS: options['warm-up-seconds'] * LATER_WARM_UP, seconds: options.seconds };
     const one = await measure(clinicians, run, meters);
     tried.push(one);
     say(

@@ -13,7 +13,7 @@ export interface Plan {
   readonly seed: number;
 }
 
-/** One measurement: arrivals at `ratePerS` for `warmUpS`, which is not looked at, and then for `seconds`. */
+/** One measurement: `warmUpS` of a few requests at a time, which is not looked at, then arrivals at `ratePerS` for `seconds`. */
 export interface Run {
   readonly type: 'run';
   readonly ratePerS: number;

@@ -18,6 +18,8 @@ const CONNECTIONS = 200;
 const MAX_WAITING = 100_000;
 /** After the last arrival. */
 const DRAIN_MS = 3_000;
+/** Requests under way while warming up: a server is then as busy as it can be, and not flooded. */
+const WARM_UP_UNDER_WAY = 20;
 
 interface Due extends Work {
   readonly dueMs: number;
@@ -114,10 +116,20 @@ function createClinicians({ host, port, scenario, credentials, seed }: Plan) {
         resolve();
       }, 1);
     });
+  /** Keeps a few requests under way for `seconds`, and waits for the last of them. */
+  const warmUp = async (seconds: number): Promise<void> => {
+    const endMs = performance.now() + seconds * 1000;
+    const isWarm = (): boolean => performance.now() >= endMs && count.underWay.size === 0;
+    while (!isWarm() && performance.now() < endMs + DRAIN_MS) {
+      while (performance.now() < endMs && count.underWay.size + waiting.length - taken < WARM_UP_UNDER_WAY)
+        arrive(performance.now());
+      await new Promise((next) => void setTimeout(next, 1));
+    }
+  };
   for (let i = 0; i < CONNECTIONS; i++) connect();
 
   return async ({ ratePerS, warmUpS, seconds }: Run): Promise<Measured> => {
-    await arriveFor(ratePerS, warmUpS);
+    await warmUp(warmUpS);
     count = createCounts();
     say<Moment>({ type: 'warm' });
     const startMs = performance.now();

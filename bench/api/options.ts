@@ -18,11 +18,11 @@ export const apiOptions = {
   seconds: { kind: 'number', default: 12, quick: 2, min: 1, max: 600, doc: 'measured time of one rate' },
   'warm-up-seconds': {
     kind: 'number',
-    default: 8,
-    quick: 1.5,
+    default: 40,
+    quick: 4,
     min: 0,
     max: 600,
-    doc: 'before the first measurement of each side, at the asked rate; later ones have a quarter',
+    doc: 'a few requests at a time before the first measurement of each side; later ones have an eighth',
   },
   rate: {
     kind: 'integer',
@@ -53,9 +53,9 @@ export const apiOptions = {
     default: '',
     doc: 'only these, separated by commas: kymo, kymo-uncached, fastapi, fastapi-uncached, bare-node, bare-node-uncached',
   },
-  unpinned: {
+  pinned: {
     kind: 'flag',
-    doc: 'servers and load on any core, instead of servers on the first, load on the last',
+    doc: 'servers and their database on the first core, load on the last, instead of all on any',
   },
   folder: {
     kind: 'text',
