@@ -2,6 +2,7 @@
 
 import { Type } from 'typebox';
 
+import { invalidCursor } from '#clinic/json-pages.ts';
 import { Id } from '#contract/rest.ts';
 import {
   Annotation,
@@ -15,7 +16,7 @@ import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { jsonText } from '#api/json-text.ts';
 import { answers, NoContent, security } from '#api/route-schemas.ts';
-import { invalidCursor, pageQuery } from '#api/session-routes.ts';
+import { pageQuery } from '#api/session-routes.ts';
 
 const readConfig = { access: 'session.read', subject: 'session' } as const;
 const config = { access: 'session.write', subject: 'session' } as const;

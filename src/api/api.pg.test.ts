@@ -473,7 +473,7 @@ test('a database that went away is 503, not a hang', async () => {
   const gone = { run: () => Promise.reject(new AppError('store-unavailable', 'x', { temporary: true })) };
   const broken = await makeApi({ sessions: createSessionQueries({ ...gone, stats: pools.app.stats }) });
   const answer = await broken.inject({
-    url: '/v1/sessions',
+    url: `/v1/sessions/${uuidv7(systemClock)}`,
     headers: { authorization: `Bearer ${tenantA.readKey}` },
   });
   expect(problemOf(answer, 503).code).toBe('store-unavailable');

@@ -2,13 +2,14 @@
 
 import { Type } from 'typebox';
 
+import { invalidCursor } from '#clinic/json-pages.ts';
 import { AuditPage } from '#contract/audit.ts';
 import { auditLimits } from '#contract/audit.ts';
 import { Id } from '#contract/rest.ts';
 import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { answers, security } from '#api/route-schemas.ts';
-import { invalidCursor, pageLimits, pageQuery } from '#api/session-routes.ts';
+import { pageLimits, pageQuery } from '#api/session-routes.ts';
 
 const config = { access: 'audit.read' } as const;
 

@@ -3,11 +3,12 @@
 import { Type } from 'typebox';
 
 import { AppError } from '#base/errors.ts';
+import { invalidCursor } from '#clinic/json-pages.ts';
 import { DeviceCreated, DevicePage, DeviceRequest, DeviceRotation, Id } from '#contract/rest.ts';
 import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { answers, NoContent, security } from '#api/route-schemas.ts';
-import { invalidCursor, pageLimits, pageQuery } from '#api/session-routes.ts';
+import { pageLimits, pageQuery } from '#api/session-routes.ts';
 
 const config = { access: 'device.manage' } as const;
 const readConfig = { access: 'device.read' } as const;

@@ -4,12 +4,13 @@ import { Readable } from 'node:stream';
 
 import { Type } from 'typebox';
 
+import { invalidCursor } from '#clinic/json-pages.ts';
 import { Job, JobPage, JobRequest, JobState } from '#contract/jobs.ts';
 import { Id } from '#contract/rest.ts';
 import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { answers, described, security } from '#api/route-schemas.ts';
-import { invalidCursor, pageLimits, pageQuery } from '#api/session-routes.ts';
+import { pageLimits, pageQuery } from '#api/session-routes.ts';
 
 const run = { access: 'job.run' } as const;
 const read = { access: 'job.read' } as const;

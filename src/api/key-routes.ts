@@ -3,12 +3,13 @@
 import { Type } from 'typebox';
 
 import { AppError } from '#base/errors.ts';
+import { invalidCursor } from '#clinic/json-pages.ts';
 import { AccessKeyCreated, AccessKeyPage, AccessKeyRequest, Id, RevocationRequest } from '#contract/rest.ts';
 import { permissionsOfKey, refuseWiderKey } from '#identity/access.ts';
 import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { answers, NoContent, security } from '#api/route-schemas.ts';
-import { invalidCursor, pageLimits, pageQuery } from '#api/session-routes.ts';
+import { pageLimits, pageQuery } from '#api/session-routes.ts';
 
 const config = { access: 'key.manage' } as const;
 const tags = ['keys'];

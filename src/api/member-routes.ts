@@ -3,6 +3,7 @@
 import { Type } from 'typebox';
 
 import { AppError } from '#base/errors.ts';
+import { invalidCursor } from '#clinic/json-pages.ts';
 import {
   InvitationCreated,
   InvitationPage,
@@ -16,7 +17,7 @@ import { principalOf } from '#api/access.ts';
 import type { Api } from '#api/api-options.ts';
 import type { PeopleRouteOptions } from '#api/people-routes.ts';
 import { answers, NoContent, security } from '#api/route-schemas.ts';
-import { invalidCursor, pageLimits, pageQuery } from '#api/session-routes.ts';
+import { pageLimits, pageQuery } from '#api/session-routes.ts';
 import { visitorOf } from '#api/visitor.ts';
 
 const read = { access: 'organisation.read' } as const;

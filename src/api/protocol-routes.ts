@@ -2,13 +2,14 @@
 
 import { Type } from 'typebox';
 
+import { invalidCursor } from '#clinic/json-pages.ts';
 import { Id } from '#contract/rest.ts';
 import { Protocol, ProtocolChange, ProtocolPage, ProtocolRequest } from '#contract/visit.ts';
 import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { jsonText } from '#api/json-text.ts';
 import { answers, NoContent, security } from '#api/route-schemas.ts';
-import { invalidCursor, pageLimits, pageQuery } from '#api/session-routes.ts';
+import { pageLimits, pageQuery } from '#api/session-routes.ts';
 
 const readConfig = { access: 'session.read' } as const;
 const config = { access: 'protocol.write' } as const;

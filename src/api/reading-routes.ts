@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Type } from 'typebox';
 
 import { AppError } from '#base/errors.ts';
+import { invalidCursor } from '#clinic/json-pages.ts';
 import { Id, ReadingPage, ReadingsAccepted, ReadingsRequest } from '#contract/rest.ts';
 import { limits } from '#protocol/limits.ts';
 import { readingLimits, type Readings } from '#store/reading-queries.ts';
@@ -12,7 +13,7 @@ import { deviceOf, principalOf } from '#api/access.ts';
 import { apiLimits, type Api, type ApiOptions } from '#api/api-options.ts';
 import { binaryType } from '#api/openapi.ts';
 import { answers, described, security } from '#api/route-schemas.ts';
-import { invalidCursor, pageLimits } from '#api/session-routes.ts';
+import { pageLimits } from '#api/session-routes.ts';
 
 const tags = ['readings'];
 /** About 3 ms of work with six axes. */

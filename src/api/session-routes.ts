@@ -7,6 +7,7 @@ import { Id, SessionDetail, SessionPage } from '#contract/rest.ts';
 import type { SessionFilter } from '#store/session-queries.ts';
 import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
+import { jsonText } from '#api/json-text.ts';
 import { answers, security } from '#api/route-schemas.ts';
 
 const config = { access: 'session.read', subject: 'session' } as const;
@@ -43,7 +44,7 @@ export function pageOf({ limit, cursor }: { readonly limit?: number; readonly cu
   return { limit: limit ?? pageLimits.defaultItems, cursor: cursor ?? null };
 }
 
-export function addSessionRoutes(api: Api, { sessions }: ApiOptions): void {
+export function addSessionRoutes(api: Api, { sessions, visits }: ApiOptions): void {
   api.get('/v1/sessions', {
     config: listConfig,
     schema: {
@@ -67,11 +68,10 @@ export function addSessionRoutes(api: Api, { sessions }: ApiOptions): void {
       ),
       response: answers({ 200: SessionPage }, { ...listConfig, refusals: [400] }),
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const { limit = pageLimits.defaultItems, cursor = null, ...filter } = request.query;
-      const page = await sessions.list(principalOf(request), { limit, cursor, filter: filterOf(filter) });
-      if (page === null) throw invalidCursor();
-      return page;
+      const page = { limit, cursor, filter: filterOf(filter) };
+      return jsonText(reply, await visits.lists.list(principalOf(request), page));
     },
   });
 
@@ -106,10 +106,4 @@ function filterOf(query: {
     ...(from === undefined ? {} : { from: new Date(from) }),
     ...(to === undefined ? {} : { to: new Date(to) }),
   };
-}
-
-export function invalidCursor(): AppError {
-  return new AppError('invalid-field', 'querystring /cursor is not the `next` of a page of this list', {
-    field: '/cursor',
-  });
 }

@@ -2,6 +2,7 @@
 
 import { Type } from 'typebox';
 
+import { invalidCursor } from '#clinic/json-pages.ts';
 import { Id } from '#contract/rest.ts';
 import {
   WebhookDelivery,
@@ -17,7 +18,7 @@ import type { Webhooks } from '#jobs/webhooks/endpoints.ts';
 import { principalOf } from '#api/access.ts';
 import type { Api } from '#api/api-options.ts';
 import { answers, NoContent, security } from '#api/route-schemas.ts';
-import { invalidCursor, pageLimits, pageQuery } from '#api/session-routes.ts';
+import { pageLimits, pageQuery } from '#api/session-routes.ts';
 
 const config = { access: 'organisation.manage' } as const;
 const tags = ['webhooks'];

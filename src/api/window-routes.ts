@@ -6,6 +6,7 @@
 import { Type } from 'typebox';
 
 import { AppError } from '#base/errors.ts';
+import { invalidCursor } from '#clinic/json-pages.ts';
 import { Id } from '#contract/rest.ts';
 import {
   algorithmName,
@@ -22,7 +23,6 @@ import type { WindowQueries, WindowStream } from '#store/window-queries.ts';
 import { principalOf } from '#api/access.ts';
 import type { Api, ApiOptions } from '#api/api-options.ts';
 import { answers, security } from '#api/route-schemas.ts';
-import { invalidCursor } from '#api/session-routes.ts';
 import { createWindowFollower } from '#api/window-follower.ts';
 
 const readConfig = { access: 'session.read', subject: 'session' } as const;

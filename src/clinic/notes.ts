@@ -170,7 +170,9 @@ interface About {
 function aboutStatement(patientId: string, session: string | null): Statement {
   return {
     name: 'note-about',
-    text: `select (select s.sealed_at is not null from kymo.session s where s.id = $2 and s.patient_id = p.id) as sealed
+    // The session is hidden from the planner, which would plan anew for each that is null.
+    text: `select (select s.sealed_at is not null from kymo.session s
+        where s.id = (select $2::uuid) and s.patient_id = p.id) as sealed
       from kymo.patient p where p.id = $1`,
     values: [patientId, session],
   };

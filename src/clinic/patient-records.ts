@@ -31,6 +31,7 @@ import {
 import type { ReadCache } from '#clinic/read-cache.ts';
 import { jsonObject } from '#clinic/json-sql.ts';
 import { refuseUnstorable } from '#clinic/stored-text.ts';
+import { pageRows } from '#store/page-rows.ts';
 import type { Statement } from '#store/pools.ts';
 
 export interface PatientFilter {
@@ -88,10 +89,10 @@ export function createPatientRecords(parts: CreationParts & { cache: ReadCache }
       const query = `${patientId} ${wanted.limit} ${wanted.cursor ?? '-'} ${wanted.metrics?.join() ?? '-'}`;
       const tags = [`patient:${patientId}`];
       return cache.read(principal, { name: 'progress', query, tags }, async () => {
-        const statements = [progressStatement(patientId, wanted), patientExists(patientId)];
-        const [rows, found] = await rowsAsOrg<JsonRow>(app, principal, { statements, mode: 'snapshot' });
-        if (found!.length === 0) throw noSuchPatient();
-        return pageText('sessions', rows!, wanted.limit);
+        const statements = [progressStatement(patientId, wanted)];
+        const [rows] = await rowsAsOrg<JsonRow | NoRow>(app, principal, { statements, mode: 'snapshot' });
+        if (rows!.length === 0) throw noSuchPatient();
+        return pageText('sessions', rows!.filter(isRow), wanted.limit);
       });
     },
     async create(principal, request) {
@@ -116,9 +117,10 @@ export function createPatientRecords(parts: CreationParts & { cache: ReadCache }
 
 // One text for each combination of filters, so that each is planned once a connection.
 function listStatement(filter: PatientFilter, { limit, cursor }: PageRequest): Statement {
-  const values: unknown[] = [limit + 1];
+  const values: unknown[] = [];
   const conditions: string[] = [];
-  const names: string[] = ['patients'];
+  const rows = pageRows(limit);
+  const names: string[] = ['patients', String(rows)];
   const add = (name: string, condition: (...parameters: string[]) => string, ...given: unknown[]): void => {
     conditions.push(condition(...given.map((value) => `$${values.push(value)}`)));
     names.push(name);
@@ -141,7 +143,7 @@ function listStatement(filter: PatientFilter, { limit, cursor }: PageRequest): S
     name: names.join('-'),
     text: `select ${summaryJson}::text as body, ${byCode ? "'c.' || p.code_key" : timeCursorSql('p.created_at', 'p.id')} as cursor
       from (select ${summaryColumns} from kymo.patient p ${conditions.length === 0 ? '' : `where ${conditions.join(' and ')}`}
-             order by ${order} limit $1) p order by ${order}`,
+             order by ${order} limit ${rows}) p order by ${order}`,
     values,
   };
 }
@@ -158,8 +160,9 @@ function progressStatement(
   patientId: string,
   { limit, cursor, metrics }: PageRequest & { readonly metrics: readonly string[] | null },
 ): Statement {
-  const values: unknown[] = [limit + 1, patientId];
-  const names = ['progress'];
+  const values: unknown[] = [patientId];
+  const rows = pageRows(limit);
+  const names = ['progress', String(rows)];
   let figures = 'y.headline';
   let after = '';
   if (metrics !== null) {
@@ -175,19 +178,31 @@ function progressStatement(
   }
   return {
     name: names.join('-'),
-    text: `select ${jsonObject({
-      session: 'y.session_id',
-      startedAt: 'kymo.iso(y.started_at)',
-      durationS: 'y.duration_s',
-      algorithm: 'y.algorithm',
-      algorithmVersion: 'y.algorithm_version',
-      figures,
-    })}::text as body,
-        ${timeCursorSql('y.started_at', 'y.session_id')} as cursor
-      from kymo.session_summary y where y.patient_id = $2 ${after}
-      order by y.started_at desc, y.session_id desc limit $1`,
+    // A patient without sessions is a row of nulls, so that nobody has to be asked whether there is such a patient.
+    text: `select f.body, f.cursor from kymo.patient p left join lateral (
+        select ${jsonObject({
+          session: 'y.session_id',
+          startedAt: 'kymo.iso(y.started_at)',
+          durationS: 'y.duration_s',
+          algorithm: 'y.algorithm',
+          algorithmVersion: 'y.algorithm_version',
+          figures,
+        })}::text as body,
+            ${timeCursorSql('y.started_at', 'y.session_id')} as cursor, y.started_at, y.session_id
+          from kymo.session_summary y where y.patient_id = p.id ${after}
+          order by y.started_at desc, y.session_id desc limit ${rows}) f on true
+      where p.id = $1 order by f.started_at desc, f.session_id desc`,
     values,
   };
+}
+
+/** Of a patient without any. */
+interface NoRow {
+  readonly body: null;
+}
+
+function isRow(row: JsonRow | NoRow): row is JsonRow {
+  return row.body !== null;
 }
 
 // What is absent of a change stays. `?` and not null decides: null empties.

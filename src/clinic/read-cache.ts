@@ -29,6 +29,8 @@ export interface CachedRead {
   readonly query: string;
   /** What it was made of, such as `patient:ID`; a change of any ends it. Within the organisation. */
   readonly tags: readonly string[];
+  /** For what changes without telling: given for at most so long. Default and most: the cache's own age. */
+  readonly ageMs?: number;
 }
 
 export interface CacheCounts {
@@ -104,9 +106,10 @@ export function createReadCache(options: ReadCacheOptions): ReadCache {
   };
   /** From another instance, else from `load`; kept with the version that was there before. */
   const readAnew = async (
-    { key, version, counts }: { readonly key: string; readonly version: string; readonly counts: Counts },
+    at: { readonly key: string; readonly version: string; readonly ageMs: number; readonly counts: Counts },
     load: () => Promise<string>,
   ): Promise<string> => {
+    const { key, version, ageMs, counts } = at;
     const readAtMs = clock.monotonicMs();
     const found = shared === null ? null : await shared.get(key, version);
     if (found === null) counts.misses++;
@@ -114,7 +117,7 @@ export function createReadCache(options: ReadCacheOptions): ReadCache {
     const value = found ?? (await load());
     entries.set(key, { version, value, readAtMs });
     // Only what was read now: a copy of a copy would grow older than any limit.
-    if (found === null) shared?.put(key, { version, value, ms: maxAgeMs });
+    if (found === null) shared?.put(key, { version, value, ms: ageMs });
     return value;
   };
   const invalidate = (orgId: string, tags: readonly string[]): Promise<void> =>
@@ -129,8 +132,9 @@ export function createReadCache(options: ReadCacheOptions): ReadCache {
       }
       // Ids and names hold no space, and the query comes last: no two questions make one key.
       const key = `${scope.orgId} ${scope.patientId ?? '-'} ${what.name} ${what.query}`;
+      const ageMs = Math.min(what.ageMs ?? maxAgeMs, maxAgeMs);
       const entry = entries.get(key);
-      if (entry?.version === version && clock.monotonicMs() - entry.readAtMs < maxAgeMs) {
+      if (entry?.version === version && clock.monotonicMs() - entry.readAtMs < ageMs) {
         counts.hits++;
         return entry.value;
       }
@@ -140,7 +144,7 @@ export function createReadCache(options: ReadCacheOptions): ReadCache {
         counts.joined++;
         return joined;
       }
-      const reading = readAnew({ key, version, counts }, load).finally(() => underWay.delete(flight));
+      const reading = readAnew({ key, version, ageMs, counts }, load).finally(() => underWay.delete(flight));
       underWay.set(flight, reading);
       return reading;
     },

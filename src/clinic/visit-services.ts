@@ -4,6 +4,7 @@ import { createAnnotations, type AnnotationParts, type Annotations } from '#clin
 import { createPlacements, type Placements } from '#clinic/placements.ts';
 import { createProtocols, type Protocols } from '#clinic/protocols.ts';
 import type { ReadCache } from '#clinic/read-cache.ts';
+import { createSessionLists, type SessionLists } from '#clinic/session-lists.ts';
 import { createSessionSummaries, type SessionSummaries } from '#clinic/session-summaries.ts';
 import { createVisitProgress, type ProgressParts, type VisitProgress } from '#clinic/visit-progress.ts';
 import { createVisits, type Visits } from '#clinic/visits.ts';
@@ -14,6 +15,7 @@ export interface VisitServices {
   readonly placements: Placements;
   readonly annotations: Annotations;
   readonly protocols: Protocols;
+  readonly lists: SessionLists;
   readonly summaries: SessionSummaries;
 }
 
@@ -27,6 +29,7 @@ export function createVisitServices(parts: VisitServiceParts): VisitServices {
     placements: createPlacements(parts),
     annotations: createAnnotations(parts),
     protocols: createProtocols(parts),
+    lists: createSessionLists(parts),
     summaries: createSessionSummaries(parts),
   };
 }

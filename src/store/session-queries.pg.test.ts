@@ -60,6 +60,10 @@ async function store(at: {
     deltas: null,
     data: Buffer.alloc(120),
   });
+  await writer.query(
+    `update kymo.stream_epoch set committed_at = now() - $2 * interval '1 ms' where stream_id = $1`,
+    [at.definition.stream, at.agoMs],
+  );
 }
 
 test('a session with its streams and epochs: what is stored, lost, pending and unknown', async () => {

@@ -14,6 +14,7 @@ import type {
 import type { StreamDefinition } from '#protocol/messages.ts';
 import { int8ToEpoch } from '#store/epoch.ts';
 import { parseMultirange } from '#store/multirange.ts';
+import { pageRows } from '#store/page-rows.ts';
 import { runAsOrg, type OrgScope, type RolePool, type Statement } from '#store/pools.ts';
 import type { StreamRow } from '#store/stream-definition.ts';
 
@@ -58,7 +59,7 @@ export function createSessionQueries(app: RolePool): SessionQueries {
     async list(scope, { limit, cursor, filter = {} }) {
       const after = cursor === null ? null : parseCursor(cursor);
       if (cursor !== null && after === null) return null;
-      const statements = [pageStatement(limit + 1, after, filter)];
+      const statements = [pageStatement(pageRows(limit), after, filter)];
       const [result] = await runAsOrg(app, scope, { statements, mode: 'snapshot' });
       const rows = (result?.rows ?? []) as SummaryRow[];
       const shown = rows.slice(0, limit);
@@ -242,21 +243,14 @@ function pairs(set: RangeSet): [number, number][] {
   return set.map(({ from, to }) => [from, to]);
 }
 
-// When the newest chunk of an open stream arrived; only epochs that committed today or yesterday are looked at, in the
-// partition of that day.
-const newestArrival = `
-  left join lateral (
-    select kymo.i64_le(c.segments, length(c.segments) - 8) as arrival_us
-      from kymo.chunk c
-     where s.ended_at is null and e.last_commit_day >= (now() at time zone 'utc')::date - 1
-       and c.stream_id = s.id and c.epoch = e.epoch and c.commit_day = e.last_commit_day
-     order by c.first_seq desc limit 1) newest on true`;
-const isLately = `newest.arrival_us > (extract(epoch from now()) * 1000000) - ${sessionLimits.liveForMs * 1000}`;
+// Of an epoch `e` of a stream `s`: `committed_at` is written with every flush. No chunk is looked for, so that neither
+// planning nor looking grows with the days that are kept.
+const isLately = `s.ended_at is null and e.committed_at > now() - interval '${sessionLimits.liveForMs} ms'`;
 
 /** SQL that is true when something of the session came lately. `session` is a column. */
 export function isLiveSql(session: string): string {
-  return `exists (select from kymo.stream s join kymo.stream_epoch e on e.stream_id = s.id ${newestArrival}
-    where s.session_id = ${session} and s.ended_at is null and ${isLately})`;
+  return `exists (select from kymo.stream s join kymo.stream_epoch e on e.stream_id = s.id
+    where s.session_id = ${session} and ${isLately})`;
 }
 
 /** SQL of what changed after the session was signed off. `session` is its row, `streams` and `stored` what it has now. */
@@ -268,31 +262,26 @@ function isAmendedSql(session: string, counts: { streams: string; stored: string
 const pageColumns = `id, label, synthetic, started_at, ended_at, is_planned, planned_for, sealed_at, protocol_id, patient_id,
   amended_at, sealed_streams, sealed_readings`;
 
+const sizeSql = (ranges: string): string => `(select sum(upper(r) - lower(r)) from unnest(${ranges}) r)`;
+
 // Readings that came after their stream was compacted count as a revision at once, and as the same one when they are
 // compacted.
 const summaryOfPage = `
   select p.id, p.label, p.synthetic, p.started_at, p.ended_at, p.is_planned, p.planned_for, p.sealed_at, p.protocol_id,
-         p.patient_id, k.code as patient_code, (extract(epoch from p.started_at) * 1000000)::bigint as started_us,
-         t.streams, t.stored, t.lost, t.is_live, c.revision,
-         c.revision > 1 or ${isAmendedSql('p', { streams: 't.streams', stored: 't.stored' })} as is_amended
+         p.patient_id, (select k.code from kymo.patient k where k.id = p.patient_id) as patient_code,
+         (extract(epoch from p.started_at) * 1000000)::bigint as started_us,
+         t.streams, t.stored, t.lost, t.is_live, t.revision,
+         t.revision > 1 or ${isAmendedSql('p', { streams: 't.streams', stored: 't.stored' })} as is_amended
     from page p
-    left join kymo.patient k on k.id = p.patient_id
    cross join lateral (
-     select (1 + coalesce(sum(g.revision - 1 + (o.stored > g.sealed_readings)::integer), 0))::integer as revision
+     select count(*) as streams, coalesce(sum(o.stored), 0)::bigint as stored, coalesce(sum(o.lost), 0)::bigint as lost,
+            coalesce(bool_or(o.is_live), false) as is_live,
+            (1 + coalesce(sum(g.revision - 1 + (o.stored > g.sealed_readings)::integer), 0))::integer as revision
        from kymo.stream s
-       join kymo.stream_sealing g on g.stream_id = s.id
+       left join kymo.stream_sealing g on g.stream_id = s.id
       cross join lateral (
-        select sum(upper(r) - lower(r)) as stored
-          from kymo.stream_epoch e cross join lateral unnest(e.committed) r where e.stream_id = s.id) o
-      where s.session_id = p.id) c
-   cross join lateral (
-     select count(distinct s.id) as streams,
-            coalesce(sum((select sum(upper(r) - lower(r)) from unnest(e.committed) r)), 0)::bigint as stored,
-            coalesce(sum((select sum(upper(r) - lower(r)) from unnest(e.lost) r)), 0)::bigint as lost,
-            coalesce(bool_or(${isLately}), false) as is_live
-       from kymo.stream s
-       left join kymo.stream_epoch e on e.stream_id = s.id
-       ${newestArrival}
+        select sum(${sizeSql('e.committed')}) as stored, sum(${sizeSql('e.lost')}) as lost, bool_or(${isLately}) as is_live
+          from kymo.stream_epoch e where e.stream_id = s.id) o
       where s.session_id = p.id) t
    order by p.started_at desc, p.id desc`;
 
@@ -308,11 +297,11 @@ const isInState: Readonly<Record<SessionSummary['state'] | 'all' | 'recorded', s
 };
 
 // The name says which conditions the text has: PostgreSQL plans each text once a connection.
-function pageStatement(limit: number, after: Cursor | null, filter: SessionFilter): Statement {
+function pageStatement(rows: number, after: Cursor | null, filter: SessionFilter): Statement {
   const { state = 'recorded', patientId, from, to } = filter;
-  const values: unknown[] = [limit];
+  const values: unknown[] = [];
   const conditions: string[] = [isInState[state]];
-  let name = `sessions-${state}`;
+  let name = `sessions-${state}-${rows}`;
   const add = (part: string, given: readonly unknown[], condition: (...at: string[]) => string): void => {
     name += `-${part}`;
     conditions.push(condition(...given.map((value) => `$${values.push(value)}`)));
@@ -330,7 +319,7 @@ function pageStatement(limit: number, after: Cursor | null, filter: SessionFilte
   return {
     name,
     text: `with page as (select ${pageColumns} from kymo.session
-        where ${conditions.join(' and ')} order by started_at desc, id desc limit $1) ${summaryOfPage}`,
+        where ${conditions.join(' and ')} order by started_at desc, id desc limit ${rows}) ${summaryOfPage}`,
     values,
   };
 }
