@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { delaysOf, measureChain } from '#bench/motion/chain-cost.ts';
+import { delaysOf, measureChain, serviceOf } from '#bench/motion/chain-cost.ts';
 
 test('frames wait for each other: a slow one delays those behind it until the core has caught up', () => {
   const delays = delaysOf([1, 5, 1, 1, 1, 1], 2);
@@ -8,6 +8,15 @@ test('frames wait for each other: a slow one delays those behind it until the co
   expect(delays.count).toBe(6);
   expect(delays.maxMs()).toBe(5);
   expect(delays.meanMs()).toBeCloseTo((1 + 5 + 4 + 3 + 2 + 1) / 6, 6);
+});
+
+test('a short frame took what the clock says, whatever tick fell into it, a long one no more than its CPU time', () => {
+  expect(serviceOf(0.1, 0)).toBe(0.1);
+  expect(serviceOf(0.1, 4)).toBe(0.1);
+  expect(serviceOf(11, 12)).toBe(11);
+  // Another program had the core.
+  expect(serviceOf(50, 8)).toBe(8);
+  expect(serviceOf(50, 0)).toBe(4);
 });
 
 test('the measured chain does what it is there for', () => {
