@@ -130,6 +130,12 @@ test('an address that guesses is refused before the database, while known keys s
   expect(identity.counters).toMatchObject({ lookups, refused: 1 });
   expect(await identity.authenticateDevice(tenantA.deviceKey, '192.0.2.7')).toEqual(tenantA.device);
   expect(await identity.authenticateDevice(tenantB.deviceKey, '192.0.2.8')).toEqual(tenantB.device);
+  // Whoever was let in before comes in, also when the answer has to be asked for again.
+  clock.advance(keyringLimits.rememberMs + 1);
+  for (let i = 0; i < attemptLimits.failuresPerMinute; i++)
+    await identity.authenticateDevice(newKey('device').key, '192.0.2.7').catch(() => null);
+  await expect(identity.authenticateDevice(newKey('device').key, '192.0.2.7')).rejects.toThrow('wrong keys');
+  expect(await identity.authenticateDevice(tenantA.deviceKey, '192.0.2.7')).toEqual(tenantA.device);
 });
 
 test('callers without an address share no limit', async () => {

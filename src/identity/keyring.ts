@@ -2,7 +2,8 @@
  * Owns the answers to "who holds this key?" of one kind of key. A key is looked up by its SHA-256; answers, also the
  * negative ones, are kept for `rememberMs`, so a revocation reaches every process in that time and this one at once.
  * Look-ups of the same key share one query. Bounds: `maxRemembered` answers each way (the oldest goes), and per address
- * a number of failed look-ups, so that guessing never reaches the database.
+ * a number of failed look-ups, so that guessing never reaches the database; keys that were good before are looked up all the
+ * same, so that a guesser does not shut out those behind the same address.
  */
 
 import { LRUCache } from 'lru-cache';
@@ -63,13 +64,15 @@ export function createKeyring<T extends object>(options: KeyringOptions<T>): Key
   // Apart, so that a flood of wrong keys cannot push out the right ones.
   const known = new LRUCache<string, Known<T>>(cacheOptions);
   const unknown = new LRUCache<string, true>(cacheOptions);
+  // The hashes alone: what they stand for is asked.
+  const wasGood = new LRUCache<string, true>({ max: keyringLimits.maxRemembered });
   // As many at most as the pool lets wait (store/pools.ts).
   const running = new Map<string, Promise<Known<T>>>();
   /** Counts what was forgotten: an answer that was asked for before may be of a key that is revoked by now. */
   let forgotten = 0;
 
   async function lookUp(name: string, address: string | null): Promise<Known<T>> {
-    if (address !== null && failed.isBlocked(address)) {
+    if (address !== null && !wasGood.has(name) && failed.isBlocked(address)) {
       counters.refused++;
       throw new AppError('limit-exceeded', 'too many wrong keys from this address', { temporary: true });
     }
@@ -79,7 +82,11 @@ export function createKeyring<T extends object>(options: KeyringOptions<T>): Key
     if (found.identity === null) {
       if (address !== null) failed.record(address);
       unknown.set(name, true);
-    } else if (asked === forgotten) known.set(name, found);
+      wasGood.delete(name);
+      return found;
+    }
+    wasGood.set(name, true);
+    if (asked === forgotten) known.set(name, found);
     return found;
   }
 

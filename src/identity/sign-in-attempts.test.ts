@@ -49,3 +49,14 @@ test('a right password gives its attempt back, and forgets the wrong ones before
   expect(count(20, 'a@x', () => '192.0.2.1')).toBe(limits.accountFromNetwork);
   expect(isLetIn('b@x', '192.0.2.1')).toBe(true);
 });
+
+test('who signed in from a network before is kept out by neither a neighbour nor guessers elsewhere', () => {
+  const { attempts, isLetIn, count } = setUp();
+  attempts.begin('a@x', '192.0.2.1').succeeded();
+  // All that the network has, by somebody behind the same address, and all that the account has, from everywhere.
+  for (let i = 0; i < limits.network; i++) isLetIn(`person-${i}@x`, '192.0.2.1');
+  expect(count(200, 'a@x', (i) => `198.51.100.${i}`)).toBe(limits.account);
+  expect(isLetIn('b@x', '192.0.2.1')).toBe(false);
+  expect(isLetIn('a@x', '203.0.113.1')).toBe(false);
+  expect(count(20, 'a@x', () => '192.0.2.1')).toBe(limits.accountFromNetwork);
+});

@@ -2,7 +2,9 @@
  * Owns how often passwords may be guessed: an attempt is counted before the password is looked at, and given back when it
  * was right. Counted are the account from one network, so that a guesser locks out itself and not the person; the account
  * from everywhere (NIST SP 800-63B section 5.2.2: at most 100 failures); and the network over all accounts. Buckets drain
- * evenly. An account that does not exist is counted as one that does. Bound: `maxBuckets`; the one longest unseen goes.
+ * evenly. An account that does not exist is counted as one that does. Who signed in from a network before is refused there by the
+ * first bucket alone, so that neither a neighbour behind the same address nor guessers elsewhere keep a person out (as the device
+ * cookies of OWASP's authentication cheat sheet do). Bounds: `maxBuckets`, and as many such pairs; the one longest unseen goes.
  */
 
 import { LRUCache } from 'lru-cache';
@@ -44,6 +46,8 @@ export function createSignInAttempts(clock: Pick<Clock, 'monotonicMs'>): SignInA
   const buckets = new LRUCache<string, { level: number; atMs: number }>({
     max: signInAttemptLimits.maxBuckets,
   });
+  /** Names of first buckets whose password was right once, since this process began. */
+  const signedIn = new LRUCache<string, true>({ max: signInAttemptLimits.maxBuckets });
   const counters = { refused: 0 };
 
   function levelOf({ name, drainMs }: Bucket): number {
@@ -73,7 +77,8 @@ export function createSignInAttempts(clock: Pick<Clock, 'monotonicMs'>): SignInA
         capacity: signInAttemptLimits.network,
         drainMs: signInAttemptLimits.networkDrainMs,
       };
-      if ([own, account, all].some((bucket) => levelOf(bucket) > bucket.capacity - 1)) {
+      const refusing = signedIn.has(own.name) ? [own] : [own, account, all];
+      if (refusing.some((bucket) => levelOf(bucket) > bucket.capacity - 1)) {
         counters.refused++;
         throw new AppError('limit-exceeded', 'too many wrong passwords; try again in some minutes', {
           temporary: true,
@@ -82,6 +87,7 @@ export function createSignInAttempts(clock: Pick<Clock, 'monotonicMs'>): SignInA
       for (const bucket of [own, account, all]) add(bucket, 1);
       return {
         succeeded() {
+          signedIn.set(own.name, true);
           buckets.delete(own.name);
           add(account, -1);
           add(all, -1);
