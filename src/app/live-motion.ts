@@ -97,12 +97,24 @@ function createSink({ bus, publish, log }: RunningMotionOptions, counters: Publi
       .finally(() => underWay--);
   };
   const to = ({ orgId, session }: SessionAddress) => ({ orgId, params: { session } });
+  // Asked four times a second for every session in one turn: made anew, the texts would cost that turn milliseconds.
+  const topics = new WeakMap<SessionAddress, { readonly angles: string; readonly readings: string }>();
+  const topicsOf = (address: SessionAddress) => {
+    let own = topics.get(address);
+    if (own === undefined) {
+      const { orgId, session } = address;
+      const angles = addressOf(sessionMotion, orgId, channelName(sessionMotion, { session }));
+      own = { angles, readings: readingsTopic(session) };
+      topics.set(address, own);
+    }
+    return own;
+  };
   return {
-    watched({ orgId, session }) {
-      const name = channelName(sessionMotion, { session });
-      const angles = bus.hasListeners(addressOf(sessionMotion, orgId, name));
+    watched(address) {
+      const own = topicsOf(address);
+      const angles = bus.hasListeners(own.angles);
       // Whoever looks at a session's page follows its readings; the gait channel's listeners are the broker's.
-      return { angles, details: angles || bus.hasListeners(readingsTopic(session)) };
+      return { angles, details: angles || bus.hasListeners(own.readings) };
     },
     angles: (address, data) => send(() => publish(sessionMotion, to(address), { event: 'angles', data })),
     gait: (address, { event, data }) => send(() => publish(sessionGait, to(address), { event, data })),
