@@ -67,6 +67,19 @@ export function forgetKey(): void {
   sessionStorage.removeItem(STORAGE_NAME);
 }
 
+/** Scripts cannot read the cookie of a sign-in; this says only that there was one in this browser. */
+const SIGNED_IN_NAME = 'kymo-signed-in';
+
+export function rememberSignedIn(isSignedIn: boolean): void {
+  if (isSignedIn) localStorage.setItem(SIGNED_IN_NAME, 'yes');
+  else localStorage.removeItem(SIGNED_IN_NAME);
+}
+
+/** Whether it is worth asking who looks: with a key, or where somebody was signed in when the page was last open. */
+export function maySomebodyBeSignedIn(): boolean {
+  return accessKey() !== null || localStorage.getItem(SIGNED_IN_NAME) !== null;
+}
+
 /** What a request for a file shows who asks with: the key, or nothing where a cookie does it. */
 export function authorizationHeader(): Record<string, string> {
   const key = accessKey();

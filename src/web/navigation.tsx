@@ -6,7 +6,7 @@ import type { Account } from '#contract/account.ts';
 import type { Action } from '#contract/permissions.ts';
 
 interface Place {
-  readonly to: '/' | '/patients' | '/protocols' | '/jobs' | '/devices' | '/people' | '/audit';
+  readonly to: '/' | '/patients' | '/protocols' | '/jobs' | '/devices' | '/people' | '/webhooks' | '/audit';
   readonly words: string;
   readonly needs: Action;
 }
@@ -18,6 +18,7 @@ const places: readonly Place[] = [
   { to: '/jobs', words: 'Jobs', needs: 'job.read' },
   { to: '/devices', words: 'Devices', needs: 'device.read' },
   { to: '/people', words: 'People', needs: 'organisation.manage' },
+  { to: '/webhooks', words: 'Webhooks', needs: 'organisation.manage' },
   { to: '/audit', words: 'Audit', needs: 'audit.read' },
 ];
 

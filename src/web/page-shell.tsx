@@ -5,7 +5,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Link, Outlet, useRouterState } from '@tanstack/react-router';
 import { useEffect, useRef, useSyncExternalStore } from 'react';
 
-import { onceSecret, watchOnceSecret } from '#web/access-key.ts';
+import { maySomebodyBeSignedIn, onceSecret, watchOnceSecret } from '#web/access-key.ts';
 import { AccountContext } from '#web/account/account-context.ts';
 import { OncePage } from '#web/account/once-page.tsx';
 import { SignInPage } from '#web/account/sign-in-page.tsx';
@@ -17,7 +17,9 @@ export function PageShell() {
   const main = useRef<HTMLElement>(null);
   const path = useRouterState({ select: (state) => state.location.pathname });
   const firstPath = useRef(path);
-  const account = useQuery(accountQuery);
+  // The documentation is for anybody: whoever is not signed in is not asked for there, which would only be refused.
+  const isOpen = path === '/docs';
+  const account = useQuery({ ...accountQuery, enabled: !isOpen || maySomebodyBeSignedIn() });
   useEffect(() => {
     // A screen reader and the tab key go on from the new page, not from a link that is gone.
     if (firstPath.current !== path) main.current?.focus();
@@ -38,13 +40,15 @@ export function PageShell() {
         ) : (
           <Navigation account={account.data} />
         )}
-        <Link to="/docs" className="small">
-          API
-        </Link>
+        {account.data?.role !== 'patient' && (
+          <Link to="/docs" className="small">
+            API
+          </Link>
+        )}
         <ColourSchemeToggle />
       </header>
       <main id="main" ref={main} tabIndex={-1}>
-        {path === '/docs' ? <Outlet /> : <Gate />}
+        {isOpen ? <Outlet /> : <Gate />}
       </main>
     </>
   );

@@ -2,11 +2,14 @@
 
 import { Button, CopyButton } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
+import { useContext } from 'react';
 
 import { AppError, messageOf } from '#base/errors.ts';
+import { AccountContext } from '#web/account/account-context.ts';
 import { usePageTitle } from '#web/page-title.ts';
 
 export function NotFound() {
+  const role = useContext(AccountContext)?.role;
   usePageTitle('No such page');
   return (
     <div className="page">
@@ -14,7 +17,7 @@ export function NotFound() {
         <h1>There is nothing at this address</h1>
         <p>The link may be incomplete, or what it led to was removed, or is not yours to see.</p>
         <p>
-          <Link to="/">All sessions</Link>
+          <Link to="/">{role === 'patient' ? 'My record' : 'All sessions'}</Link>
         </p>
       </div>
     </div>

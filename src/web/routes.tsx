@@ -1,9 +1,12 @@
 /** Owns the addresses of the pages. An address restores its page: what a person chose is in its search part. */
 
-import { createRootRoute, createRoute, createRouter } from '@tanstack/react-router';
+import { createRootRoute, createRoute, createRouter, Navigate } from '@tanstack/react-router';
 import { lazy, Suspense, type ComponentType, type FunctionComponent } from 'react';
 
 import type { JobState } from '#contract/jobs.ts';
+import type { Action } from '#contract/permissions.ts';
+import { useAccount } from '#web/account/account-context.ts';
+import { Needs } from '#web/account/needs.tsx';
 import type { PatientListState } from '#web/clinic/patient-list.tsx';
 import { parsePatientSearch } from '#web/clinic/patient-parts.ts';
 import { jobStates } from '#web/jobs/job-words.ts';
@@ -11,6 +14,8 @@ import { NotFound } from '#web/page-states.tsx';
 import { PageShell } from '#web/page-shell.tsx';
 import { SessionList } from '#web/session-list.tsx';
 import { SessionPage } from '#web/session/session-page.tsx';
+import type { DeliveryState } from '#web/webhooks/delivery-table.tsx';
+import { deliveryStates } from '#web/webhooks/webhook-words.ts';
 import { DEFAULT_WINDOW, parseViewSearch, type ViewSearch } from '#web/session/view-search.ts';
 
 const rootRoute = createRootRoute({ component: PageShell, notFoundComponent: NotFound });
@@ -49,6 +54,16 @@ function lazyPage<Props extends object>(load: () => Promise<ComponentType<Props>
   );
 }
 
+/** The same, for those alone who may do `action`. */
+function pageFor(action: Action, load: () => Promise<ComponentType>): FunctionComponent {
+  const Page = lazyPage(load);
+  return () => (
+    <Needs action={action}>
+      <Page />
+    </Needs>
+  );
+}
+
 const PatientList = lazyPage(async () => (await import('#web/clinic/patient-list.tsx')).PatientList);
 
 const patientsRoute = createRoute({
@@ -62,6 +77,10 @@ const patientsRoute = createRoute({
 function PatientsRoute() {
   const { state = 'active' } = patientsRoute.useSearch();
   const navigate = patientsRoute.useNavigate();
+  const { role, patientId } = useAccount();
+  // An account of a patient has one record, and no list.
+  if (role === 'patient' && patientId !== null)
+    return <Navigate to="/patients/$id" params={{ id: patientId }} replace />;
   return (
     <PatientList
       state={state}
@@ -96,7 +115,10 @@ function PatientRoute() {
 const protocolsRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/protocols',
-  component: lazyPage(async () => (await import('#web/protocols/protocol-page.tsx')).ProtocolPage),
+  component: pageFor(
+    'session.write',
+    async () => (await import('#web/protocols/protocol-page.tsx')).ProtocolPage,
+  ),
 });
 
 const JobsPage = lazyPage(async () => (await import('#web/jobs/job-page.tsx')).JobsPage);
@@ -115,29 +137,75 @@ function JobsRoute() {
   const { state } = jobsRoute.useSearch();
   const navigate = jobsRoute.useNavigate();
   return (
-    <JobsPage
-      state={state}
-      setState={(next) => void navigate({ search: next === undefined ? {} : { state: next }, replace: true })}
-    />
+    <Needs action="job.read">
+      <JobsPage
+        state={state}
+        setState={(next) =>
+          void navigate({ search: next === undefined ? {} : { state: next }, replace: true })
+        }
+      />
+    </Needs>
   );
 }
 
 const devicesRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/devices',
-  component: lazyPage(async () => (await import('#web/devices/device-page.tsx')).DevicePage),
+  component: pageFor('device.read', async () => (await import('#web/devices/device-page.tsx')).DevicePage),
 });
 
 const peopleRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/people',
-  component: lazyPage(async () => (await import('#web/account/people-page.tsx')).PeoplePage),
+  component: pageFor(
+    'organisation.manage',
+    async () => (await import('#web/account/people-page.tsx')).PeoplePage,
+  ),
 });
+
+const webhooksRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/webhooks',
+  component: pageFor(
+    'organisation.manage',
+    async () => (await import('#web/webhooks/webhook-list.tsx')).WebhookList,
+  ),
+});
+
+const WebhookPage = lazyPage(async () => (await import('#web/webhooks/webhook-page.tsx')).WebhookPage);
+
+const webhookRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/webhooks/$id',
+  validateSearch: (search): { state?: DeliveryState } => {
+    const state = deliveryStates.find((name) => name === search['state']);
+    return state === undefined ? {} : { state };
+  },
+  component: WebhookRoute,
+});
+
+function WebhookRoute() {
+  const { id } = webhookRoute.useParams();
+  const { state } = webhookRoute.useSearch();
+  const navigate = webhookRoute.useNavigate();
+  return (
+    <Needs action="organisation.manage">
+      <WebhookPage
+        key={id}
+        id={id}
+        state={state}
+        setState={(next) =>
+          void navigate({ search: next === undefined ? {} : { state: next }, replace: true })
+        }
+      />
+    </Needs>
+  );
+}
 
 const auditRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/audit',
-  component: lazyPage(async () => (await import('#web/audit/audit-page.tsx')).AuditPage),
+  component: pageFor('audit.read', async () => (await import('#web/audit/audit-page.tsx')).AuditPage),
 });
 
 const accountRoute = createRoute({
@@ -179,6 +247,8 @@ export function createPageRouter() {
       jobsRoute,
       devicesRoute,
       peopleRoute,
+      webhooksRoute,
+      webhookRoute,
       auditRoute,
       accountRoute,
       docsRoute,

@@ -6,7 +6,7 @@ import { AppError, messageOf } from '#base/errors.ts';
 import type { Account } from '#contract/account.ts';
 import { createHttpClient } from '#sdk/http-client.ts';
 import type { LiveOptions } from '#sdk/live-api.ts';
-import { accessKey, forgetKey } from '#web/access-key.ts';
+import { accessKey, forgetKey, rememberSignedIn } from '#web/access-key.ts';
 
 export const server = createHttpClient({ origin: '', key: accessKey });
 
@@ -39,7 +39,16 @@ export const queryClient = new QueryClient({
 /** Who looks at the page: by the key of the address or tab, or else by the cookie of a sign-in. Fails where there is neither. */
 export const accountQuery = queryOptions({
   queryKey: ['account'],
-  queryFn: ({ signal }) => server.call<Account>('GET', '/v1/account', { signal }),
+  queryFn: async ({ signal }) => {
+    try {
+      const account = await server.call<Account>('GET', '/v1/account', { signal });
+      rememberSignedIn(true);
+      return account;
+    } catch (error) {
+      if (isUnauthenticated(error)) rememberSignedIn(false);
+      throw error;
+    }
+  },
   // A role that was changed is seen when the page is looked at again.
   staleTime: 60_000,
 });

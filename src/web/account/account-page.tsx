@@ -69,6 +69,7 @@ function SignOut({ isKey }: { isKey: boolean }) {
 
 function Profile({ person }: { person: Person }) {
   const client = useQueryClient();
+  const { role } = useAccount();
   const [name, setName] = useState(person.name);
   const submission = useSubmit(async () => {
     await server.call('PUT', '/v1/account', { body: { name: name.trim() } });
@@ -80,7 +81,11 @@ function Profile({ person }: { person: Person }) {
       <Form submission={submission}>
         <TextField
           label="Name"
-          hint="Shown to the people of your organisation"
+          hint={
+            role === 'patient'
+              ? 'Shown to whoever manages accounts at your clinic, and to nobody else'
+              : 'Shown to the people of your organisation'
+          }
           autoComplete="name"
           value={name}
           onChange={setName}

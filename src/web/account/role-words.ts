@@ -13,7 +13,7 @@ export const roleMeanings: Readonly<Record<MemberRole, string>> = {
   owner: 'Everything, also people, keys and the audit log',
   clinician: 'Patients, sessions, reports, devices',
   assistant: 'Reads patients; plans and records sessions',
-  patient: 'Reads one record: its own',
+  patient: 'Reads one record, its own, and ticks off its exercises',
 };
 
 /** A patient's account belongs to one record, and is made by an invitation for it. */

@@ -9,7 +9,7 @@ import { server } from '#web/server.ts';
 /** Says of `user:ID` and `access:ID` who it is. */
 export function useAuthorWords(): (author: string) => string {
   const may = useMay();
-  const { person } = useAccount();
+  const { person, role } = useAccount();
   const members = useQuery({
     queryKey: ['members'],
     queryFn: ({ signal }) => server.call<MemberList>('GET', '/v1/members', { signal }),
@@ -20,6 +20,8 @@ export function useAuthorWords(): (author: string) => string {
     const [kind, id = ''] = author.split(':');
     if (author === '' || kind === 'system') return 'Kymo';
     if (id !== '' && id === person?.id) return 'you';
+    // Who works there is not told to patients' accounts.
+    if (role === 'patient') return 'your clinic';
     if (kind !== 'user') return 'a key';
     return members.data?.members.find((member) => member.id === id)?.name ?? 'somebody of the organisation';
   };

@@ -23,7 +23,7 @@ export function ConsentPart({ patient }: { patient: Patient }) {
     <div className="record">
       <Consent patient={patient} />
       <div className="record-side">
-        <IdentityCard patient={patient} />
+        <IdentityCard patient={patient} isOwn={role === 'patient'} />
         {role !== 'patient' && <PatientData patient={patient} />}
       </div>
     </div>
@@ -37,6 +37,7 @@ interface Asked {
 
 function Consent({ patient: { id } }: { patient: Patient }) {
   const may = useMay();
+  const { role } = useAccount();
   const [asked, setAsked] = useState<Asked | null>(null);
   const record = useQuery({
     queryKey: ['consents', id],
@@ -46,6 +47,12 @@ function Consent({ patient: { id } }: { patient: Patient }) {
   return (
     <section className="card" aria-labelledby="consent-title" aria-busy={record.isPending}>
       <h2 id="consent-title">Consent</h2>
+      {role === 'patient' && (
+        <p className="muted list-note">
+          What you have agreed to. You may withdraw it at any time, without a reason: tell your clinic, which
+          writes it down here.
+        </p>
+      )}
       {record.isError && <ProblemNotice error={record.error} retry={() => void record.refetch()} />}
       <ul className="plain-list">
         {consentPurposes.map((purpose) => {

@@ -6,8 +6,9 @@ import { useState } from 'react';
 
 import type { Goal, GoalPage, GoalRequest } from '#contract/care.ts';
 import { metricCatalogue, metricOf } from '#motion/metric-catalogue.ts';
-import { useMay } from '#web/account/account-context.ts';
+import { useAccount, useMay } from '#web/account/account-context.ts';
 import { numberOf } from '#web/clinic/clinic-words.ts';
+import { dayWords } from '#web/clinic/day-words.ts';
 import { Dialog } from '#web/form/dialog.tsx';
 import { ChoiceField, Form, FormFoot, TextField } from '#web/form/fields.tsx';
 import { useSubmit, wrong } from '#web/form/submit-hook.ts';
@@ -27,6 +28,7 @@ const stateWords: Readonly<Record<Goal['state'], string>> = {
 
 export function GoalsCard({ patientId }: { patientId: string }) {
   const may = useMay();
+  const { role } = useAccount();
   const client = useQueryClient();
   const [edited, setEdited] = useState<Goal | 'new' | null>(null);
   const path = `/v1/patients/${patientId}/goals`;
@@ -50,7 +52,11 @@ export function GoalsCard({ patientId }: { patientId: string }) {
       <PlainPages
         pages={pages}
         keyOf={({ id }) => id}
-        empty="No goal yet. A goal may have a figure to reach, and the newest session stands beside it."
+        empty={
+          role === 'patient'
+            ? 'No goal yet. What you and your clinic agree on stands here.'
+            : 'No goal yet. A goal may have a figure to reach, and the newest session stands beside it.'
+        }
       >
         {(goal) => (
           <div className="note">
@@ -101,7 +107,7 @@ function Aim({ goal: { target, current, dueOn } }: { goal: Goal }) {
           )}
         </>
       )}
-      {dueOn !== null && `${target === null ? '' : ', '}until ${dueOn}`}
+      {dueOn !== null && `${target === null ? '' : ', '}until ${dayWords(dueOn)}`}
     </p>
   );
 }

@@ -5,7 +5,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 
 import type { HistoryEntry, HistoryPage } from '#contract/care.ts';
-import { useMay } from '#web/account/account-context.ts';
+import { useAccount, useMay } from '#web/account/account-context.ts';
 import { ConfirmDialog } from '#web/form/confirm-dialog.tsx';
 import { Dialog } from '#web/form/dialog.tsx';
 import { AreaField, ChoiceField, Form, FormFoot, TextField } from '#web/form/fields.tsx';
@@ -26,6 +26,7 @@ const kindWords: Readonly<Record<HistoryEntry['kind'], string>> = {
 
 export function HistoryCard({ patientId }: { patientId: string }) {
   const may = useMay();
+  const { role } = useAccount();
   const client = useQueryClient();
   const [edited, setEdited] = useState<HistoryEntry | 'new' | null>(null);
   const [removed, setRemoved] = useState<HistoryEntry | null>(null);
@@ -45,7 +46,11 @@ export function HistoryCard({ patientId }: { patientId: string }) {
       <PlainPages
         pages={pages}
         keyOf={({ id }) => id}
-        empty="Nothing is written down yet: diagnoses, surgery, falls, medication, walking aids."
+        empty={
+          role === 'patient'
+            ? 'Your clinic has written nothing down here yet: diagnoses, surgery, falls, medication, walking aids.'
+            : 'Nothing is written down yet: diagnoses, surgery, falls, medication, walking aids.'
+        }
       >
         {(entry) => (
           <div className="note">

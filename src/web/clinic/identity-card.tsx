@@ -21,7 +21,7 @@ const identifierWords: Readonly<Record<keyof PatientIdentifiers, string>> = {
 };
 const identifierNames = Object.keys(identifierWords) as (keyof PatientIdentifiers)[];
 
-export function IdentityCard({ patient }: { patient: Patient }) {
+export function IdentityCard({ patient, isOwn }: { patient: Patient; isOwn: boolean }) {
   const [isShown, setIsShown] = useState(false);
   const path = `/v1/patients/${patient.id}/identifiers`;
   const identity = useQuery({
@@ -36,7 +36,7 @@ export function IdentityCard({ patient }: { patient: Patient }) {
   return (
     <section className="card" aria-labelledby="identity-title">
       <div className="card-head">
-        <h2 id="identity-title">Who it is</h2>
+        <h2 id="identity-title">{isOwn ? 'Your name and contact' : 'Who it is'}</h2>
         {isShown && (
           <Button variant="default" size="xs" onClick={() => setIsShown(false)}>
             Hide
@@ -46,12 +46,13 @@ export function IdentityCard({ patient }: { patient: Patient }) {
       {!isShown && (
         <>
           <p className="muted list-note">
-            Name and contact are encrypted under a key of this patient. That you look is written into the
-            audit log.
+            {isOwn
+              ? 'Stored apart from everything else, and encrypted under a key that is yours alone. Who looks is written down.'
+              : 'Name and contact are encrypted under a key of this patient. That you look is written into the audit log.'}
           </p>
           <div className="form-foot">
             <Button variant="default" size="xs" onClick={() => setIsShown(true)}>
-              Show who it is
+              {isOwn ? 'Show it' : 'Show who it is'}
             </Button>
           </div>
         </>

@@ -5,7 +5,7 @@ import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 
 import { careLimits, type Note, type NotePage } from '#contract/care.ts';
-import { useMay } from '#web/account/account-context.ts';
+import { useAccount, useMay } from '#web/account/account-context.ts';
 import { useAuthorWords } from '#web/clinic/author-words.ts';
 import { HistoryCard } from '#web/clinic/history-card.tsx';
 import { AreaField, CheckField, Form, FormFoot } from '#web/form/fields.tsx';
@@ -34,6 +34,7 @@ interface NotesProps {
 
 function Notes({ patientId, session }: NotesProps) {
   const may = useMay();
+  const { role } = useAccount();
   const client = useQueryClient();
   const authorWords = useAuthorWords();
   const [edited, setEdited] = useState<Note | null>(null);
@@ -55,13 +56,19 @@ function Notes({ patientId, session }: NotesProps) {
           }}
         />
       )}
-      <PlainPages pages={pages} keyOf={({ id }) => id} empty="No note yet.">
+      <PlainPages
+        pages={pages}
+        keyOf={({ id }) => id}
+        empty={role === 'patient' ? 'Your clinic has shared no note with you yet.' : 'No note yet.'}
+      >
         {(note) => (
           <article className="note" data-withdrawn={note.withdrawnAt !== null}>
             <p className="muted small">
               <Instant at={note.createdAt} />, {authorWords(note.createdBy)}
               {note.revision > 1 && <span title="Earlier texts are kept">, changed</span>}
-              {note.shared && <span className="tag note-tag">the patient reads it</span>}
+              {note.shared && role !== 'patient' && (
+                <span className="tag note-tag">the patient reads it</span>
+              )}
               {note.session !== null && (
                 <>
                   {' '}

@@ -3,7 +3,7 @@
 import { Button, Skeleton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 
 import { AppError } from '#base/errors.ts';
 import type { PatientOverview } from '#contract/clinic.ts';
@@ -12,7 +12,13 @@ import { bodyWords, sideWords } from '#web/clinic/clinic-words.ts';
 import { ConsentPart } from '#web/clinic/consent-part.tsx';
 import { GoalsPart } from '#web/clinic/goals-part.tsx';
 import { NotesPart } from '#web/clinic/notes-part.tsx';
-import { patientParts, partWords, type PatientSearch } from '#web/clinic/patient-parts.ts';
+import {
+  ownPartWords,
+  patientParts,
+  partWords,
+  type PatientPart,
+  type PatientSearch,
+} from '#web/clinic/patient-parts.ts';
 import { PlanSession } from '#web/clinic/plan-session.tsx';
 import { ProgressPart } from '#web/clinic/progress-part.tsx';
 import { RecordPart } from '#web/clinic/record-part.tsx';
@@ -42,24 +48,10 @@ export function PatientPage({ id, search, setSearch }: PatientPageProps) {
     const isMissing = error instanceof AppError && ['not-found', 'invalid-field'].includes(error.code);
     return isMissing ? <NotFound /> : <ProblemState error={error} retry={() => void overview.refetch()} />;
   }
-  const { part = 'record' } = search;
   return (
     <div className="page patient" aria-busy={data === undefined}>
       <PatientHead overview={data} />
-      <nav className="parts" aria-label="Parts of the record">
-        {patientParts.map((name) => (
-          <Link
-            key={name}
-            to="/patients/$id"
-            params={{ id }}
-            search={name === 'record' ? {} : { part: name }}
-            activeOptions={{ exact: true }}
-            aria-current={name === part ? 'page' : undefined}
-          >
-            {partWords[name]}
-          </Link>
-        ))}
-      </nav>
+      <Parts id={id} part={search.part ?? 'record'} />
       {data === undefined ? (
         <div className="card">
           <Skeleton height={240} animate={false} />
@@ -68,6 +60,35 @@ export function PatientPage({ id, search, setSearch }: PatientPageProps) {
         <PartShown overview={data} search={search} setSearch={setSearch} />
       )}
     </div>
+  );
+}
+
+function Parts({ id, part }: { id: string; part: PatientPart }) {
+  const { role } = useAccount();
+  const nav = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // On a phone the parts are wider than the screen: the chosen one is in view.
+    const chosen = nav.current?.querySelector<HTMLElement>('[aria-current="page"]');
+    if (nav.current === null || chosen === null || chosen === undefined) return;
+    const { offsetLeft, clientWidth } = nav.current;
+    nav.current.scrollLeft = chosen.offsetLeft - offsetLeft - (clientWidth - chosen.clientWidth) / 2;
+    // oxlint-disable-next-line react-hooks/exhaustive-deps -- another part is another place
+  }, [part]);
+  return (
+    <nav ref={nav} className="parts" aria-label="Parts of the record">
+      {patientParts.map((name) => (
+        <Link
+          key={name}
+          to="/patients/$id"
+          params={{ id }}
+          search={name === 'record' ? {} : { part: name }}
+          activeOptions={{ exact: true }}
+          aria-current={name === part ? 'page' : undefined}
+        >
+          {(role === 'patient' ? ownPartWords : partWords)[name]}
+        </Link>
+      ))}
+    </nav>
   );
 }
 

@@ -11,6 +11,12 @@ export const partWords: Readonly<Record<PatientPart, string>> = {
   consent: 'Consent and identity',
 };
 
+/** In the patient's own words, where they differ. */
+export const ownPartWords: Readonly<Record<PatientPart, string>> = {
+  ...partWords,
+  consent: 'Consent and contact',
+};
+
 export interface PatientSearch {
   /** Left out for the record. */
   readonly part?: PatientPart;

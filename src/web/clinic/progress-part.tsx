@@ -102,7 +102,7 @@ function Progress({ points, unit, digits, label, hasOlder }: ProgressProps) {
   if (points.length === 0)
     return (
       <p className="muted progress-none">
-        No session was analysed yet. A point comes here seconds after a session of this patient has ended.
+        No session was analysed yet. A point comes here seconds after a session has ended.
       </p>
     );
   if (sides.length === 0)

@@ -6,7 +6,7 @@ import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 
 import type { Patient, PatientOverview, PatientSession } from '#contract/clinic.ts';
-import { useMay } from '#web/account/account-context.ts';
+import { useAccount, useMay } from '#web/account/account-context.ts';
 import { heightWords, massWords, sexWords, sideWords } from '#web/clinic/clinic-words.ts';
 import { FigureText } from '#web/clinic/figure-text.tsx';
 import { ChangeTable } from '#web/clinic/change-table.tsx';
@@ -48,10 +48,13 @@ export function RecordPart({ overview }: { overview: PatientOverview }) {
 }
 
 function PatientSessions({ sessions }: { sessions: readonly PatientSession[] }) {
+  const { role } = useAccount();
   if (sessions.length === 0)
     return (
       <p className="muted">
-        No session yet. Plan one: choose what to record, assign the sensors, and start it from its page.
+        {role === 'patient'
+          ? 'No session yet. What is planned with you or recorded of you is listed here.'
+          : 'No session yet. Plan one: choose what to record, assign the sensors, and start it from its page.'}
       </p>
     );
   return (
@@ -91,6 +94,7 @@ function SpeedOf({ session: { state, figures } }: { session: PatientSession }) {
 
 function Measures({ patient }: { patient: Patient }) {
   const may = useMay();
+  const { role } = useAccount();
   const client = useQueryClient();
   const [asked, setAsked] = useState<'edit' | 'archive' | null>(null);
   const close = (): void => setAsked(null);
@@ -110,7 +114,7 @@ function Measures({ patient }: { patient: Patient }) {
   ];
   return (
     <section className="card" aria-labelledby="measures-title">
-      <h2 id="measures-title">Patient {code}</h2>
+      <h2 id="measures-title">{role === 'patient' ? 'About you' : `Patient ${code}`}</h2>
       <dl className="facts">
         {rows.map(([name, value]) => (
           <div key={name}>

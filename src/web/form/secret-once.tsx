@@ -7,14 +7,16 @@ export interface SecretOnceProps {
   /** As in "Copy the key". */
   readonly name: string;
   readonly words: string;
+  /** What becomes of it; left out where only its hash is kept. */
+  readonly kept?: string;
 }
 
-export function SecretOnce({ secret, name, words }: SecretOnceProps) {
+export function SecretOnce({ secret, name, words, kept }: SecretOnceProps) {
   return (
     <div role="status">
       <p>{words}</p>
       <CommandLine text={secret} label={name} />
-      <p className="muted small">It is shown this once: Kymo keeps only its hash.</p>
+      <p className="muted small">{kept ?? 'It is shown this once: Kymo keeps only its hash.'}</p>
     </div>
   );
 }

@@ -11,6 +11,7 @@ import { AppError } from '#base/errors.ts';
 import type { SessionBodyModel } from '#contract/motion.ts';
 import type { SessionDetail } from '#contract/rest.ts';
 import { segments } from '#motion/body-model.ts';
+import { useAccount } from '#web/account/account-context.ts';
 import { formatSegment } from '#web/format.ts';
 import {
   draftOf,
@@ -99,6 +100,7 @@ interface BodyModelFormProps {
 function BodyModelForm({ detail, stored, said, setSaid, close }: BodyModelFormProps) {
   const [draft, setDraft] = useState<BodyDraft>(() => draftOf(stored.bodyModel, detail.streams));
   const form = useBodyModelActions(stored, setSaid);
+  const { person } = useAccount();
   const isLocked = !stored.mayEdit || form.isBusy;
   const change = (stream: string, over: Partial<PlacementDraft>): void =>
     setDraft({
@@ -116,7 +118,10 @@ function BodyModelForm({ detail, stored, said, setSaid, close }: BodyModelFormPr
           ? 'As the streams name themselves; nobody changed it.'
           : `Changed by people, version ${stored.revision}.`}{' '}
         A change has the whole session analysed again.
-        {!stored.mayEdit && ' This key may look but not change: open the page with a key of scope admin.'}
+        {!stored.mayEdit &&
+          (person === null
+            ? ' This key may look but not change: open the page with a key of scope admin.'
+            : ' You may look but not change it.')}
       </p>
       <table className="body-table">
         <thead>

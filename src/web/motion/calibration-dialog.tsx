@@ -13,11 +13,10 @@ import type { SessionDetail } from '#contract/rest.ts';
 import type { BodyModel } from '#motion/body-model.ts';
 import { createCalibrationGuide, type CalibrationGuide, type GuideState } from '#motion/calibration/guide.ts';
 import { connectLive } from '#sdk/live-client.ts';
-import { accessKey } from '#web/access-key.ts';
 import { formatSegment } from '#web/format.ts';
 import { createCalibrationFeed } from '#web/motion/calibration-feed.ts';
 import { describeProblem } from '#web/page-states.tsx';
-import { server } from '#web/server.ts';
+import { liveCredential, server } from '#web/server.ts';
 
 export interface CalibrationDialogProps {
   readonly detail: SessionDetail;
@@ -139,7 +138,7 @@ function Calibration({ detail, stored }: CalibrationProps) {
         >
           Begin again
         </Button>
-        {!mayEdit && <span className="muted small">This key may look but not store.</span>}
+        {!mayEdit && <span className="muted small">You may look but not store it.</span>}
       </div>
     </>
   );
@@ -204,11 +203,7 @@ function useGuideReadings({
     const feed = createCalibrationFeed(guide, stored.bodyModel, detail.streams);
     const client = connectLive({
       url: `${location.origin.replace(/^http/, 'ws')}/v1/live`,
-      token() {
-        const key = accessKey();
-        if (key === null) throw new AppError('unauthenticated', 'this page has no key');
-        return key;
-      },
+      ...liveCredential(),
       onReadings(_, { frames }) {
         setHasReadings(true);
         if (feed.take(frames)) latest.current();

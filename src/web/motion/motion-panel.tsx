@@ -8,6 +8,7 @@ import { useMemo, useState } from 'react';
 
 import type { SessionDetail } from '#contract/rest.ts';
 import { useChannel } from '#sdk/react-hooks.ts';
+import { useAccount, useMay } from '#web/account/account-context.ts';
 import { AngleSweep } from '#web/motion/angle-sweep.tsx';
 import { angleGroups, chooseGroup, type AngleGroup } from '#web/motion/angle-groups.ts';
 import { BodyModelDialog } from '#web/motion/body-model-dialog.tsx';
@@ -34,6 +35,8 @@ export interface MotionPanelProps {
 
 export function MotionPanel({ detail, isFrozen, search, setSearch }: MotionPanelProps) {
   const { id, synthetic } = detail.session;
+  const { role } = useAccount();
+  const may = useMay();
   const scheme = useComputedColorScheme('dark', { getInitialValueInEffect: false });
   const { feed, status, refusal } = useGaitFeed(id, isFrozen);
   const { source, state } = useLiveAngles(id);
@@ -69,12 +72,16 @@ export function MotionPanel({ detail, isFrozen, search, setSearch }: MotionPanel
         {!isHidden && (
           <GroupChoice groups={groups} chosen={group} choose={(angles) => setSearch({ angles })} />
         )}
-        <Button variant="default" size="xs" onClick={() => setOpened('body-model')}>
-          Sensors and body
-        </Button>
-        <Button variant="default" size="xs" onClick={() => setOpened('calibration')}>
-          Calibrate
-        </Button>
+        {role !== 'patient' && (
+          <Button variant="default" size="xs" onClick={() => setOpened('body-model')}>
+            Sensors and body
+          </Button>
+        )}
+        {may('session.write') && (
+          <Button variant="default" size="xs" onClick={() => setOpened('calibration')}>
+            Calibrate
+          </Button>
+        )}
         {isPossible && (
           <Button
             variant="default"

@@ -11,6 +11,7 @@ import type { MotionAnalysis } from '#contract/motion.ts';
 import type { SessionDetail } from '#contract/rest.ts';
 import { normOf } from '#motion/norms.ts';
 import { AppError } from '#base/errors.ts';
+import { useAccount } from '#web/account/account-context.ts';
 import { formatCount } from '#web/format.ts';
 import { angleGroups, chooseGroup } from '#web/motion/angle-groups.ts';
 import { BodyModelDialog } from '#web/motion/body-model-dialog.tsx';
@@ -54,6 +55,7 @@ export interface MotionReviewProps {
 }
 
 export function MotionReview({ model, detail, query, search, setSearch }: MotionReviewProps) {
+  const { role } = useAccount();
   const [modelOpen, setModelOpen] = useState(false);
   const analysis = query.data;
   return (
@@ -65,9 +67,11 @@ export function MotionReview({ model, detail, query, search, setSearch }: Motion
           {stateWords(query)}
         </p>
         <span className="shell-space" />
-        <Button variant="default" size="xs" onClick={() => setModelOpen(true)}>
-          Sensors and body
-        </Button>
+        {role !== 'patient' && (
+          <Button variant="default" size="xs" onClick={() => setModelOpen(true)}>
+            Sensors and body
+          </Button>
+        )}
       </header>
       {analysis !== undefined && analysis.strides.length + analysis.cycles.length > 0 && (
         <Findings {...{ model, analysis, search, setSearch }} />

@@ -1,6 +1,7 @@
 /** Owns what surrounds the signals on a session's page: annotations, the talk about it, its devices. */
 
 import type { SessionDetail } from '#contract/rest.ts';
+import { useAccount } from '#web/account/account-context.ts';
 import { Devices } from '#web/session/device-commands.tsx';
 import { Talk } from '#web/session/talk.tsx';
 import { Annotations } from '#web/visit/annotations.tsx';
@@ -12,13 +13,17 @@ export interface SessionCircleProps {
 }
 
 export function SessionCircle({ detail, shown }: SessionCircleProps) {
+  // The talk and the commands are those of the people who treat.
+  const { role } = useAccount();
   return (
     <>
       <Annotations session={detail.session} shown={shown} />
-      <div className="circle">
-        <Talk session={detail.session.id} />
-        <Devices streams={detail.streams} />
-      </div>
+      {role !== 'patient' && (
+        <div className="circle">
+          <Talk session={detail.session.id} />
+          <Devices streams={detail.streams} />
+        </div>
+      )}
     </>
   );
 }

@@ -4,6 +4,7 @@ import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 
 import type { SessionSummary } from '#contract/rest.ts';
+import { useAccount } from '#web/account/account-context.ts';
 import { formatLocal, formatUtc } from '#web/format.ts';
 import { AmendedTag, ShortId, StateMark } from '#web/session-list.tsx';
 
@@ -15,14 +16,22 @@ export interface SessionHeadProps {
   readonly children?: ReactNode;
 }
 
+/** Where the session is listed: among all of them, or in the record of the patient who looks. */
+export function SessionsCrumb() {
+  const { role } = useAccount();
+  return (
+    <Link to="/" className="crumb">
+      {role === 'patient' ? 'My record' : 'Sessions'}
+    </Link>
+  );
+}
+
 export function SessionHead({ session, nowMs, isStale, children }: SessionHeadProps) {
   const started = new Date(session.startedAt);
   return (
     <div className="page-head">
       <h1>
-        <Link to="/" className="crumb">
-          Sessions
-        </Link>{' '}
+        <SessionsCrumb />{' '}
         <span className="muted" aria-hidden="true">
           /
         </span>{' '}

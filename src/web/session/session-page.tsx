@@ -1,7 +1,6 @@
 /** Owns the page of one session: its live signals, or its recording when it has ended or when that is asked for. */
 
 import { useQuery } from '@tanstack/react-query';
-import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 
 import { AppError } from '#base/errors.ts';
@@ -13,6 +12,7 @@ import { server } from '#web/server.ts';
 import { ReviewSession } from '#web/review/review-session.tsx';
 import { LiveSession } from '#web/session/live-session.tsx';
 import { SessionCircle } from '#web/session/session-circle.tsx';
+import { SessionsCrumb } from '#web/session/session-head.tsx';
 import type { ViewSearch } from '#web/session/view-search.ts';
 import { PlannedSession } from '#web/visit/planned-session.tsx';
 
@@ -123,9 +123,7 @@ function SessionFrame() {
     <>
       <div className="page-head">
         <h1>
-          <Link to="/" className="crumb">
-            Sessions
-          </Link>
+          <SessionsCrumb />
         </h1>
       </div>
       <div className="health" />

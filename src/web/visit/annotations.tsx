@@ -47,8 +47,9 @@ export function Annotations({ session, shown }: AnnotationsProps) {
       {list.isLoadingError && <ProblemNotice error={list.error} retry={() => void list.refetch()} />}
       {list.data?.length === 0 && (
         <p className="muted small">
-          Nothing was annotated yet. What you write down here stands on the time line, for everyone of your
-          organisation.
+          {may('session.write')
+            ? 'Nothing was annotated yet. What you write down here stands on the time line, for everyone of your organisation.'
+            : 'Nothing was annotated yet.'}
         </p>
       )}
       <ol className="annotation-list" aria-busy={list.isPending}>

@@ -5,7 +5,7 @@ import { useQuery } from '@tanstack/react-query';
 import type { SessionSummary } from '#contract/rest.ts';
 import type { Visit } from '#contract/visit.ts';
 import { useMay } from '#web/account/account-context.ts';
-import { formatSeconds } from '#web/format.ts';
+import { formatSegment, formatSeconds } from '#web/format.ts';
 import { ProblemNotice } from '#web/page-states.tsx';
 import { SessionHead } from '#web/session/session-head.tsx';
 import { PlacementForm } from '#web/visit/placement-form.tsx';
@@ -30,10 +30,13 @@ export function PlannedSession({ session, nowMs, isStale }: PlannedSessionProps)
       <div className="halves planned" aria-busy={visit === undefined}>
         <section className="card" aria-labelledby="sensors-title">
           <h2 id="sensors-title">Sensors</h2>
-          {visit !== undefined && (
+          {visit !== undefined &&
             // What somebody else assigned meanwhile is another form.
-            <PlacementForm key={visit.revision} visit={visit} isLocked={!may('session.write')} />
-          )}
+            (may('device.read') ? (
+              <PlacementForm key={visit.revision} visit={visit} isLocked={!may('session.write')} />
+            ) : (
+              <PlacesOnly visit={visit} />
+            ))}
         </section>
         <section className="card" aria-labelledby="tasks-title">
           <h2 id="tasks-title">What is done</h2>
@@ -44,12 +47,26 @@ export function PlannedSession({ session, nowMs, isStale }: PlannedSessionProps)
   );
 }
 
+/** For who wears them. */
+function PlacesOnly({ visit }: { visit: Visit }) {
+  const places = visit.placements.map(({ segment }) => formatSegment(segment));
+  return (
+    <p className="list-note">
+      {places.length === 0
+        ? 'Which sensors you will wear is not settled yet.'
+        : `You will wear sensors here: ${places.join(', ').toLowerCase()}.`}
+    </p>
+  );
+}
+
 function Tasks({ protocol }: { protocol: Visit['protocol'] }) {
+  const may = useMay();
   if (protocol === null)
     return (
       <p className="muted list-note">
-        There is no protocol. The recording begins with Start, or by itself when an assigned sensor sends for
-        this session.
+        {may('session.write')
+          ? 'There is no protocol. The recording begins with Start, or by itself when an assigned sensor sends for this session.'
+          : 'There is no protocol: you will be told what to do.'}
       </p>
     );
   return (

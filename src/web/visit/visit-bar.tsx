@@ -16,6 +16,7 @@ import { VisitSteps } from '#web/visit/visit-steps.tsx';
 import { VisitWarnings } from '#web/visit/visit-warnings.tsx';
 
 export function VisitBar({ session }: { session: string }) {
+  const may = useMay();
   const query = useQuery(visitQuery(session));
   const visit = query.data;
   if (query.error instanceof AppError && query.error.code === 'not-found') return null;
@@ -29,7 +30,7 @@ export function VisitBar({ session }: { session: string }) {
             <span className="shell-space" />
             <VisitActions visit={visit} />
           </div>
-          <VisitWarnings warnings={visit.warnings} />
+          {may('session.write') && <VisitWarnings warnings={visit.warnings} />}
         </>
       )}
     </section>
