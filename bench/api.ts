@@ -6,7 +6,7 @@
 
 import { messageOf } from '#base/errors.ts';
 import { isPinning } from '#bench/channels/pinning.ts';
-import { compareSides, figuresOf, type SideResult } from '#bench/api/comparison.ts';
+import { compareJobStarts, compareSides, figuresOf, type SideResult } from '#bench/api/comparison.ts';
 import { provideDataset } from '#bench/api/dataset.ts';
 import { k6Words, runK6, writeKeys } from '#bench/api/k6-run.ts';
 import { startClinicians, type Clinicians } from '#bench/api/measurement.ts';
@@ -20,7 +20,7 @@ import { startBenchRedis } from '#bench/support/bench-redis.ts';
 import { readOptions } from '#bench/support/command-options.ts';
 import { describeMachine } from '#bench/support/machine.ts';
 import { pinTree } from '#bench/api/pin-tree.ts';
-import { createProgress, printResult, rounded } from '#bench/support/report.ts';
+import { createProgress, formatFigure, printResult, rounded } from '#bench/support/report.ts';
 import { withRunScope, type RunScope } from '#bench/support/run-scope.ts';
 import { createTemporaryDirectory } from '#test/support/temporary-directory.ts';
 
@@ -73,6 +73,11 @@ async function main(scope: RunScope): Promise<void> {
   if (options.serve) return serveOthers(sides[0]!, { scenario, folder: directory.path, options });
   const meters = { database, redisPid: 'pid' in redis ? redis.pid : null };
   const results = await compareSides(sides, { options, meters, say: progress.say });
+  const product = sides.find(({ side }) => side.name === 'kymo');
+  const jobs =
+    product === undefined
+      ? null
+      : await compareJobStarts(product, { scenario, options, meters, say: progress.say });
   progress.end();
   const k6 = options.k6 ? runK6(k6WordsFor(sides[0]!, { scenario, folder: directory.path, options })) : null;
   process.stdout.write(
@@ -84,7 +89,10 @@ async function main(scope: RunScope): Promise<void> {
       (isMissing && isFastapi
         ? `no FastAPI beside it: ${'absent' in fastapi ? fastapi.absent : 'no Redis'}\n`
         : '') +
-      `\n${sideTable(results)}\n${operationTable(results, scenario)}\n`,
+      `\n${sideTable(results)}\n${operationTable(results, scenario)}\n` +
+      (jobs === null
+        ? ''
+        : `asking for a report meanwhile: p95 ${formatFigure(jobs.p95Ms)} ms, ${jobs.accepted} accepted, ${jobs.failed} not\n`),
   );
   const busiest = Math.max(
     ...results.flatMap(({ tried }) => tried.map(({ generatorBusy }) => generatorBusy)),
@@ -100,6 +108,9 @@ async function main(scope: RunScope): Promise<void> {
     ...('versions' in fastapi ? { peerVersions: fastapi.versions } : {}),
     generatorBound: busiest > GENERATOR_BOUND,
     ...(k6 === null ? {} : { k6 }),
+    ...(jobs === null
+      ? {}
+      : { jobStartMsP95: rounded(jobs.p95Ms), jobsAccepted: jobs.accepted, jobsFailed: jobs.failed }),
     ...summaryOf(results),
   });
 }

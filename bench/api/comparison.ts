@@ -3,6 +3,9 @@
  * 95th percentile stays below the limits, by raising the rate and halving the rest.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { askForReports, type JobStarts } from '#bench/api/job-starts.ts';
 import {
   measure,
   requestsPer10CpuS,
@@ -11,6 +14,7 @@ import {
   type Meters,
 } from '#bench/api/measurement.ts';
 import type { ApiBenchOptions } from '#bench/api/options.ts';
+import type { Scenario } from '#bench/api/scenario.ts';
 import type { SideName } from '#bench/api/sides.ts';
 import { rounded } from '#bench/support/report.ts';
 
@@ -32,6 +36,26 @@ export interface SideResult {
   readonly tried: readonly Measurement[];
   /** Highest sustained rate by limit; null where none was found. */
   readonly best: ReadonlyMap<number, number | null>;
+}
+
+/** One more turn at the asked rate, in which reports are asked for beside it. */
+export async function compareJobStarts(
+  clinicians: Clinicians,
+  {
+    scenario,
+    options,
+    meters,
+    say,
+  }: { scenario: Scenario; options: ApiBenchOptions; meters: Meters; say: (text: string) => void },
+): Promise<JobStarts> {
+  const { rate, seconds } = options;
+  say(`${clinicians.side.name}: ${rate}/s, and reports are asked for`);
+  const warmUpS = options['warm-up-seconds'] * LATER_WARM_UP;
+  const [, jobs] = await Promise.all([
+    measure(clinicians, { ratePerS: rate, warmUpS, seconds }, meters),
+    sleep(1000 * warmUpS).then(() => askForReports(clinicians.side, { scenario, seconds })),
+  ]);
+  return jobs;
 }
 
 export async function compareSides(

@@ -79,6 +79,8 @@ export interface Work {
   readonly method: Operation['method'];
   readonly path: string;
   readonly body: string;
+  /** Of the patient that the path may name. */
+  readonly session: string;
 }
 
 /** What somebody does next. */
@@ -95,6 +97,7 @@ export function drawWork(scenario: Scenario, random: Random): Work {
     method,
     path: path.replace('{patient}', patientId(patient)).replace('{session}', session),
     body: body === undefined ? '' : JSON.stringify(body).replace('{code}', patientCode(patient)),
+    session,
   };
 }
 
