@@ -104,6 +104,16 @@ async function expectAllOnce(dataDir: string, { stream, pushed }: Recorder): Pro
   }
 }
 
+/** What follows its postmaster into death before its own turn comes is dead as well. */
+function killAll(pids: readonly number[]): void {
+  for (const pid of pids)
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+}
+
 test('after kill -9 of the database it comes back by itself; after kill -9 of the server the next start goes on', async () => {
   const dataDir = await place();
   const port = await freePort();
@@ -134,9 +144,8 @@ test('after a power cut in the middle of writing, with every process id given to
   expect(await device.acknowledged()).toBe(true);
   device.push(50_000);
   const cluster = path.join(dataDir, 'pg18');
-  // At once: the server, the postmaster and all that it had started.
-  const victims = [...processesWorkingIn(cluster), first.pid];
-  for (const pid of victims) process.kill(pid, 'SIGKILL');
+  // At once: the server, which would start the database again, the postmaster and all that it had started.
+  killAll([first.pid, ...processesWorkingIn(cluster)]);
   await first.ended;
   await expect.poll(() => processesWorkingIn(cluster), { timeout: 20_000 }).toEqual([]);
 
@@ -266,8 +275,7 @@ test.skipIf(!isRoot)(
     system('cp', '-a', await place(), dataDir);
     const first = kymo(dataDir, 0);
     await first.address();
-    for (const pid of [...processesWorkingIn(path.join(dataDir, 'pg18')), first.pid])
-      process.kill(pid, 'SIGKILL');
+    killAll([first.pid, ...processesWorkingIn(path.join(dataDir, 'pg18'))]);
     await first.ended;
     const free = fill(disk);
     const refused = await command(['start', '--data', dataDir, '--port', '0']).ended;
