@@ -361,7 +361,7 @@ test('a name that leads elsewhere the second time is asked once, and where it le
   const outside = { ...sendable, url: 'https://rebinding.example/' };
   expect(await postWebhook(outside, strict)).toMatchObject({
     status: null,
-    error: 'the name leads to an address that is not public',
+    error: 'the name leads to no address, or to one that is not public',
   });
   expect(received).toHaveLength(1);
 });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 
+import { AppError } from '#base/errors.ts';
 import { isPublicAddress, parseTarget, resolveTarget, type Address } from '#jobs/webhooks/target.ts';
 
 const rules = { allowPrivate: false };
@@ -76,6 +77,12 @@ test('a name with one private address among public ones is refused, and one with
   const answer = (addresses: readonly Address[]) => resolveTarget(url, rules, async () => addresses);
   await expect(answer([v4('8.8.8.8'), v4('10.0.0.1')])).rejects.toThrow('not public');
   await expect(answer([{ address: '::ffff:10.0.0.1', family: 6 }])).rejects.toThrow('not public');
-  await expect(answer([])).rejects.toThrow('no address');
+  // Which names there are inside is not told apart.
+  const told = new AppError('forbidden', 'the name leads to no address, or to one that is not public');
+  await expect(answer([])).rejects.toEqual(told);
+  await expect(answer([v4('10.0.0.1')])).rejects.toEqual(told);
+  const unknown = (): Promise<never> => Promise.reject(new Error('getaddrinfo ENOTFOUND db'));
+  await expect(resolveTarget(url, rules, unknown)).rejects.toEqual(told);
+  await expect(resolveTarget(url, { allowPrivate: true }, unknown)).rejects.toThrow('ENOTFOUND');
   expect(await answer([v4('8.8.8.8'), v4('8.8.4.4')])).toEqual(v4('8.8.8.8'));
 });

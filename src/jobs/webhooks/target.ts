@@ -89,18 +89,29 @@ export function parseTarget(text: string, { allowPrivate }: TargetRules): URL {
   return url;
 }
 
-/** The one address that may be connected to. Throws AppError `forbidden`: not a public one. */
+/**
+ * The one address that may be connected to. Throws AppError `forbidden`, in the same words for a name that leads nowhere and
+ * one that leads to a private address: else the log of deliveries would tell which names there are inside.
+ */
 export async function resolveTarget(url: URL, rules: TargetRules, resolve: Resolve): Promise<Address> {
   const host = literalOf(url);
   const family = isIP(host);
   const found: readonly Address[] =
-    family === 0 ? await resolve(host) : [{ address: host, family: family as 4 | 6 }];
+    family === 0 ? await resolved(host, rules, resolve) : [{ address: host, family: family as 4 | 6 }];
   const [first] = found;
-  if (first === undefined) throw new AppError('forbidden', 'the name has no address');
   // One private address among public ones is how rebinding begins.
-  if (!rules.allowPrivate && !found.every(({ address }) => isPublicAddress(address)))
-    throw new AppError('forbidden', 'the name leads to an address that is not public');
+  if (first === undefined || (!rules.allowPrivate && !found.every(({ address }) => isPublicAddress(address))))
+    throw new AppError('forbidden', 'the name leads to no address, or to one that is not public');
   return first;
+}
+
+async function resolved(host: string, rules: TargetRules, resolve: Resolve): Promise<readonly Address[]> {
+  try {
+    return await resolve(host);
+  } catch (error) {
+    if (rules.allowPrivate) throw error;
+    return [];
+  }
 }
 
 /** Without the brackets of IPv6. */
