@@ -141,7 +141,8 @@ test('left and right are compared with the last time, with the name of the devic
 test('the history of a device says where it was, page by page', async () => {
   const device = await clinic.newDevice();
   const worn: [string, string][] = [];
-  for (const segment of ['left-foot', 'pelvis', 'right-foot']) {
+  // The last as long as one may be, in characters that are pairs.
+  for (const segment of ['left-foot', 'pelvis', '🦶'.repeat(62)]) {
     const { session } = await clinic.visits.plan(clinic.ann, emptyPlan);
     await clinic.place(session.id, 1, [device, segment], [device, `${segment} 2`]);
     worn.unshift([session.id, `${segment} 2`], [session.id, segment]);
@@ -149,13 +150,15 @@ test('the history of a device says where it was, page by page', async () => {
   const seen: [string, string][] = [];
   let cursor: string | null = null;
   do {
-    const page = await clinic.placements.history(clinic.ann, device.deviceId, { limit: 4, cursor });
+    const page = await clinic.placements.history(clinic.ann, device.deviceId, { limit: 1, cursor });
     seen.push(...page.placements.map(({ session, segment }): [string, string] => [session, segment]));
     cursor = page.next;
   } while (cursor !== null);
   const byText = (x: readonly string[], y: readonly string[]): number => (x.join() < y.join() ? -1 : 1);
   expect(seen.toSorted(byText)).toEqual(worn.toSorted(byText));
-  expect(
-    await codeOf(clinic.placements.history(clinic.ann, device.deviceId, { limit: 4, cursor: 'x' })),
-  ).toBe('invalid-field');
+  const ofNoText = Buffer.from(`1.${device.deviceId}.a\u0000`).toString('base64url');
+  for (const none of ['x', ofNoText])
+    expect(
+      await codeOf(clinic.placements.history(clinic.ann, device.deviceId, { limit: 4, cursor: none })),
+    ).toBe('invalid-field');
 });

@@ -185,14 +185,15 @@ interface HistoryRow {
   readonly cursor: string;
 }
 
-const cursorPattern = /^(\d{1,16})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(.{1,64})$/s;
+// As many characters as a segment has, of any script.
+const cursorPattern = /^(\d{1,16})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(.{1,64})$/su;
 
 function historyStatements(deviceId: string, page: { limit: number; cursor: string | null }): Statement[] {
   const values: unknown[] = [deviceId, page.limit + 1];
   let after = '';
   if (page.cursor !== null) {
     const match = cursorPattern.exec(Buffer.from(page.cursor, 'base64url').toString());
-    if (match === null)
+    if (match === null || match[3]!.includes('\u0000'))
       throw new AppError('invalid-field', 'querystring /cursor is not the `next` of a page of this list', {
         field: '/cursor',
       });

@@ -73,3 +73,19 @@ test('nothing that was read of the recordings of a patient is given after the er
   expect(await erasePatient({ pools, cache }, owner, one.patient)).toBe('erased');
   expect((await shown(one)).map(isAbout(one.session))).toEqual(Array(7).fill(false));
 });
+
+test('the list of patients says when each was recorded last, as soon as somebody has said whose a recording is', async () => {
+  const { owner, tenant, records, staff, make } = clinic;
+  const [before, after] = [await make(), await make()];
+  const whose = { orgId: tenant.orgId, patientId: before.id, startedAt: '2026-06-01T10:00:00Z' };
+  const session = await insertSession(owner, { ...whose, label: 'Walk' });
+  const filter = { state: 'all', code: null, consent: null, affectedSide: null } as const;
+  const recorded = async (): Promise<(string | null)[]> => {
+    const text = await records.patients.list(staff, filter, page);
+    const { patients } = JSON.parse(text) as { patients: { id: string; lastSessionAt: string | null }[] };
+    return [before, after].map(({ id }) => patients.find((one) => one.id === id)!.lastSessionAt);
+  };
+  expect(await recorded()).toEqual(['2026-06-01T10:00:00.000Z', null]);
+  await visits.visits.bind(staff, session, { patientId: after.id, revision: 1 });
+  expect(await recorded()).toEqual([null, '2026-06-01T10:00:00.000Z']);
+});

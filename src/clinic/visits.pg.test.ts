@@ -3,8 +3,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '#base/clock.ts';
 import { randomEpoch } from '#base/uuid.ts';
 import type { DeviceIdentity } from '#contract/readings.ts';
+import { sessionSummaryJob } from '#clinic/session-summary-job.ts';
 import { createCatalogue } from '#store/catalogue.ts';
-import type { RolePool } from '#store/pools.ts';
+import { createLegalHolds } from '#store/legal-holds.ts';
+import { enqueueStatements } from '#store/job-queue.ts';
+import { runAsOrg, type RolePool } from '#store/pools.ts';
+import { createReportQueries } from '#store/report-queries.ts';
 import { createSessionQueries } from '#store/session-queries.ts';
 import { createPatient, person } from '#test/support/clinic-people.ts';
 import { createTenant, streamDefinition } from '#test/support/tenants.ts';
@@ -208,6 +212,93 @@ test('a plan is cancelled while nothing was recorded, and not afterwards', async
   expect(await codeOf(clinic.visits.cancel(clinic.ann, session.id, 1))).toBe('not-found');
   const { id } = await clinic.endedSession();
   expect(await codeOf(clinic.visits.cancel(clinic.ann, id, 2))).toBe('conflict');
+});
+
+test('nobody plans for a patient who is being erased, or binds a recording that would be erased with them', async () => {
+  const { ann, owner, tenant, pools } = clinic;
+  const patientId = await createPatient(pools.app, tenant.orgId);
+  const { id } = await clinic.endedSession();
+  await owner.query('insert into kymo.erased_patient (org_id, patient_id) values ($1, $2)', [
+    tenant.orgId,
+    patientId,
+  ]);
+  const refusal = { code: 'invalid-field', field: '/patientId' };
+  const plan = { ...emptyPlan, patientId };
+  await expect(clinic.visits.bind(ann, id, { patientId, revision: 2 })).rejects.toMatchObject(refusal);
+  await expect(clinic.visits.change(ann, id, { ...plan, revision: 2 })).rejects.toMatchObject(refusal);
+  await expect(clinic.visits.plan(ann, plan)).rejects.toMatchObject(refusal);
+});
+
+test('reports and exports of a recording go when it turns out to be somebody else’s; figures go along', async () => {
+  const { ann, owner, tenant, pools } = clinic;
+  const [first, second] = [
+    await createPatient(pools.app, tenant.orgId),
+    await createPatient(pools.app, tenant.orgId),
+  ];
+  const { id } = await clinic.endedSession();
+  await clinic.visits.bind(ann, id, { patientId: first, revision: 2 });
+  const summary = sessionSummaryJob(id, systemClock);
+  const report = { ...sessionSummaryJob(id, systemClock), kind: 'session-report', coalesceKey: 'report' };
+  const statements = [...enqueueStatements(summary), ...enqueueStatements(report)];
+  await runAsOrg(pools.app, ann, { statements, mode: 'change' });
+  const reports = async (): Promise<unknown[]> =>
+    (
+      await owner.query("select patient_id from kymo.job where kind = 'session-report' and session_id = $1", [
+        id,
+      ])
+    ).rows;
+  await clinic.visits.change(ann, id, { ...emptyPlan, patientId: first, label: 'same', revision: 3 });
+  expect(await reports()).toEqual([{ patient_id: first }]);
+  await clinic.visits.bind(ann, id, { patientId: second, revision: 4 });
+  expect(await reports()).toEqual([]);
+  // What ends with the session is nobody's paper.
+  const { rows } = await owner.query('select kind from kymo.job where session_id = $1', [id]);
+  expect(rows).toEqual([{ kind: 'session-summary' }]);
+});
+
+test('figures that are stored while a recording gets another patient are that patient’s', async () => {
+  const { ann, owner, tenant, pools } = clinic;
+  const patientId = await createPatient(pools.app, tenant.orgId);
+  const { id } = await clinic.endedSession();
+  const binding = await owner.connect();
+  await binding.query('begin');
+  await binding.query('select from kymo.session where id = $1 for no key update', [id]);
+  const quality = {} as Parameters<ReturnType<typeof createReportQueries>['storeSummary']>[1]['quality'];
+  const storing = createReportQueries(pools.app).storeSummary(ann.orgId, {
+    sessionId: id,
+    durationS: 1,
+    figures: [],
+    quality,
+    algorithm: 'test',
+    algorithmVersion: '1',
+    standing: { run: 0, change: 0 },
+  });
+  await expect
+    .poll(
+      async () => (await owner.query("select from pg_stat_activity where wait_event_type = 'Lock'")).rowCount,
+    )
+    .toBe(1);
+  await binding.query('update kymo.session set patient_id = $2 where id = $1', [id, patientId]);
+  await binding.query('commit');
+  binding.release();
+  expect(await storing).toBe(true);
+  const { rows } = await owner.query('select patient_id from kymo.session_summary where session_id = $1', [
+    id,
+  ]);
+  expect(rows).toEqual([{ patient_id: patientId }]);
+});
+
+test('a plan under a legal hold is not cancelled, and the refusal says so', async () => {
+  const { ann, pools, tenant } = clinic;
+  const { session } = await clinic.visits.plan(ann, emptyPlan);
+  const holds = createLegalHolds(pools.app);
+  await holds.hold(tenant.orgId, session.id, 'court file 7');
+  await expect(clinic.visits.cancel(ann, session.id, 1)).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('legal hold') as string,
+  });
+  await holds.release(tenant.orgId, session.id);
+  await clinic.visits.cancel(ann, session.id, 1);
 });
 
 /** What stands in the channels of commands, by device and in order. */

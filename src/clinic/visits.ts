@@ -91,10 +91,11 @@ export function createVisits(parts: VisitParts): Visits {
       const gone = deleted?.rows[0] as { readonly patient_id: string | null } | undefined;
       if (gone !== undefined)
         return cache.invalidate(principal.orgId, sessionTags(sessionId, [gone.patient_id]));
-      const found = left?.rows[0] as { readonly is_planned: boolean } | undefined;
+      const found = left?.rows[0] as { readonly is_planned: boolean; readonly is_held: boolean } | undefined;
       if (found === undefined) throw noSuchSession();
       if (!found.is_planned)
         throw new AppError('conflict', 'the session was recorded: it can be erased, not cancelled');
+      if (found.is_held) throw new AppError('conflict', 'the session is under a legal hold');
       throw outdated();
     },
   };
@@ -150,13 +151,36 @@ async function changeSession(
   });
   if (visit === null) throw noSuchSession();
   const patients = [...changes.map(({ was }) => was), visit.session.patient?.id ?? null];
-  await cache.invalidate(principal.orgId, sessionTags(sessionId, patients));
+  const tags = sessionTags(sessionId, patients);
+  // The list of patients says when each was recorded last.
+  const lists = changes.some(({ moved }) => moved) ? ['patients'] : [];
+  await cache.invalidate(principal.orgId, [...tags, ...lists]);
   return visit;
 }
 
-/** `was`: the patient before. */
+/** `was`: the patient before; `moved`: it is another one, or none, now. */
 interface ChangeRow {
   readonly was: string | null;
+  readonly moved: boolean;
+}
+
+/** SQL: the organisation has this patient, and is not about to erase it with all recordings that are bound to it. */
+function isPatientSql(patient: string): string {
+  return `exists (select from kymo.patient k where k.id = ${patient}::uuid
+    and not exists (select from kymo.erased_patient x where x.org_id = k.org_id and x.patient_id = k.id))`;
+}
+
+/**
+ * SQL of what a session that was `changed` takes to its patient. Figures go along. Reports and exports say whose the recording
+ * was, on paper and to the audit log, so they are removed: asked for again they say whose it is.
+ */
+function movedSql(patient: string): string {
+  return `moved as (
+      update kymo.session_summary set patient_id = ${patient}::uuid
+       where session_id = $1 and exists (select from changed) and patient_id is distinct from ${patient}::uuid),
+    outdated as (
+      delete from kymo.job where session_id = $1 and exists (select from changed where was is distinct from ${patient}::uuid)
+         and kind in ('session-report', 'session-export') and patient_id is distinct from ${patient}::uuid)`;
 }
 
 function refuseAbsent(facts: Facts, asked: Pick<PlanChange, 'patientId' | 'protocolId'>): void {
@@ -183,7 +207,7 @@ export function lockSession(sessionId: string): Statement {
 function planStatements(principal: Principal, id: string, change: PlanChange): Statement[] {
   const { label, plannedFor, patientId, protocolId, revision } = change;
   const asked = [id, label, plannedFor, patientId, protocolId];
-  const usable = `($4::uuid is null or exists (select from kymo.patient where id = $4::uuid))
+  const usable = `($4::uuid is null or ${isPatientSql('$4')})
     and ($5::uuid is null or exists (select from kymo.protocol where id = $5::uuid and archived_at is null))`;
   return [
     lockSession(id),
@@ -196,7 +220,7 @@ function planStatements(principal: Principal, id: string, change: PlanChange): S
               select $1, $6, $2, true, $3::timestamptz, coalesce($3::timestamptz, now()), $4::uuid, $5::uuid,
                      (select revision from kymo.protocol where id = $5::uuid), $7
                where ${usable} and not ${erasedSql('$6', '$1', '$1')}
-              on conflict do nothing returning null::uuid as was`,
+              on conflict do nothing returning null::uuid as was, false as moved`,
             values: [...asked, principal.orgId, authorOf(principal)],
           },
         ]
@@ -217,14 +241,12 @@ function planStatements(principal: Principal, id: string, change: PlanChange): S
             from was
            where s.id = $1 and s.sealed_at is null
              and case when $6::integer is null then s.created_by = '' else s.plan_revision = $6::integer end
-             and ($4::uuid is null or exists (select from kymo.patient where id = $4::uuid))
+             and ($4::uuid is null or ${isPatientSql('$4')})
              and ($5::uuid is null or $5::uuid = was.protocol_id
                   or exists (select from kymo.protocol where id = $5::uuid and archived_at is null))
           returning was.patient_id as was),
-        moved as (
-          update kymo.session_summary set patient_id = $4::uuid
-           where session_id = $1 and exists (select from changed) and patient_id is distinct from $4::uuid)
-        select was from changed`,
+        ${movedSql('$4')}
+        select was, was is distinct from $4::uuid as moved from changed`,
       values: [...asked, revision, authorOf(principal)],
     },
     factsStatement(asked),
@@ -240,12 +262,10 @@ function bindStatements(id: string, { patientId, revision }: PatientBinding): St
         changed as (
           update kymo.session s set patient_id = $2::uuid, plan_revision = s.plan_revision + 1 from was
            where s.id = $1 and s.sealed_at is null and s.plan_revision = $3
-             and ($2::uuid is null or exists (select from kymo.patient where id = $2::uuid))
+             and ($2::uuid is null or ${isPatientSql('$2')})
           returning was.patient_id as was),
-        moved as (
-          update kymo.session_summary set patient_id = $2::uuid
-           where session_id = $1 and exists (select from changed) and patient_id is distinct from $2::uuid)
-        select was from changed`,
+        ${movedSql('$2')}
+        select was, was is distinct from $2::uuid as moved from changed`,
       values: [id, patientId, revision],
     },
     factsStatement([id, '', null, patientId, null]),
@@ -259,7 +279,7 @@ function factsStatement(asked: readonly unknown[]): Statement {
     text: `select s.id is not null as "isThere", s.sealed_at is not null as "isSealed", coalesce(s.created_by, '') as author,
         coalesce((s.label = $2 or $2 = '') and s.planned_for is not distinct from $3::timestamptz
           and s.patient_id is not distinct from $4::uuid and s.protocol_id is not distinct from $5::uuid, false) as "isSame",
-        exists (select from kymo.patient where id = $4::uuid) as "hasPatient",
+        ${isPatientSql('$4')} as "hasPatient",
         exists (select from kymo.protocol where id = $5::uuid and (archived_at is null or id = s.protocol_id)) as "hasProtocol"
       from (values (1)) one left join kymo.session s on s.id = $1`,
     values: asked,
@@ -274,9 +294,15 @@ function cancelStatements(id: string, revision: number): Statement[] {
       text: `delete from kymo.session s
         where s.id = $1 and s.is_planned and s.plan_revision = $2
           and not exists (select from kymo.stream t where t.session_id = s.id)
+          and not exists (select from kymo.legal_hold h where h.session_id = s.id)
         returning s.patient_id`,
       values: [id, revision],
     },
-    { name: 'is-planned', text: 'select is_planned from kymo.session where id = $1', values: [id] },
+    {
+      name: 'is-planned',
+      text: `select s.is_planned, exists (select from kymo.legal_hold h where h.session_id = s.id) as is_held
+        from kymo.session s where s.id = $1`,
+      values: [id],
+    },
   ];
 }

@@ -188,6 +188,8 @@ function summaryStatement(summary: NewSummary): Statement {
       select s.id, s.org_id, s.patient_id, s.started_at, $2, $3, $4, $5, $6, $7, $8, now()
         from kymo.session s left join kymo.motion_analysis a on a.session_id = s.id
        where s.id = $1 and coalesce(a.run, 0) = $7 and coalesce(a.change, 0) = $8
+         -- Whose it is must not change meanwhile: who changes that moves the figures that there are.
+         for share of s
       on conflict (session_id) do update set patient_id = excluded.patient_id, started_at = excluded.started_at,
         duration_s = excluded.duration_s, figures = excluded.figures, quality = excluded.quality,
         algorithm = excluded.algorithm, algorithm_version = excluded.algorithm_version,
