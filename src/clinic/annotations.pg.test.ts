@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import type { Annotation, AnnotationPage, AnnotationRequest } from '#contract/visit.ts';
 import { visitLimits } from '#contract/visit.ts';
-import { annotationChannel } from '#clinic/annotations.ts';
+import { annotationChannel, annotationLimits } from '#clinic/annotations.ts';
 import { createChannelLog } from '#store/channel-log.ts';
 import { erase } from '#store/erasure.ts';
 import { person } from '#test/support/clinic-people.ts';
@@ -204,4 +204,19 @@ test('annotations and the talk of them go with their session when it is erased',
     [session],
   );
   expect(rows).toEqual([{ annotations: 0, placements: 0, channels: 0 }]);
+});
+
+test('an annotation has a bounded history, and can be removed at its end', async () => {
+  const { id: session } = await clinic.endedSession();
+  const placed = await clinic.annotations.place(clinic.ann, session, note());
+  const last = annotationLimits.revisions;
+  await clinic.owner.query('update kymo.annotation set revision = $2 where id = $1', [placed.id, last - 1]);
+  const { reason: _, ...content } = note({ text: 'again' });
+  const change = (revision: number) =>
+    codeOf(clinic.annotations.change(clinic.ann, placed, { ...content, revision }));
+  expect(await change(last - 2)).toBe('outdated');
+  expect(await change(last - 1)).toBe('done');
+  expect(await change(last)).toBe('limit-exceeded');
+  expect(await codeOf(clinic.annotations.remove(clinic.ann, placed, { revision: last }))).toBe('done');
+  expect(await listOf(session)).toEqual([]);
 });

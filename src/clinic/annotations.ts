@@ -1,7 +1,8 @@
 /**
  * Owns annotations on the time line of a session: points and spans with a kind and a text, changed and removed by their author
  * or an owner. Every change is kept as a revision, and told in the session's channel in the transaction that makes it. What is
- * sealed is changed only with a reason, which makes it amended. At most `visitLimits.annotations` stand in a session.
+ * sealed is changed only with a reason, which makes it amended. At most `visitLimits.annotations` stand in a session, and each has
+ * at most `annotationLimits.revisions`.
  */
 
 import type { Clock } from '#base/clock.ts';
@@ -25,6 +26,11 @@ import { noSuchSession, outdated, ownOf } from '#clinic/visits.ts';
 import { appendedOf, type AppendedRow } from '#store/channel-log.ts';
 import { runAsOrg, type RolePool, type Statement } from '#store/pools.ts';
 
+export const annotationLimits = {
+  /** Of one annotation, as of a note; then it is removed, and another placed. Its history is one answer. */
+  revisions: 200,
+} as const;
+
 export interface Annotations {
   /** AnnotationPage as JSON text, in the order of time. Null: `cursor` is not the `next` of a page. */
   list(
@@ -34,7 +40,7 @@ export interface Annotations {
   ): Promise<string | null>;
   /** The same again under its id answers the same. Errors: `conflict` (sealed, planned, id taken), `limit-exceeded`. */
   place(principal: Principal, sessionId: string, request: AnnotationRequest): Promise<Annotation>;
-  /** Errors: `not-found`, `forbidden` (somebody else's), `outdated`, `conflict` (sealed, and no reason). */
+  /** Errors: `not-found`, `forbidden` (somebody else's), `outdated`, `conflict` (sealed, and no reason), `limit-exceeded`. */
   change(principal: Principal, at: AnnotationAddress, change: AnnotationChange): Promise<Annotation>;
   /** As `change`. */
   remove(principal: Principal, at: AnnotationAddress, removal: AnnotationRemoval): Promise<void>;
@@ -228,7 +234,14 @@ async function refusalOf(
   if (there === null) return noSuchAnnotation();
   if (!mayChangeAll(principal) && there.author !== authorOf(principal))
     return new AppError('forbidden', 'an annotation is changed by its author or an owner');
-  return isUnreasoned ? sealed() : outdated();
+  if (isUnreasoned) return sealed();
+  // Also when somebody else has made the last one meanwhile.
+  if (there.revision >= annotationLimits.revisions)
+    return new AppError(
+      'limit-exceeded',
+      `an annotation has at most ${annotationLimits.revisions} revisions: remove it, and place another`,
+    );
+  return outdated();
 }
 
 const annotationJson = (row: string): string =>
@@ -300,7 +313,7 @@ function changeStatement(
       changed as (
         update kymo.annotation a set ${content}, revision = a.revision + 1, updated_at = now() from target t
          where a.id = $1 and a.session_id = t.id and a.removed_at is null and a.revision = $5 and ($6 or a.author = $3)
-           and (not t.is_sealed or $4::text is not null)
+           and (not t.is_sealed or $4::text is not null) ${isRemoval ? '' : `and a.revision < ${annotationLimits.revisions}`}
         returning a.*),
       ${keptAndTold(isRemoval ? 'removed' : 'changed', 'false')}`,
     values: [
