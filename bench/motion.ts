@@ -73,6 +73,7 @@ function main(): void {
         ['CPU us a reading', formatFigure(chain.cpuUsPerReading)],
         [`window ms p50 with ${chain.windowSessions} sessions`, formatFigure(chain.windowMsP50)],
         [`window ms p99 with ${chain.windowSessions} sessions`, formatFigure(chain.windowMsP99)],
+        ['frames left out, core was taken', formatFigure(chain.windowLeftOut)],
         ['memory of a session, KiB', formatFigure(chain.sessionKiB)],
         ['strides found', formatFigure(chain.strides)],
       ],

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { delaysOf, measureChain, serviceOf } from '#bench/motion/chain-cost.ts';
+import { delaysOf, measureChain } from '#bench/motion/chain-cost.ts';
 
 test('frames wait for each other: a slow one delays those behind it until the core has caught up', () => {
   const delays = delaysOf([1, 5, 1, 1, 1, 1], 2);
@@ -10,15 +10,6 @@ test('frames wait for each other: a slow one delays those behind it until the co
   expect(delays.meanMs()).toBeCloseTo((1 + 5 + 4 + 3 + 2 + 1) / 6, 6);
 });
 
-test('a short frame took what the clock says, whatever tick fell into it, a long one no more than its CPU time', () => {
-  expect(serviceOf(0.1, 0)).toBe(0.1);
-  expect(serviceOf(0.1, 4)).toBe(0.1);
-  expect(serviceOf(11, 12)).toBe(11);
-  // Another program had the core.
-  expect(serviceOf(50, 8)).toBe(8);
-  expect(serviceOf(50, 0)).toBe(4);
-});
-
 test('the measured chain does what it is there for', () => {
   const cost = measureChain({ sessions: 1, seconds: 3, rateHz: 100, heldShare: 0.8 }, () => undefined);
   // A minute of walking, about a stride a second on each side.
@@ -26,4 +17,7 @@ test('the measured chain does what it is there for', () => {
   expect(cost.sensors).toBe(7);
   expect(cost.sessionsPerCore).toBeGreaterThan(0);
   expect(cost.windowMsP99).toBeGreaterThanOrEqual(cost.windowMsP50);
+  // By the tick of CPU time, most frames would have taken nothing.
+  expect(cost.windowMsP50).toBeGreaterThan(0);
+  expect(cost.windowLeftOut).toBeLessThan(1);
 }, 30_000);

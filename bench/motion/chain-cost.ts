@@ -1,8 +1,8 @@
 /**
  * Owns what the whole chain costs: sessions of a synthetic walker with seven sensors, frame by frame in turn as they come
  * live, on one thread. How late the results are is computed from the time that each frame took: frames of as many sessions as
- * a given share of a core carries come evenly spread, and wait for each other on the one core. Other programs on the machine
- * are nearly not in it (`serviceOf`).
+ * a given share of a core carries come evenly spread, and wait for each other on the one core. Frames in which another
+ * program had the core are left out, and their share is told.
  */
 
 import { createLatencyHistogram } from '#bench/support/latency-histogram.ts';
@@ -29,6 +29,8 @@ export interface ChainCost {
   readonly windowSessions: number;
   readonly windowMsP50: number;
   readonly windowMsP99: number;
+  /** Of the frames, left out of the window since another program had the core. */
+  readonly windowLeftOut: number;
   readonly sessionKiB: number;
   readonly strides: number;
 }
@@ -62,12 +64,11 @@ export function measureChain(options: ChainOptions, say: (text: string) => void)
     if (frame % Math.round(2 / frameS) === 0)
       say(`chain: ${Math.round(frame * frameS)} of ${WARM_UP_S + seconds} s of ${count} sessions`);
     for (const person of people) {
+      const lost = lostCores();
       const startedMs = performance.now();
-      const before = process.threadCpuUsage();
       takeFrame(person, person.ahead + frame, rateHz);
-      const { user, system } = process.threadCpuUsage(before);
       const tookMs = performance.now() - startedMs;
-      if (frame >= warmUpFrames) serviceMs.push(serviceOf(tookMs, (user + system) / 1000));
+      if (frame >= warmUpFrames && lostCores() === lost) serviceMs.push(tookMs);
     }
   }
   const used = process.threadCpuUsage(cpuBefore);
@@ -84,20 +85,18 @@ export function measureChain(options: ChainOptions, say: (text: string) => void)
     windowSessions,
     windowMsP50: Math.round(1000 * delays.quantileMs(0.5)) / 1000,
     windowMsP99: Math.round(1000 * delays.quantileMs(0.99)) / 1000,
+    windowLeftOut: Math.round(1000 * (1 - serviceMs.length / (count * frames))) / 1000,
     sessionKiB: Math.round(people[0]!.chain.save().length / 1024),
     strides: people.reduce((sum, person) => sum + person.strides, 0),
   };
 }
 
-/** Linux counts the CPU time of a thread that is running in ticks of at most so long. */
-const TICK_MS = 4;
-
 /**
- * What a frame took: CPU time comes in ticks, nothing for most frames and 4 ms for one of many, so it tells only of what took
- * longer than one; the clock tells of short frames, but where another program had the core, it tells of that.
+ * How often a thread of this process lost its core to another program. CPU time comes in ticks of 4 ms, nothing for most frames
+ * of 0.1 ms and 4 ms for a few, so frames are timed by the clock; those in which the core was taken say nothing of the chain.
  */
-export function serviceOf(tookMs: number, cpuMs: number): number {
-  return tookMs < TICK_MS ? tookMs : Math.min(tookMs, Math.max(cpuMs, TICK_MS));
+function lostCores(): number {
+  return process.resourceUsage().involuntaryContextSwitches;
 }
 
 interface Person {
