@@ -220,6 +220,38 @@ test('a note of a sealed session changes no more, and a sealed session gets none
   await expect(addNote(patientId, { text: 'x', session })).rejects.toMatchObject({ code: 'conflict' });
 });
 
+test('a note that is written while its session is being signed off comes before it or not at all', async () => {
+  const { records, staff, make, owner, tenant } = clinic;
+  const { id: patientId } = await make();
+  const startedAt = '2026-05-01T10:00:00Z';
+  const session = await insertSession(owner, { orgId: tenant.orgId, patientId, label: 'x', startedAt });
+  const note = await addNote(patientId, { text: 'During the walk', session });
+  const sealing = await owner.connect();
+  await sealing.query('begin');
+  await sealing.query(
+    `update kymo.session set sealed_at = now(), sealed_streams = 0, sealed_readings = 0 where id = $1`,
+    [session],
+  );
+  const codeOf = (work: Promise<unknown>) =>
+    work.then(
+      () => 'done',
+      (error: { code?: string }) => error.code,
+    );
+  const writing = [
+    codeOf(addNote(patientId, { text: 'x', session })),
+    codeOf(records.notes.replace(staff, { patientId, id: note.id }, { text: 'x', revision: 1 })),
+    codeOf(records.notes.withdraw(staff, { patientId, id: note.id }, 1)),
+  ];
+  await expect
+    .poll(
+      async () => (await owner.query("select from pg_stat_activity where wait_event_type = 'Lock'")).rowCount,
+    )
+    .toBe(3);
+  await sealing.query('commit');
+  sealing.release();
+  expect(await Promise.all(writing)).toEqual(['conflict', 'conflict', 'conflict']);
+});
+
 test('a patient’s account reads shared notes only', async () => {
   const { records, make, tenant } = clinic;
   const { id: patientId } = await make();

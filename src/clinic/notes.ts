@@ -17,6 +17,7 @@ import { noSuchPatient, outdated, patientExists } from '#clinic/patient-sql.ts';
 import type { ReadCache } from '#clinic/read-cache.ts';
 import { noSuchRecord, type RecordPlace } from '#clinic/revised-records.ts';
 import { refuseUnstorable } from '#clinic/stored-text.ts';
+import { lockSession } from '#clinic/visits.ts';
 import { wordsOf } from '#clinic/words.ts';
 import type { RolePool, Statement } from '#store/pools.ts';
 
@@ -59,8 +60,12 @@ export function createNotes(parts: { app: RolePool; clock: Clock; cache: ReadCac
       rowsAsOrg<JsonRow>(app, principal, { statements, mode: 'change' }),
     );
   const rewrite = async (principal: Principal, place: RecordPlace, text: Rewriting): Promise<string> => {
-    const statements = [rewriteStatement(principal, place, text), standingStatement(place)];
-    const [rows, found] = await change(principal, place.patientId, statements);
+    const statements = [
+      lockStatement(place),
+      rewriteStatement(principal, place, text),
+      standingStatement(place),
+    ];
+    const [, rows, found] = await change(principal, place.patientId, statements);
     const standing = found![0] as unknown as Standing | undefined;
     if (standing === undefined) throw noSuchRecord();
     if (rows!.length > 0) return rows![0]!.body;
@@ -89,11 +94,13 @@ export function createNotes(parts: { app: RolePool; clock: Clock; cache: ReadCac
       if (request.revision !== undefined)
         throw new AppError('invalid-field', 'body /revision: a new note has none', { field: '/revision' });
       refuseUnstorable(request);
+      const { session = null } = request;
       const statements = [
+        ...(session === null ? [] : [lockSession(session)]),
         addStatement(principal, { id: uuidv7(clock), patientId }, request),
-        aboutStatement(patientId, request.session ?? null),
+        aboutStatement(patientId, session),
       ];
-      const [rows, found] = await change(principal, patientId, statements);
+      const [rows, found] = (await change(principal, patientId, statements)).slice(-2);
       if (rows!.length > 0) return rows![0]!.body;
       throw refusalOfNew(found![0] as unknown as About | undefined, request);
     },
@@ -191,6 +198,15 @@ function refusalOfNew(about: About | undefined, request: NoteRequest): AppError 
       },
     );
   return new AppError('limit-exceeded', `a patient has at most ${noteLimits.notes} notes`);
+}
+
+/** So that whoever signs the session off comes before or after, as `lockSession`. */
+function lockStatement({ id }: RecordPlace): Statement {
+  return {
+    name: 'lock-session-of-note',
+    text: `select from kymo.session s where s.id = (select n.session_id from kymo.note n where n.id = $1) for no key update`,
+    values: [id],
+  };
 }
 
 interface Rewriting {

@@ -177,11 +177,24 @@ async function readAll(content: AsyncIterable<Uint8Array>): Promise<string> {
   return Buffer.concat(pieces).toString('utf8');
 }
 
+const someoneElses = () => ({
+  orgId: clinic.tenant.orgId,
+  patientId: null,
+  label: '',
+  startedAt: '2026-06-01T10:00:00Z',
+});
+
 test('an export has everything that was written down, in files that are what they say', async () => {
   const { pools, masters, staff, foreign, records } = clinic;
   const { id, sessions } = await fullPatient();
   for (let i = 0; i < 205; i++)
     await records.goals.add(staff, id, { text: `goal ${i}` }).catch(() => undefined);
+  await clinic.owner.query(
+    `insert into kymo.annotation (id, org_id, session_id, kind, from_us, text, author, removed_at)
+     select gen_random_uuid(), $1, s, 'note', 5, 'stumbles in ' || s, 'user:x', case when i = 1 then now() end
+       from unnest($2::uuid[]) s, generate_series(0, 1) i`,
+    [clinic.tenant.orgId, [sessions[0], await insertSession(clinic.owner, someoneElses())]],
+  );
   const parts: Record<string, string> = {};
   for await (const { name, content } of exportPatient({ app: pools.app, masters }, staff, id))
     parts[name] = await readAll(content);
@@ -192,10 +205,14 @@ test('an export has everything that was written down, in files that are what the
     'notes.json',
     'goals.json',
     'programmes.json',
+    'annotations.json',
     'sessions.csv',
     'figures.csv',
   ]);
   const json = (name: string): unknown => JSON.parse(parts[name]!);
+  expect(json('annotations.json')).toMatchObject([
+    { session: sessions[0], text: `stumbles in ${sessions[0]}` },
+  ]);
   expect(json('patient.json')).toMatchObject({
     patient: { id },
     identifiers: { name: 'Erika "E" Muster, Dr.' },

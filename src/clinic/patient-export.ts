@@ -157,6 +157,23 @@ const lists: readonly Listing[] = [
     from: 'kymo.programme r where r.patient_id = $1',
     key: 'r.id',
   },
+  {
+    name: 'annotations',
+    body: jsonObject({
+      session: 'r.session_id',
+      kind: 'r.kind',
+      fromUs: 'r.from_us',
+      toUs: 'r.to_us',
+      text: 'r.text',
+      author: 'r.author',
+      createdAt: 'kymo.iso(r.created_at)',
+      updatedAt: 'kymo.iso(r.updated_at)',
+    }),
+    // Found by session: there is no index by patient.
+    from: `kymo.annotation r where r.removed_at is null
+      and r.session_id = any(array(select s.id from kymo.session s where s.patient_id = $1))`,
+    key: 'r.id',
+  },
 ];
 
 const cells = (...columns: readonly string[]): string => `json_build_array(${columns.join(', ')})`;
