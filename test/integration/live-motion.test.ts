@@ -148,7 +148,8 @@ test('who follows a session sees the strides of a recorded walk as it is sent', 
   expect(figures.find(({ metric }) => metric === 'cadence')).toMatchObject({ unit: 'steps/min' });
   const angles = viewer.dataOf<LiveAngles>('angles');
   expect(angles.length).toBeGreaterThan(10);
-  expect(angles[0]!.columns).toContain('left-foot-pitch');
+  // The last: on a busy machine the chain may begin before the second stream was opened, and begins anew with it.
+  expect(angles.at(-1)!.columns).toContain('left-foot-pitch');
   expect(angles.every(({ rows, columns }) => rows.every((row) => row.length === columns.length))).toBe(true);
   const text = await metricsText();
   expect(Number(/^kymo_motion_readings_total (\d+)$/m.exec(text)?.[1])).toBeGreaterThan(15_000);
