@@ -1,9 +1,11 @@
 /** Owns the way from one part of the application to another: what the account may not see is not offered. */
 
-import { Link } from '@tanstack/react-router';
+import { Link, useRouterState } from '@tanstack/react-router';
+import { useEffect, useRef } from 'react';
 
 import type { Account } from '#contract/account.ts';
 import type { Action } from '#contract/permissions.ts';
+import { showChosen } from '#web/show-chosen.ts';
 
 interface Place {
   readonly to: '/' | '/patients' | '/protocols' | '/jobs' | '/devices' | '/people' | '/webhooks' | '/audit';
@@ -24,8 +26,12 @@ const places: readonly Place[] = [
 
 export function Navigation({ account }: { account: Account }) {
   const { role, patientId, permissions } = account;
+  const nav = useRef<HTMLElement>(null);
+  const path = useRouterState({ select: (state) => state.location.pathname });
+  // On a phone the places are wider than the screen: the one that is shown is in view.
+  useEffect(() => showChosen(nav.current, path), [path]);
   return (
-    <nav className="shell-nav" aria-label="Parts of Kymo">
+    <nav ref={nav} className="shell-nav" aria-label="Parts of Kymo">
       {role === 'patient' && patientId !== null ? (
         <Link to="/patients/$id" params={{ id: patientId }} activeProps={{ 'aria-current': 'page' }}>
           My record

@@ -58,7 +58,9 @@ function PasswordStep({ setStep }: { setStep: (step: Step) => void }) {
     const answer = await server.call<SignInAnswer>('POST', '/v1/account/sign-in', { body });
     await followAnswer(answer, (challenge) => setStep({ name: 'code', challenge }));
   }, ['/email', '/password']);
-  if (options.data?.needsSetUp === true) return <NotSetUp />;
+  const [hasPassword, setHasPassword] = useState(false);
+  if (options.data?.needsSetUp === true && !hasPassword)
+    return <NotSetUp signIn={() => setHasPassword(true)} />;
   return (
     <SignInFrame title="Sign in">
       <Form submission={submission}>
@@ -95,9 +97,10 @@ function PasswordStep({ setStep }: { setStep: (step: Step) => void }) {
   );
 }
 
-function NotSetUp() {
+/** `signIn`: for whoever was invited before an owner has a password, as in a demo. */
+function NotSetUp({ signIn }: { signIn: () => void }) {
   return (
-    <SignInFrame title="Nobody has a password here yet">
+    <SignInFrame title="No owner has a password here yet">
       <p>
         Kymo printed a link when it started. Open it in this browser: it makes the first account, or signs you
         in to the demo. It works once.
@@ -105,6 +108,9 @@ function NotSetUp() {
       <p className="muted">
         On the machine that runs Kymo, <code>npm run kymo -- link</code> prints another.
       </p>
+      <button type="button" className="text-button" onClick={signIn}>
+        I was invited and have a password
+      </button>
     </SignInFrame>
   );
 }

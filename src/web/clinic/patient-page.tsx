@@ -26,6 +26,7 @@ import { Dialog } from '#web/form/dialog.tsx';
 import { NotFound, ProblemState } from '#web/page-states.tsx';
 import { usePageTitle } from '#web/page-title.ts';
 import { server } from '#web/server.ts';
+import { showChosen } from '#web/show-chosen.ts';
 
 /** A session that begins or was analysed is seen within this time. */
 const REFRESH_MS = 10_000;
@@ -66,14 +67,8 @@ export function PatientPage({ id, search, setSearch }: PatientPageProps) {
 function Parts({ id, part }: { id: string; part: PatientPart }) {
   const { role } = useAccount();
   const nav = useRef<HTMLElement>(null);
-  useEffect(() => {
-    // On a phone the parts are wider than the screen: the chosen one is in view.
-    const chosen = nav.current?.querySelector<HTMLElement>('[aria-current="page"]');
-    if (nav.current === null || chosen === null || chosen === undefined) return;
-    const { offsetLeft, clientWidth } = nav.current;
-    nav.current.scrollLeft = chosen.offsetLeft - offsetLeft - (clientWidth - chosen.clientWidth) / 2;
-    // oxlint-disable-next-line react-hooks/exhaustive-deps -- another part is another place
-  }, [part]);
+  // On a phone the parts are wider than the screen too.
+  useEffect(() => showChosen(nav.current, part), [part]);
   return (
     <nav ref={nav} className="parts" aria-label="Parts of the record">
       {patientParts.map((name) => (

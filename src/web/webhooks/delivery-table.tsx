@@ -107,13 +107,24 @@ function columnsOf(endpoint: WebhookEndpoint): Column<WebhookDelivery>[] {
   ];
 }
 
-function StateWords({ delivery: { state, attempts } }: { delivery: WebhookDelivery }) {
+function StateWords({ delivery }: { delivery: WebhookDelivery }) {
+  const { state, attempts, nextAttemptAt } = delivery;
   const look =
     state === 'failed' ? 'needs-action' : state === 'pending' && attempts > 0 ? 'needs-attention' : '';
   return (
-    <span className={look}>
-      {state === 'pending' && attempts > 0 ? 'Failed, tried again' : deliveryStateWords[state]}
-    </span>
+    <>
+      <span className={look}>
+        {state === 'pending' && attempts > 0 ? 'Failed, tried again' : deliveryStateWords[state]}
+      </span>
+      <span className="narrow-only small muted">
+        {answerWords(delivery)}
+        {state === 'pending' && attempts > 0 && (
+          <>
+            ; next <Instant at={nextAttemptAt} />
+          </>
+        )}
+      </span>
+    </>
   );
 }
 

@@ -63,7 +63,7 @@ const columns: readonly Column<WebhookEndpoint>[] = [
         <Link to="/webhooks/$id" params={{ id }} className="session-link" title={url}>
           {hostOf(url)}
         </Link>
-        <span className="small muted job-about">{description}</span>
+        <span className="small muted webhook-about">{description}</span>
       </>
     ),
   },
