@@ -78,7 +78,7 @@ export function addRecordRoutes<Request extends TSchema>(api: Api, records: Reco
     schema: {
       ...describe(add, written),
       params,
-      body: schemas.request as TSchema,
+      body: schemas.request,
       response: answers({ 201: schemas.record }, { ...written, refusals }),
     },
     handler: async (request, reply) => {
@@ -93,7 +93,7 @@ export function addRecordRoutes<Request extends TSchema>(api: Api, records: Reco
     schema: {
       ...describe(replace, written),
       params: recordParams(param),
-      body: schemas.request as TSchema,
+      body: schemas.request,
       response: answers({ 200: schemas.record }, { ...written, refusals }),
     },
     handler: async (request, reply) => {

@@ -54,7 +54,7 @@ async function whileHeld<T>(
       })
       .toBe(1);
     await client.query('commit');
-    return (await acting)[0]!;
+    return (await acting)[0];
   } finally {
     client.release();
   }
