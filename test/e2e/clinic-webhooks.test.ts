@@ -140,7 +140,7 @@ test('a test is sent, signed so that the receiver can check it, and stands in th
   await page.getByRole('heading', { name: 'Nothing was sent yet' }).waitFor();
   await page.getByRole('button', { name: 'Send a test' }).click();
   await expect.poll(() => received.length, WAIT).toBe(1);
-  const { headers, body } = received[0];
+  const { headers, body } = received.at(0)!;
   expect(new Webhook(secret).verify(body, headers as Record<string, string>)).toMatchObject({
     type: 'endpoint.test',
   });
@@ -152,7 +152,7 @@ test('a test is sent, signed so that the receiver can check it, and stands in th
     .waitFor();
   await page.getByRole('button', { name: /^Send again: A test/ }).click();
   await expect.poll(() => received.length, WAIT).toBe(2);
-  expect(received[1].headers['webhook-id']).toBe(headers['webhook-id']);
+  expect(received.at(1)!.headers['webhook-id']).toBe(headers['webhook-id']);
   await expect.poll(() => rows().getByText('Delivered').count(), WAIT).toBe(2);
 });
 
