@@ -22,3 +22,20 @@ export function randomEpoch(): string {
     '',
   );
 }
+
+const U64 = (1n << 64n) - 1n;
+
+/**
+ * An epoch that follows from another and what tells them apart: whoever has the same gets the same one, and nobody else does by
+ * chance. Each part goes through the finaliser of SplitMix64 (Steele, Lea and Flood 2014), which maps one to one.
+ */
+export function derivedEpoch(epoch: string, parts: readonly (number | bigint)[]): string {
+  let state = BigInt(`0x${epoch}`);
+  for (const part of parts) {
+    state = ((state ^ BigInt.asUintN(64, BigInt(part))) + 0x9e3779b97f4a7c15n) & U64;
+    state = ((state ^ (state >> 30n)) * 0xbf58476d1ce4e5b9n) & U64;
+    state = ((state ^ (state >> 27n)) * 0x94d049bb133111ebn) & U64;
+    state ^= state >> 31n;
+  }
+  return state.toString(16).padStart(16, '0');
+}

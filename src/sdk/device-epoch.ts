@@ -53,7 +53,6 @@ export function changeEpoch(state: MachineState, run: Run, fromSeq: number, reas
   run.fresh = [];
   syncRuns(state);
   const next = state.runs.get(log.id)!;
-  next.sentTo = 0;
   next.startedEpochAtMs = nowMs;
   state.effects.report({ type: 'epoch', from: run.log, to: log, reason });
   return next;

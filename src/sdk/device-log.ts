@@ -7,6 +7,8 @@
 import { assert } from '#base/assert.ts';
 import { AppError } from '#base/errors.ts';
 import { intersect, subtract, type RangeSet } from '#base/ranges.ts';
+import { derivedEpoch, randomEpoch } from '#base/uuid.ts';
+import { crc32 } from '#protocol/crc32.ts';
 import { limits } from '#protocol/limits.ts';
 import type { StreamDefinition } from '#protocol/messages.ts';
 import { cutFrame } from '#sdk/device-frame.ts';
@@ -204,6 +206,20 @@ export function successorOf(log: DeviceLog): { previousStoreLost: boolean; phase
     previousStoreLost: log.phase !== 'replaced',
     phase: log.phase === 'finished' ? 'ended' : log.phase,
   };
+}
+
+/**
+ * The epoch that takes over what `log` has from `fromSeq` on. It follows from the first reading that moves, so that two copies of
+ * a store, which both find that a third life of it was quicker, give what both have the same numbers: the server then has each
+ * once. Random where nothing moves.
+ */
+export function successorEpoch(log: DeviceLog, fromSeq: number, read: Move['read']): string {
+  const [range] = subtract([{ from: fromSeq, to: log.nextSeq }], log.settled);
+  const frame = range === undefined ? undefined : read(range.from);
+  if (range === undefined || frame === undefined || frame.firstSeq >= range.to) return randomEpoch();
+  const seq = Math.max(range.from, frame.firstSeq);
+  const first = cutFrame(frame, seq, seq + 1);
+  return derivedEpoch(log.epoch, [seq, first.firstUs, crc32(first.payload)]);
 }
 
 /** Numbers [start, end) of `from` that are not held become losses of `to`, each for its own reason. */

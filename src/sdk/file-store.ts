@@ -20,6 +20,7 @@ import {
   currentLog,
   isDone,
   moveReadings,
+  successorEpoch,
   successorOf,
 } from '#sdk/device-log.ts';
 import {
@@ -298,14 +299,16 @@ function startEpoch(state: FileState, old: FileLog, fromSeq: number): FileLog {
   // What the disk refused has numbers that the old epoch may not have any more when it can say so at last.
   if (old.pendingLoss !== null) writeProgress(state, old);
   if (old.pendingLoss !== null) throw new AppError('overloaded', 'the disk is full', { temporary: true });
-  const next = addLog(state, { epoch: randomEpoch(), definition, previousStoreLost }, true);
+  // Elsewhere a disk that hesitates costs a later attempt; here what is not read would be left behind for good.
+  const readOld = (seq: number): StoredFrame | undefined => readSurely(state, old, seq);
+  const epoch = successorEpoch(old, fromSeq, readOld);
+  const next = addLog(state, { epoch, definition, previousStoreLost }, true);
   state.isMoving = true;
   try {
     moveReadings({
       from: old,
       fromSeq,
-      // Elsewhere a disk that hesitates costs a later attempt; here what is not read would be left behind for good.
-      read: (seq) => readSurely(state, old, seq),
+      read: readOld,
       to: next,
       append: (content) => {
         if (append(state, next, content) === null)

@@ -18,6 +18,7 @@ import {
   isDone,
   moveReadings,
   newLog,
+  successorEpoch,
   successorOf,
 } from '#sdk/device-log.ts';
 import {
@@ -227,11 +228,13 @@ function append(state: MemoryState, log: MemoryLog, content: FrameContent): Stor
 
 function startEpoch(state: MemoryState, old: MemoryLog, fromSeq: number): MemoryLog {
   const { previousStoreLost, phase } = successorOf(old);
-  const next = addLog(state, { epoch: randomEpoch(), definition: old.definition, previousStoreLost });
+  const readOld = (seq: number): StoredFrame | undefined => read(old, seq, 0)[0];
+  const epoch = successorEpoch(old, fromSeq, readOld);
+  const next = addLog(state, { epoch, definition: old.definition, previousStoreLost });
   moveReadings({
     from: old,
     fromSeq,
-    read: (seq) => read(old, seq, 0)[0],
+    read: readOld,
     to: next,
     append: (content) => insert(state, next, { ...content, firstSeq: assignNumbers(next, content.count) }),
   });
