@@ -1,8 +1,8 @@
 /**
  * Owns the download of a stream's readings as CSV or Parquet, and what is to be known of a session beside them. A
- * download goes as fast as its client takes it. Bounds: `maxExports` at once, `mostOfOne` of an organisation; a client that takes nothing for `stallMs`
- * is cut off; stopping the server ends all of them. A download that could not be completed ends without its last chunk
- * (RFC 9112 section 8), so that no client takes a part for the whole.
+ * download goes as fast as its client takes it. Bounds: `maxExports` at once, `mostOfOne` of an organisation; a client that
+ * takes nothing for `stallMs` is cut off; stopping the server ends all of them. A download that could not be completed ends
+ * without its last chunk (RFC 9112 section 8), so that no client takes a part for the whole.
  */
 
 import { Readable } from 'node:stream';
